@@ -1,0 +1,102 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let settings: [SwiftSetting] =
+    [
+        .enableUpcomingFeature("ExistentialAny"),
+        .enableUpcomingFeature("MemberImportVisibility"),
+        .enableUpcomingFeature("InternalImportsByDefault"),
+        .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+    ] + (Context.environment["VIREO_WARNINGS_AS_ERRORS"] == nil ? [] : [.treatAllWarnings(as: .error)])
+
+/// Settings of the targets that touch C: every unsafe expression is marked.
+let driverSettings = settings + [.strictMemorySafety()]
+
+let log: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let metrics: Target.Dependency = .product(name: "Metrics", package: "swift-metrics")
+let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
+let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
+let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
+
+let package = Package(
+    name: "vireo",
+    platforms: [.macOS(.v15)],
+    products: [.executable(name: "vireo", targets: ["vireo"])],
+    dependencies: [
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1", traits: []),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0", traits: []),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+        .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0", traits: ["JSON"]),
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2", traits: []),
+    ],
+    targets: [
+        .systemLibrary(name: "CHiredis", providers: [.apt(["libhiredis-dev"])]),
+        .systemLibrary(name: "CLibpq", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
+        .target(name: "RecommendationCore", swiftSettings: settings),
+        .target(name: "RecommendationEngine", dependencies: ["RecommendationCore"], swiftSettings: settings),
+        .target(name: "Caching", dependencies: [log, metrics, lifecycle], swiftSettings: settings),
+        .target(
+            name: "Redis",
+            dependencies: ["CHiredis", nioCore, nioPosix, log, metrics, lifecycle],
+            swiftSettings: driverSettings
+        ),
+        .target(
+            name: "Postgres",
+            dependencies: ["CLibpq", nioPosix, log, metrics, lifecycle],
+            swiftSettings: driverSettings
+        ),
+        .target(name: "RedisAdapters", dependencies: ["Redis", "Caching", log], swiftSettings: settings),
+        .target(
+            name: "PostgresAdapters",
+            dependencies: ["Postgres", "Caching", "RecommendationCore", log],
+            swiftSettings: settings
+        ),
+        .target(
+            name: "Serving",
+            dependencies: ["RecommendationCore", "RecommendationEngine", "Caching", crypto, log, metrics, lifecycle],
+            swiftSettings: settings
+        ),
+        .target(
+            name: "Training",
+            dependencies: ["RecommendationCore", "RecommendationEngine", log, metrics, lifecycle],
+            swiftSettings: settings
+        ),
+        .target(
+            name: "HTTPAPI",
+            dependencies: [
+                "Serving", "RecommendationCore", log, metrics, nioCore, crypto,
+                .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "HummingbirdCore", package: "hummingbird"),
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+            ],
+            swiftSettings: settings
+        ),
+        .target(name: "Observability", dependencies: [log, metrics], swiftSettings: settings),
+        .target(
+            name: "LocalServers",
+            dependencies: [.product(name: "Subprocess", package: "swift-subprocess"), log],
+            swiftSettings: settings
+        ),
+        .target(
+            name: "App",
+            dependencies: [
+                "RecommendationCore", "RecommendationEngine", "Caching", "Redis", "Postgres", "RedisAdapters",
+                "PostgresAdapters", "Serving", "Training", "HTTPAPI", "Observability", "LocalServers",
+                .product(name: "Configuration", package: "swift-configuration"),
+                log, metrics, lifecycle, crypto, nioCore, nioPosix,
+            ],
+            swiftSettings: settings
+        ),
+        .executableTarget(
+            name: "vireo",
+            dependencies: ["App", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            swiftSettings: settings
+        ),
+    ]
+)

@@ -1,0 +1,290 @@
+public import Logging
+import Metrics
+public import ServiceLifecycle
+import Synchronization
+
+/// Keeps one node coherent: applies what the bus says, sends heartbeats, keeps the freshness lease, the control state and the
+/// trust in L2.
+///
+/// All bus events go through one applier in wire order; that order is what the lease proves. Everything else is off the FIFO
+/// and reports to the two state machines, ``FreshnessLease`` and ``SharedTrust``, under one lock.
+public final class CoherenceKeeper: Service, Sendable {
+    typealias Instant = ContinuousClock.Instant
+
+    private struct State {
+        var lease: FreshnessLease
+        var trust = SharedTrust()
+        /// Redis time minus the time since `origin`, in milliseconds; nil until the first heartbeat.
+        var redisOffset: Int64?
+        var relayed: UInt64?
+        var relayWaiters: [(transaction: UInt64, continuation: CheckedContinuation<Bool, Never>, id: UInt64)] = []
+        var nextWaiter: UInt64 = 0
+        var stopping = false
+    }
+
+    let local: LocalCache
+    private let state: Mutex<State>
+    private let settings: CoherenceSettings
+    private let bus: any InvalidationBus
+    private let control: any ControlFeed
+    private let journal: any Journal
+    private let checks = ControlChecks()
+    private let log: Logger
+    private let metrics = CoherenceMetrics()
+    private let now: @Sendable () -> ContinuousClock.Instant
+    private let origin: Instant
+    private let wallClock: @Sendable () -> Int64
+
+    /// A keeper over the node's adapters.
+    ///
+    /// - Parameters:
+    ///   - now: The monotonic clock, which must run while the machine is suspended (CLOCK_BOOTTIME).
+    ///   - wallClock: Milliseconds since 1970, used for expiries until the first heartbeat has told Redis time.
+    public init(
+        settings: CoherenceSettings,
+        bus: any InvalidationBus,
+        control: any ControlFeed,
+        journal: any Journal,
+        log: Logger,
+        now: @escaping @Sendable () -> ContinuousClock.Instant = { .now },
+        wallClock: @escaping @Sendable () -> Int64
+    ) {
+        self.settings = settings
+        self.bus = bus
+        self.control = control
+        self.journal = journal
+        self.log = log
+        self.now = now
+        self.wallClock = wallClock
+        self.origin = now()
+        self.local = LocalCache(maximumBytes: settings.localBytes)
+        self.state = Mutex(State(lease: FreshnessLease(duration: settings.lease)))
+    }
+
+    // MARK: What readers ask
+
+    /// Whether the lease is live, and the session entries are stamped with.
+    func standing() -> (isLive: Bool, session: UInt64?, isTrusted: Bool) {
+        let now = self.now()
+        return self.state.withLock { ($0.lease.isLive(at: now), $0.lease.session, $0.trust.isTrusted) }
+    }
+
+    /// Milliseconds of Redis time now.
+    public func milliseconds() -> Int64 {
+        let elapsed = self.now() - self.origin
+        let offset = self.state.withLock { $0.redisOffset }
+        return offset.map { $0 + elapsed.milliseconds } ?? self.wallClock()
+    }
+
+    /// How long ago the state of this node was proved fresh; nil without a live lease.
+    public func leaseAge() -> Duration? {
+        let now = self.now()
+        return self.state.withLock { state in
+            state.lease.isLive(at: now) ? state.lease.provenAt.map { now - $0 } : nil
+        }
+    }
+
+    /// Whether L2 is believed at the moment.
+    public var isSharedTrusted: Bool { self.state.withLock { $0.trust.isTrusted } }
+
+    /// Entries and bytes of L1.
+    public var localUsage: (entries: Int, bytes: Int) { self.local.usage }
+
+    /// The standing of the control state for a request that arrives now; without a lease it waits for one read.
+    public func controlStanding() async -> ControlStanding {
+        if self.standing().isLive { return .leased }
+        return await self.checks.wait() ? .checked : .unverified
+    }
+
+    // MARK: What writers do
+
+    /// Drops this node's entries of a key below a version: the first step after COMMIT.
+    public func dropLocally(_ invalidation: Invalidation) {
+        self.local.invalidate(invalidation.key, below: invalidation.version)
+    }
+
+    /// Waits until the relay has brought every row of a transaction to Redis; false at the deadline.
+    public func relayed(past transaction: UInt64, within limit: Duration) async -> Bool {
+        let deadline = self.now().advanced(by: limit)
+        return await withTaskGroup(of: Bool.self) { group in
+            let id = self.state.withLock { state in
+                state.nextWaiter += 1
+                return state.nextWaiter
+            }
+            group.addTask { await self.waitForRelay(past: transaction, id: id) }
+            group.addTask {
+                // A cancelled sleep ends the wait as well.
+                try? await Task.sleep(until: deadline, clock: .continuous)
+                self.endRelayWait(id)
+                return false
+            }
+            let first = await group.next() ?? false
+            group.cancelAll()
+            self.endRelayWait(id)
+            return first
+        }
+    }
+
+    private func waitForRelay(past transaction: UInt64, id: UInt64) async -> Bool {
+        await withCheckedContinuation { continuation in
+            let answer: Bool? = self.state.withLock { state in
+                if let relayed = state.relayed, relayed > transaction { return true }
+                if state.stopping || Task.isCancelled { return false }
+                state.relayWaiters.append((transaction, continuation, id))
+                return nil
+            }
+            if let answer { continuation.resume(returning: answer) }
+        }
+    }
+
+    private func endRelayWait(_ id: UInt64) {
+        let waiter = self.state.withLock { state in
+            state.relayWaiters.firstIndex { $0.id == id }.map { state.relayWaiters.remove(at: $0) }
+        }
+        waiter?.continuation.resume(returning: false)
+    }
+
+    /// A call to Redis timed out or its connection broke: L2 may have lost what was raised.
+    public func sharedDoubted() {
+        self.state.withLock { $0.trust.doubted() }
+    }
+
+    /// The subscription connection is lost. Called at once by the adapter, ahead of the FIFO.
+    public func subscriptionLost(session: UInt64) {
+        self.state.withLock { $0.lease.sessionEnded(session) }
+    }
+
+    /// Asks for a read of the control log (after a change made on this node, for example).
+    public func controlChangedLocally() async -> Bool {
+        await self.checks.wait()
+    }
+
+    // MARK: Running
+
+    /// Applies, beats and follows until the service is shut down.
+    public func run() async throws {
+        await cancelWhenGracefulShutdown {
+            await withDiscardingTaskGroup { group in
+                group.addTask { await self.applyEvents() }
+                group.addTask { await self.beat() }
+                group.addTask { await self.checks.run { await self.readControl() } }
+                group.addTask { await self.followControl() }
+            }
+        }
+        let waiters = self.state.withLock { state in
+            state.stopping = true
+            defer { state.relayWaiters = [] }
+            return state.relayWaiters
+        }
+        for waiter in waiters { waiter.continuation.resume(returning: false) }
+    }
+
+    /// The one applier.
+    private func applyEvents() async {
+        await self.bus.listen { self.apply($0) }
+    }
+
+    func apply(_ event: BusEvent) {
+        switch event {
+        case .began(let session):
+            self.state.withLock { $0.lease.sessionBegan(session) }
+            self.checks.request()
+            self.log.info("subscription session began", metadata: ["session": "\(session)"])
+        case .ended(let session):
+            self.state.withLock { $0.lease.sessionEnded(session) }
+            self.log.info("subscription session ended", metadata: ["session": "\(session)"])
+        case .message(.invalidation(let invalidation)):
+            self.local.invalidate(invalidation.key, below: invalidation.version)
+            self.metrics.messages.increment()
+        case .message(.control):
+            self.state.withLock { $0.lease.controlChanged() }
+            self.checks.request()
+            self.metrics.messages.increment()
+        case .heartbeat(let heartbeat):
+            self.state.withLock { $0.lease.heartbeatReached(heartbeat) }
+        }
+    }
+
+    private func beat() async {
+        while !Task.isCancelled {
+            await self.beatOnce()
+            try? await Task.sleep(for: self.settings.heartbeatInterval)
+        }
+    }
+
+    func beatOnce() async {
+        let sentAt = self.now()
+        let (heartbeat, need) = self.state.withLock { ($0.lease.heartbeatSending(at: sentAt), $0.trust.need) }
+        if case .journalHead(let generation) = need, let head = try? await self.journal.head() {
+            self.state.withLock { $0.trust.headRead(head, generation: generation) }
+        }
+        if let age = self.leaseAge() { self.metrics.leaseAge.record(age.seconds) }
+        guard let heartbeat else { return }
+        do {
+            let reply = try await self.bus.send(heartbeat)
+            self.received(reply, sentAt: sentAt)
+        } catch {
+            self.metrics.heartbeatsFailed.increment()
+            self.log.debug("heartbeat failed", metadata: ["error": "\(error)"])
+        }
+    }
+
+    private func received(_ reply: HeartbeatReply, sentAt: Instant) {
+        let elapsed = (sentAt - self.origin).milliseconds
+        let (wentBack, waiters) = self.state.withLock { state in
+            state.redisOffset = reply.milliseconds - elapsed
+            state.relayed = reply.relayed
+            let wentBack = state.trust.relayedRead(reply.relayed)
+            guard let relayed = reply.relayed else { return (wentBack, [CheckedContinuation<Bool, Never>]()) }
+            let done = state.relayWaiters.filter { $0.transaction < relayed }
+            state.relayWaiters.removeAll { $0.transaction < relayed }
+            return (wentBack, done.map(\.continuation))
+        }
+        for waiter in waiters { waiter.resume(returning: true) }
+        guard wentBack else { return }
+        self.log.warning("Redis holds older data than before; L1 is verified again")
+        self.bus.restartSession()
+    }
+
+    private func followControl() async {
+        while !Task.isCancelled {
+            try? await Task.sleep(for: self.settings.controlInterval)
+            self.checks.request()
+        }
+    }
+
+    private func readControl() async -> Bool {
+        let ticket = self.state.withLock { $0.lease.openTicket }
+        do {
+            try await self.control.catchUp()
+        } catch {
+            self.metrics.controlReadsFailed.increment()
+            self.log.warning("control log cannot be read", metadata: ["error": "\(error)"])
+            return false
+        }
+        self.state.withLock { $0.lease.controlApplied(ticket: ticket) }
+        return true
+    }
+}
+
+/// What the keeper counts.
+private struct CoherenceMetrics: Sendable {
+    let messages = Counter(label: "vireo_bus_messages_applied_total")
+    let heartbeatsFailed = Counter(label: "vireo_heartbeats_failed_total")
+    let controlReadsFailed = Counter(label: "vireo_control_reads_failed_total")
+    let leaseAge = Gauge(label: "vireo_lease_age_seconds")
+}
+
+extension Duration {
+    /// Whole milliseconds, rounded down.
+    var milliseconds: Int64 {
+        let (seconds, attoseconds) = self.components
+        return seconds * 1_000 + attoseconds / 1_000_000_000_000_000
+    }
+
+    /// Seconds.
+    var seconds: Double {
+        let (seconds, attoseconds) = self.components
+        return Double(seconds) + Double(attoseconds) / 1e18
+    }
+}

@@ -1,0 +1,51 @@
+import Metrics
+
+/// The steps between COMMIT and acknowledgement, in their fixed order: local stripes dropped → floors raised → published.
+///
+/// Whatever fails after the commit is the relay's to finish; the writer waits for it up to a limit and otherwise says that the
+/// write is durable and not yet propagated.
+public struct Invalidator: Sendable {
+    private let keeper: CoherenceKeeper
+    private let shared: any SharedCache
+    private let bus: any InvalidationBus
+    private let failures = Counter(label: "vireo_invalidations_unpropagated_total")
+
+    /// An invalidator over the node's keeper and adapters.
+    public init(keeper: CoherenceKeeper, shared: any SharedCache, bus: any InvalidationBus) {
+        self.keeper = keeper
+        self.shared = shared
+        self.bus = bus
+    }
+
+    /// Propagates invalidations that are committed. True: every node that has a lease after one lease from now has applied
+    /// them.
+    ///
+    /// - Parameters:
+    ///   - transaction: Of the journal rows, to recognise the relay's pass by.
+    ///   - limit: How long to wait for the relay where this node's own way to Redis failed.
+    public func propagate(_ invalidations: [Invalidation], transaction: UInt64, within limit: Duration) async -> Bool {
+        guard !invalidations.isEmpty else { return true }
+        for invalidation in invalidations { self.keeper.dropLocally(invalidation) }
+        do {
+            try await self.shared.raiseFloors(invalidations)
+            try await self.bus.publish(invalidations.map { .invalidation($0) })
+            return true
+        } catch {
+            if await self.keeper.relayed(past: transaction, within: limit) { return true }
+            self.failures.increment()
+            return false
+        }
+    }
+
+    /// Announces that the control log has grown, after this node has applied it itself. False: nodes learn of it by their
+    /// own reads, within the control interval and a lease.
+    public func announceControl() async -> Bool {
+        let applied = await self.keeper.controlChangedLocally()
+        do {
+            try await self.bus.publish([.control])
+            return applied
+        } catch {
+            return false
+        }
+    }
+}

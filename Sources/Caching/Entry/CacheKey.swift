@@ -1,0 +1,75 @@
+/// The owner of cached entries, as opaque bytes: two keys are the same only if their bytes are.
+///
+/// The hash is taken once, with the process's random seed, so that a lookup hashes no bytes and nobody outside can
+/// choose ids that collide.
+public struct CacheKey: Hashable, Sendable {
+    /// The bytes, percent-encoded: `A-Za-z0-9._~-`, `%`, and the separators of the schema.
+    public let bytes: [UInt8]
+    let hash: Int
+
+    /// A key of these bytes.
+    public init(bytes: [UInt8]) {
+        self.bytes = bytes
+        var hasher = Hasher()
+        bytes.withUnsafeBytes { hasher.combine(bytes: $0) }
+        self.hash = hasher.finalize()
+    }
+
+    /// The key `NAMESPACE:{OWNER/MEMBER}`: each part encoded byte by byte; the braces keep an owner's member in one
+    /// Redis Cluster slot.
+    public init(namespace: String, owner: String, member: String) {
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(namespace.utf8.count + owner.utf8.count + member.utf8.count + 24)
+        bytes.appendPercentEncoded(namespace)
+        bytes.append(contentsOf: ":{".utf8)
+        bytes.appendPercentEncoded(owner)
+        bytes.append(UInt8(ascii: "/"))
+        bytes.appendPercentEncoded(member)
+        bytes.append(UInt8(ascii: "}"))
+        self.init(bytes: bytes)
+    }
+
+    public static func == (lhs: Self, rhs: Self) -> Bool { lhs.hash == rhs.hash && lhs.bytes == rhs.bytes }
+
+    public func hash(into hasher: inout Hasher) { hasher.combine(self.hash) }
+}
+
+/// The name of one entry of a key: encoded parts joined by `|`.
+public struct CacheField: Hashable, Sendable {
+    /// The bytes of the field's name.
+    public let bytes: [UInt8]
+
+    /// A field of these bytes.
+    public init(bytes: [UInt8]) {
+        self.bytes = bytes
+    }
+
+    /// A field of these parts, each encoded byte by byte.
+    public init(parts: [String]) {
+        var bytes: [UInt8] = []
+        for (index, part) in parts.enumerated() {
+            if index > 0 { bytes.append(UInt8(ascii: "|")) }
+            bytes.appendPercentEncoded(part)
+        }
+        self.bytes = bytes
+    }
+}
+
+extension [UInt8] {
+    /// Appends a string percent-encoded: every byte but `A-Za-z0-9._~-` becomes `%XX`.
+    mutating func appendPercentEncoded(_ string: String) {
+        let hex = StaticString("0123456789ABCDEF")
+        for byte in string.utf8 {
+            switch byte {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "."), UInt8(ascii: "_"), UInt8(ascii: "~"),
+                UInt8(ascii: "-"):
+                self.append(byte)
+            default:
+                self.append(UInt8(ascii: "%"))
+                self.append(hex.utf8Start[Int(byte >> 4)])
+                self.append(hex.utf8Start[Int(byte & 15)])
+            }
+        }
+    }
+}

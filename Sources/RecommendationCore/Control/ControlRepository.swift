@@ -1,0 +1,136 @@
+/// What a purge is aimed at.
+public enum PurgeScope: Sendable, Equatable {
+    case user(User.ID)
+    case surface(String)
+    case model(String)
+    case policy(String)
+    case tenant(Tenant.ID)
+
+    /// The names of the scopes, for requests and errors.
+    public static let names = ["user", "surface", "model", "policy", "tenant"]
+}
+
+/// The last purges of a tenant: an entry's generation is the highest that matches it, so a purge is O(1).
+public struct Generations: Sendable, Equatable {
+    /// Of the whole tenant.
+    public var tenant: Int64
+    /// By surface.
+    public var surfaces: [String: Int64]
+    /// By model version name.
+    public var models: [String: Int64]
+    /// By policy version name.
+    public var policies: [String: Int64]
+
+    /// Generations of a tenant that was never purged.
+    public init(
+        tenant: Int64 = 0,
+        surfaces: [String: Int64] = [:],
+        models: [String: Int64] = [:],
+        policies: [String: Int64] = [:]
+    ) {
+        self.tenant = tenant
+        self.surfaces = surfaces
+        self.models = models
+        self.policies = policies
+    }
+
+    /// The generation of an entry.
+    public func generation(surface: String, model: String, policy: String) -> Int64 {
+        max(max(self.tenant, self.surfaces[surface] ?? 0), max(self.models[model] ?? 0, self.policies[policy] ?? 0))
+    }
+}
+
+/// The compacted control state of one tenant.
+public struct TenantControl: Sendable, Equatable {
+    /// Whose.
+    public var tenant: Tenant.ID
+    /// Everything denied.
+    public var tombstones: [ListedTombstone]
+    /// The last purges.
+    public var generations: Generations
+    /// The model that serves; nil: none yet.
+    public var activeModel: ModelVersion.Number?
+    /// The newest version that is ready and newer than the active one: to be loaded ahead of its activation.
+    public var readyModel: ModelVersion.Number?
+    /// The version that served before: kept loaded, so that a rollback is immediate.
+    public var previousModel: ModelVersion.Number?
+
+    /// A state of these parts.
+    public init(
+        tenant: Tenant.ID,
+        tombstones: [ListedTombstone],
+        generations: Generations,
+        activeModel: ModelVersion.Number?,
+        readyModel: ModelVersion.Number?,
+        previousModel: ModelVersion.Number?
+    ) {
+        self.tenant = tenant
+        self.tombstones = tombstones
+        self.generations = generations
+        self.activeModel = activeModel
+        self.readyModel = readyModel
+        self.previousModel = previousModel
+    }
+}
+
+/// Everything that changed for nodes since they last read, from one snapshot of the store.
+public struct ControlDelta: Sendable, Equatable {
+    /// The incarnation of the data.
+    public var incarnation: String
+    /// The last id of the control log.
+    public var head: Int64
+    /// The tenants whose control state changed, whole.
+    public var tenants: [TenantControl]
+    /// All keys that are not revoked, where any key changed.
+    public var keys: [APIKey]?
+    /// Items that changed, some of which may have come before.
+    public var items: [(tenant: Tenant.ID, item: NumberedItem)]
+    /// Where the next read of items begins.
+    public var itemPosition: UInt64
+
+    /// A delta of these parts.
+    public init(
+        incarnation: String,
+        head: Int64,
+        tenants: [TenantControl],
+        keys: [APIKey]?,
+        items: [(tenant: Tenant.ID, item: NumberedItem)],
+        itemPosition: UInt64
+    ) {
+        self.incarnation = incarnation
+        self.head = head
+        self.tenants = tenants
+        self.keys = keys
+        self.items = items
+        self.itemPosition = itemPosition
+    }
+
+    /// Two deltas with the same content.
+    public static func == (lhs: Self, rhs: Self) -> Bool {
+        lhs.incarnation == rhs.incarnation && lhs.head == rhs.head && lhs.tenants == rhs.tenants && lhs.keys == rhs.keys
+            && lhs.itemPosition == rhs.itemPosition
+            && lhs.items.elementsEqual(rhs.items) { $0.tenant == $1.tenant && $0.item == $1.item }
+    }
+}
+
+/// The control log and the state it compacts to.
+public protocol ControlRepository: Sendable {
+    /// What changed after a log id and an item position; nil and nil: everything.
+    func delta(after id: Int64?, items position: UInt64?) async throws(RepositoryError) -> ControlDelta
+    /// Denies things; the log id of the change, and how many were new.
+    func addTombstones(
+        _ tombstones: [Tombstone],
+        reason: String?,
+        expiresAt: Timestamp?,
+        tenant: Tenant.ID
+    ) async throws(RepositoryError) -> (epoch: Int64, changed: Int)
+    /// Takes tombstones away; the log id of the change, and how many there were.
+    func removeTombstones(
+        _ tombstones: [Tombstone],
+        tenant: Tenant.ID
+    ) async throws(RepositoryError) -> (epoch: Int64, changed: Int)
+    /// Tombstones as they stand.
+    func tombstones(kind: Tombstone.Kind?, tenant: Tenant.ID) async throws(RepositoryError) -> [ListedTombstone]
+    /// Raises the generation of a scope (not of a user: that raises the user's version); the new generation.
+    func purge(_ scope: PurgeScope, tenant: Tenant.ID) async throws(RepositoryError) -> Int64
+}

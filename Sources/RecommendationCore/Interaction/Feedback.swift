@@ -1,0 +1,125 @@
+/// What a user did with an item.
+public enum EventType: String, CaseIterable, Sendable {
+    case purchase, rating, like, click, view, dislike, hide
+    case addToCart = "add_to_cart"
+
+    /// The code under which the type is stored: never changed, never reused.
+    public var code: UInt8 {
+        switch self {
+        case .view: 1
+        case .click: 2
+        case .addToCart: 3
+        case .purchase: 4
+        case .rating: 5
+        case .like: 6
+        case .dislike: 7
+        case .hide: 8
+        }
+    }
+
+    /// The type of a stored code.
+    public init?(code: UInt8) {
+        guard let type = Self.byCode[Int(code)] else { return nil }
+        self = type
+    }
+
+    private static let byCode: [EventType?] = {
+        var table = [EventType?](repeating: nil, count: 256)
+        for type in EventType.allCases { table[Int(type.code)] = type }
+        return table
+    }()
+}
+
+/// One event as a client sends it.
+public struct Feedback: Sendable, Equatable {
+    /// The client's id of the event, unique in its tenant: the claim by which an event is stored once.
+    public var eventID: String?
+    /// Who.
+    public var user: User.ID
+    /// What.
+    public var item: Item.ID
+    /// What happened.
+    public var type: EventType
+    /// The value of a rating; 1 otherwise.
+    public var value: Float
+    /// When it happened.
+    public var occurredAt: Timestamp
+    /// The recommendation it answers, from a verified tracking token.
+    public var attribution: Attribution?
+
+    /// An event of these parts.
+    public init(
+        eventID: String?,
+        user: User.ID,
+        item: Item.ID,
+        type: EventType,
+        value: Float,
+        occurredAt: Timestamp,
+        attribution: Attribution? = nil
+    ) {
+        self.eventID = eventID
+        self.user = user
+        self.item = item
+        self.type = type
+        self.value = value
+        self.occurredAt = occurredAt
+        self.attribution = attribution
+    }
+}
+
+/// The answer an event came from.
+public struct Attribution: Sendable, Equatable {
+    /// The recommendation's id, 16 bytes.
+    public let recommendationID: [UInt8]
+    /// The rank of the item in it, from 1.
+    public let position: Int
+
+    /// An attribution of these parts.
+    public init(recommendationID: [UInt8], position: Int) {
+        self.recommendationID = recommendationID
+        self.position = position
+    }
+}
+
+/// What became of one event.
+public enum FeedbackOutcome: Sendable, Equatable {
+    /// Stored now; the version of the user after it.
+    case stored(User.Version)
+    /// Stored before under the same event id; the version of the user now.
+    case duplicate(User.Version)
+    /// Not stored: no such item.
+    case unknownItem
+
+    /// The version of the user, where there is one.
+    public var version: User.Version? {
+        switch self {
+        case .stored(let version), .duplicate(let version): version
+        case .unknownItem: nil
+        }
+    }
+}
+
+/// Stores events.
+public protocol FeedbackRepository: Sendable {
+    /// Stores events in one transaction; for those of an invalidating type the user's version is raised and the journal
+    /// appended in the same transaction.
+    func record(
+        _ events: [Feedback],
+        tenant: Tenant.ID,
+        invalidating: Set<EventType>
+    ) async throws(RepositoryError) -> RecordedFeedback
+}
+
+/// What a write of events came to.
+public struct RecordedFeedback: Sendable, Equatable {
+    /// An outcome for each event, in order.
+    public let outcomes: [FeedbackOutcome]
+    /// The transaction that wrote the journal.
+    public let transaction: UInt64
+
+    /// A write of these parts.
+    public init(outcomes: [FeedbackOutcome], transaction: UInt64) {
+        self.outcomes = outcomes
+        self.transaction = transaction
+    }
+}

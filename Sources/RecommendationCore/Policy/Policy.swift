@@ -1,0 +1,70 @@
+/// How pools are scored and slates are chosen.
+public struct Policy: Sendable, Equatable {
+    /// How much each source of candidates counts.
+    public struct Weights: Sendable, Equatable {
+        /// Of items that go together in histories.
+        public var collaborative: Float
+        /// Of items with like categories.
+        public var content: Float
+        /// Of items that many use.
+        public var popularity: Float
+
+        /// Weights of the three components.
+        public init(collaborative: Float, content: Float, popularity: Float) {
+            self.collaborative = collaborative
+            self.content = content
+            self.popularity = popularity
+        }
+    }
+
+    /// What is done where the control state cannot be verified.
+    public enum Unverified: String, Sendable {
+        case serve, refuse
+    }
+
+    /// The name of the policy's version.
+    public var version: String
+    /// Component weights.
+    public var weights: Weights
+    /// At most this many items of one first category per window; 0 switches it off.
+    public var maximumPerWindow: Int
+    /// The length of the window in ranks.
+    public var window: Int
+    /// Weight of each type of event.
+    public var eventWeights: [EventType: Float]
+    /// Types that make what was computed before them unservable.
+    public var invalidatingEvents: Set<EventType>
+    /// Days after which an event counts half.
+    public var halfLifeDays: Double
+    /// How long a pool is fresh.
+    public var softTTL: Duration
+    /// How long a pool may be served at all.
+    public var hardTTL: Duration
+    /// Candidates in a pool.
+    public var poolSize: Int
+    /// What is done without a lease and without a control check.
+    public var onUnverified: Unverified
+    /// Items of last resort.
+    public var staticItems: [Item.ID]
+    /// The surfaces that may be asked for.
+    public var surfaces: [String]
+
+    /// The built-in policy, in force until another is activated.
+    public static let builtIn = Policy(
+        version: "p0",
+        weights: Weights(collaborative: 0.4, content: 0.3, popularity: 0.3),
+        maximumPerWindow: 3,
+        window: 10,
+        eventWeights: [
+            .purchase: 5, .addToCart: 3, .like: 3, .rating: 1, .click: 1, .view: 0.2, .dislike: -2, .hide: -3,
+        ],
+        invalidatingEvents: [.purchase, .addToCart, .rating, .like, .dislike, .hide],
+        halfLifeDays: 30,
+        softTTL: .seconds(300),
+        hardTTL: .seconds(1_800),
+        poolSize: 200,
+        onUnverified: .serve,
+        staticItems: [],
+        surfaces: ["home", "detail", "email"]
+    )
+}

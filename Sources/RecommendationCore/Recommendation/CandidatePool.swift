@@ -1,0 +1,98 @@
+/// The part of a score that one source contributes, already weighted by the policy.
+public enum Component: Int, CaseIterable, Sendable {
+    case collaborative, content, popularity
+
+    /// The name in answers.
+    public var name: String {
+        switch self {
+        case .collaborative: "collaborative"
+        case .content: "content"
+        case .popularity: "popularity"
+        }
+    }
+}
+
+/// The scored candidates of one user: what is cached.
+///
+/// Components are 8-bit, `offset + step × value`, with offset and step for the whole pool; a score is *defined* as the sum
+/// of the dequantised components, so that a replay of a cached pool agrees with the answer that was given.
+public struct CandidatePool: Sendable, Equatable {
+    /// How a component's byte becomes a number.
+    public struct Scale: Sendable, Equatable {
+        /// The value of byte 0.
+        public var offset: Float
+        /// What one step adds.
+        public var step: Float
+
+        /// A scale.
+        public init(offset: Float, step: Float) {
+            self.offset = offset
+            self.step = step
+        }
+
+        /// The value of a byte.
+        public func value(_ byte: UInt8) -> Float { self.offset + self.step * Float(byte) }
+    }
+
+    /// One scored item.
+    public struct Candidate: Sendable, Equatable {
+        /// The item.
+        public var item: Item.Number
+        /// Quantised collaborative component.
+        public var collaborative: UInt8
+        /// Quantised content component.
+        public var content: UInt8
+        /// Quantised popularity component.
+        public var popularity: UInt8
+        /// Index into ``CandidatePool/seeds``; 255: none.
+        public var seed: UInt8
+
+        /// A candidate of these parts.
+        public init(item: Item.Number, collaborative: UInt8, content: UInt8, popularity: UInt8, seed: UInt8) {
+            self.item = item
+            self.collaborative = collaborative
+            self.content = content
+            self.popularity = popularity
+            self.seed = seed
+        }
+    }
+
+    /// ``Candidate/seed`` of a candidate without a seed.
+    public static let noSeed: UInt8 = 255
+    /// The most seeds a pool names.
+    public static let maximumSeeds = 16
+
+    /// Scales of collaborative, content, popularity.
+    public var scales: [Scale]
+    /// History items that explain candidates.
+    public var seeds: [Item.Number]
+    /// Items the user has not had, best first.
+    public var unseen: [Candidate]
+    /// Items the user has had, best first.
+    public var seen: [Candidate]
+    /// Whether the user has history that says something about taste.
+    public var isPersonal: Bool
+
+    /// A pool of these parts.
+    public init(scales: [Scale], seeds: [Item.Number], unseen: [Candidate], seen: [Candidate], isPersonal: Bool) {
+        self.scales = scales
+        self.seeds = seeds
+        self.unseen = unseen
+        self.seen = seen
+        self.isPersonal = isPersonal
+    }
+
+    /// The weighted components of a candidate.
+    public func components(_ candidate: Candidate) -> (collaborative: Float, content: Float, popularity: Float) {
+        (
+            self.scales[0].value(candidate.collaborative), self.scales[1].value(candidate.content),
+            self.scales[2].value(candidate.popularity)
+        )
+    }
+
+    /// The score of a candidate: the sum of its components.
+    public func score(_ candidate: Candidate) -> Float {
+        let (collaborative, content, popularity) = self.components(candidate)
+        return collaborative + content + popularity
+    }
+}

@@ -1,0 +1,44 @@
+/// A deny entry that outlives what it names.
+public struct Tombstone: Sendable, Hashable {
+    /// What a tombstone can name.
+    public enum Kind: String, CaseIterable, Sendable {
+        case item, creator, category, campaign
+    }
+
+    /// The kind of thing.
+    public let kind: Kind
+    /// Its id, compared by bytes.
+    public let key: Identifier<Tombstone>
+
+    /// A tombstone of a kind and a key.
+    public init(kind: Kind, key: Identifier<Tombstone>) {
+        self.kind = kind
+        self.key = key
+    }
+}
+
+/// A tombstone as it is listed.
+public struct ListedTombstone: Sendable, Equatable {
+    public let tombstone: Tombstone
+    public let reason: String?
+    /// It denies until then; nil: for good.
+    public let expiresAt: Timestamp?
+    /// The control log id that set it.
+    public let epoch: Int64
+    public let createdAt: Timestamp
+
+    /// A tombstone of these parts.
+    public init(
+        tombstone: Tombstone,
+        reason: String?,
+        expiresAt: Timestamp?,
+        epoch: Int64,
+        createdAt: Timestamp
+    ) {
+        self.tombstone = tombstone
+        self.reason = reason
+        self.expiresAt = expiresAt
+        self.epoch = epoch
+        self.createdAt = createdAt
+    }
+}

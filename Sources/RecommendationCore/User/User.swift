@@ -1,0 +1,62 @@
+/// Someone who is recommended to.
+public enum User {
+    /// The client's name of a user.
+    public typealias ID = Identifier<User>
+    /// What PostgreSQL hands out at every invalidating write; of two states of a user the one with the higher version
+    /// is the later. 0: the user has no row.
+    public typealias Version = Int64
+}
+
+/// One event of a user's history, as scoring needs it.
+public struct HistoryEvent: Sendable, Equatable {
+    /// The item.
+    public let item: Item.Number
+    /// What happened.
+    public let type: EventType
+    /// The value of a rating; 1 where an event carries none.
+    public let value: Float
+    /// When.
+    public let occurredAt: Timestamp
+
+    /// An event of these parts.
+    public init(item: Item.Number, type: EventType, value: Float, occurredAt: Timestamp) {
+        self.item = item
+        self.type = type
+        self.value = value
+        self.occurredAt = occurredAt
+    }
+}
+
+/// What a computation reads of a user: version, consent and history, all of one snapshot of the store.
+public struct UserState: Sendable, Equatable {
+    /// The version the rest was read at; 0 where the user has no row.
+    public let version: User.Version
+    /// Whether the user allows personalisation.
+    public let consent: Bool
+    /// The newest events, newest first.
+    public let history: [HistoryEvent]
+
+    /// A state of these parts.
+    public init(version: User.Version, consent: Bool, history: [HistoryEvent]) {
+        self.version = version
+        self.consent = consent
+        self.history = history
+    }
+
+    /// A user nobody has heard of.
+    public static let unknown = UserState(version: 0, consent: true, history: [])
+}
+
+/// Reads of single users.
+public protocol UserRepository: Sendable {
+    /// Version, consent and history in one statement.
+    func state(of user: User.ID, tenant: Tenant.ID) async throws(RepositoryError) -> UserState
+    /// The version alone, on the primary; 0 where the user has no row.
+    func version(of user: User.ID, tenant: Tenant.ID) async throws(RepositoryError) -> User.Version
+    /// Raises the version without an event (a purge) and appends to the journal; the new version and the transaction that
+    /// wrote it, nil where the user has no row.
+    func raiseVersion(
+        of user: User.ID,
+        tenant: Tenant.ID
+    ) async throws(RepositoryError) -> (version: User.Version, transaction: UInt64)?
+}

@@ -1,0 +1,39 @@
+package import RecommendationCore
+
+/// Items with like categories.
+///
+/// Items of equal category sets have the same neighbours but for themselves, so lists are kept per set: one more item than
+/// ``neighbourLimit``, from which each member leaves itself out.
+package struct ContentGraph: Sendable, Equatable {
+    /// Neighbours of one item.
+    package static let neighbourLimit = 50
+    /// ``groupOfItem`` of an item without categories.
+    static let noGroup = UInt32.max
+
+    let groupOfItem: [UInt32]
+    /// A row a group: Jaccard similarity of category sets, ties by popularity, then by number.
+    let lists: NeighbourGraph
+
+    package var groupCount: Int { self.lists.rowCount }
+    package var edgeCount: Int { self.lists.edgeCount }
+
+    /// The edges of an item: those before itself in the list of its group, and those after.
+    @inline(__always)
+    func rows(of item: Item.Number) -> (Range<Int>, Range<Int>) {
+        let group = self.groupOfItem[Int(item)]
+        guard group != Self.noGroup else { return (0..<0, 0..<0) }
+        let row = self.lists.row(Int(group))
+        let ids = self.lists.ids.span
+        for position in row where ids[position] == item {
+            return (row.lowerBound..<position, position + 1..<row.upperBound)
+        }
+        return (row.lowerBound..<min(row.upperBound, row.lowerBound + Self.neighbourLimit), 0..<0)
+    }
+
+    /// The items most like an item, the closest first, itself left out.
+    package func neighbours(of item: Item.Number) -> [Neighbour] {
+        guard Int(item) < self.groupOfItem.count else { return [] }
+        let (before, after) = self.rows(of: item)
+        return self.lists.neighbours(in: before) + self.lists.neighbours(in: after)
+    }
+}

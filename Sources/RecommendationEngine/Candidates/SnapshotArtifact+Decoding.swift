@@ -1,0 +1,173 @@
+import RecommendationCore
+
+/// Why bytes are not a snapshot.
+package enum ArtifactError: Error, Equatable, Sendable {
+    /// Not an artifact at all.
+    case wrongMagic
+    /// Written by a version of the format this build cannot read.
+    case unsupportedVersion(UInt32)
+    /// Shorter than it says, or than any artifact is.
+    case truncated(expected: Int, found: Int)
+    /// Longer than it says.
+    case trailingBytes(Int)
+    /// Changed since it was written.
+    case checksumMismatch(stored: UInt64, computed: UInt64)
+    /// As it was written, but not a snapshot; what is wrong with it.
+    case inconsistent(String)
+}
+
+extension SnapshotArtifact {
+    /// Reads an artifact, and checks everything that scoring relies on.
+    package init(decoding bytes: [UInt8]) throws(ArtifactError) {
+        try Self.checkPreamble(of: bytes)
+        let reader = ArtifactReader(bytes: bytes)
+        let lengths = Section.allCases.map { reader.word(Self.tableOffset + 8 * $0.rawValue) }
+        var starts: [Int] = []
+        var end = Self.headerLength
+        for length in lengths {
+            guard length <= UInt64(bytes.count - end), Self.padded(Int(length)) <= bytes.count - end else {
+                throw .inconsistent("a section ends beyond the artifact")
+            }
+            starts.append(end)
+            end += Self.padded(Int(length))
+        }
+        guard end == bytes.count else { throw .inconsistent("bytes belong to no section") }
+
+        func section<Element>(_ section: Section, of: Element.Type) throws(ArtifactError) -> [Element]
+        where Element: BitwiseCopyable {
+            try reader.array(at: starts[section.rawValue], length: Int(lengths[section.rawValue]))
+        }
+        let collaborative = NeighbourGraph(
+            offsets: try section(.collaborativeOffsets, of: UInt32.self),
+            ids: try section(.collaborativeItems, of: Item.Number.self),
+            weights: try section(.collaborativeWeights, of: UInt16.self)
+        )
+        let content = ContentGraph(
+            groupOfItem: try section(.groups, of: UInt32.self),
+            lists: NeighbourGraph(
+                offsets: try section(.contentOffsets, of: UInt32.self),
+                ids: try section(.contentItems, of: Item.Number.self),
+                weights: try section(.contentWeights, of: UInt16.self)
+            )
+        )
+        let popularity = try section(.popularity, of: Float.self)
+        let popularityOrder = try section(.popularityOrder, of: Item.Number.self)
+
+        let itemCount = popularity.count
+        guard reader.word(32) == UInt64(itemCount) else { throw .inconsistent("popularity of other items") }
+        try Self.check(collaborative, itemCount: itemCount)
+        guard collaborative.rowCount == itemCount else { throw .inconsistent("neighbours of other items") }
+        try Self.check(content.lists, itemCount: itemCount)
+        try Self.check(content)
+        guard content.groupOfItem.count == itemCount else { throw .inconsistent("groups of other items") }
+        try Self.check(popularity, order: popularityOrder)
+
+        let newest = Int64(bitPattern: reader.word(64))
+        self.init(
+            Snapshot(
+                counts: Snapshot.Counts(
+                    interactions: try reader.count(40),
+                    users: try reader.count(48),
+                    items: try reader.count(56)
+                ),
+                newestEvent: newest == Self.noTimestamp ? nil : Timestamp(microseconds: newest),
+                builtAt: Timestamp(microseconds: Int64(bitPattern: reader.word(72))),
+                collaborative: collaborative,
+                content: content,
+                popularity: popularity,
+                popularityOrder: popularityOrder
+            )
+        )
+    }
+
+    private static func checkPreamble(of bytes: [UInt8]) throws(ArtifactError) {
+        guard bytes.prefix(Self.magic.count).elementsEqual(Self.magic.prefix(bytes.count)) else { throw .wrongMagic }
+        guard bytes.count >= Self.headerLength else {
+            throw .truncated(expected: Self.headerLength, found: bytes.count)
+        }
+        let reader = ArtifactReader(bytes: bytes)
+        let version = UInt32(truncatingIfNeeded: reader.word(8))
+        guard version == Self.formatVersion else { throw .unsupportedVersion(version) }
+        guard reader.word(8) >> 32 == UInt64(Section.allCases.count) else {
+            throw .inconsistent("another number of sections")
+        }
+        let expected = reader.word(16)
+        guard expected <= UInt64(bytes.count) else {
+            throw .truncated(expected: Int(clamping: expected), found: bytes.count)
+        }
+        guard expected == UInt64(bytes.count) else { throw .trailingBytes(bytes.count - Int(expected)) }
+        let (stored, computed) = (reader.word(24), Self.checksum(of: bytes))
+        guard stored == computed else { throw .checksumMismatch(stored: stored, computed: computed) }
+    }
+
+    private static func check(_ graph: NeighbourGraph, itemCount: Int) throws(ArtifactError) {
+        guard graph.offsets.first == 0 else { throw .inconsistent("offsets do not begin at 0") }
+        var previous: UInt32 = 0
+        var descends = false
+        for offset in graph.offsets {
+            descends = descends || offset < previous
+            previous = offset
+        }
+        guard !descends else { throw .inconsistent("offsets descend") }
+        guard Int(previous) == graph.ids.count, graph.ids.count == graph.weights.count else {
+            throw .inconsistent("offsets, items and weights of different length")
+        }
+        // Maxima instead of early exits, so that the passes run at the speed of memory.
+        guard graph.ids.reduce(0, { max($0, $1) }) < max(itemCount, 1) else {
+            throw .inconsistent("an item beyond the last")
+        }
+        guard graph.ids.isEmpty || itemCount > 0 else { throw .inconsistent("an item beyond the last") }
+        guard graph.weights.reduce(0, { max($0, $1) }) <= HalfFloat.largest else {
+            throw .inconsistent("a weight that is no number")
+        }
+    }
+
+    private static func check(_ content: ContentGraph) throws(ArtifactError) {
+        var beyond = false
+        for group in content.groupOfItem {
+            beyond = beyond || (group != ContentGraph.noGroup && group >= content.groupCount)
+        }
+        guard !beyond else { throw .inconsistent("a group beyond the last") }
+    }
+
+    private static func check(_ popularity: [Float], order: [Item.Number]) throws(ArtifactError) {
+        for value in popularity where !(value >= 0 && value <= 1) {
+            throw .inconsistent("a popularity outside 0 to 1")
+        }
+        guard order.count == popularity.count else { throw .inconsistent("an order of other items") }
+        // Strictly descending keys cannot repeat, so as many as there are items name each of them once.
+        var previous = UInt64.max
+        for item in order {
+            guard item < popularity.count else { throw .inconsistent("an item beyond the last") }
+            let key = RankKey.make(popularity[Int(item)], item)
+            guard key < previous else { throw .inconsistent("an order that is not by popularity") }
+            previous = key
+        }
+    }
+}
+
+/// Reads words and arrays at offsets that the caller has checked.
+private struct ArtifactReader {
+    let bytes: [UInt8]
+
+    func word(_ offset: Int) -> UInt64 {
+        self.bytes.withUnsafeBytes { UInt64(littleEndian: $0.loadUnaligned(fromByteOffset: offset, as: UInt64.self)) }
+    }
+
+    func count(_ offset: Int) throws(ArtifactError) -> Int {
+        guard let count = Int(exactly: self.word(offset)) else { throw .inconsistent("a count beyond 63 bits") }
+        return count
+    }
+
+    func array<Element: BitwiseCopyable>(at start: Int, length: Int) throws(ArtifactError) -> [Element] {
+        let (count, rest) = length.quotientAndRemainder(dividingBy: MemoryLayout<Element>.stride)
+        guard rest == 0 else { throw .inconsistent("a section of broken elements") }
+        return self.bytes.withUnsafeBytes { source in
+            [Element](unsafeUninitializedCapacity: count) { buffer, initialized in
+                UnsafeMutableRawBufferPointer(buffer)
+                    .copyMemory(from: UnsafeRawBufferPointer(rebasing: source[start..<start + length]))
+                initialized = count
+            }
+        }
+    }
+}

@@ -1,0 +1,81 @@
+package import RecommendationCore
+
+/// Keeps one category from filling a slate: in every window of consecutive ranks at most so many items share a first
+/// category. Items without a category fall under no cap.
+///
+/// Each rank takes the best candidate that the cap allows there. A candidate that is passed over waits, and only one thing
+/// can let it in: the item that leaves the window frees its category. So at each rank there is at most one category to look
+/// for among those waiting, and the best of it comes before everything not yet looked at. Where the cap allows nobody, the
+/// slate ends, short.
+///
+/// A value holds the buffers and serves one caller at a time.
+package struct Diversity {
+    /// At most this many of one first category per window; 0 and below: no cap.
+    package var maximumPerWindow: Int
+    /// Length of the window in ranks.
+    package var window: Int
+
+    private var waiting: [(index: Int, category: UInt32)] = []
+    /// Categories by rank.
+    private var placed: [UInt32?] = []
+
+    package init(maximumPerWindow: Int, window: Int) {
+        self.maximumPerWindow = maximumPerWindow
+        self.window = window
+    }
+
+    /// Chooses at most `limit` of the candidates.
+    ///
+    /// - Parameters:
+    ///   - candidates: Items, best first.
+    ///   - chosen: Takes the indices of the chosen candidates, in rank order; what was in it is removed.
+    /// - Returns: How many candidates were passed over and did not make it after all.
+    package mutating func choose(
+        _ limit: Int,
+        of candidates: [Item.Number],
+        firstCategory: (Item.Number) -> UInt32?,
+        into chosen: inout [Int]
+    ) -> Int {
+        chosen.removeAll(keepingCapacity: true)
+        self.waiting.removeAll(keepingCapacity: true)
+        self.placed.removeAll(keepingCapacity: true)
+        guard self.maximumPerWindow > 0, self.maximumPerWindow < self.window else {
+            chosen.append(contentsOf: candidates.indices.prefix(max(limit, 0)))
+            return 0
+        }
+        var next = 0
+        while chosen.count < limit {
+            if let (index, category) = self.released() {
+                chosen.append(index)
+                self.placed.append(category)
+                continue
+            }
+            guard next < candidates.count else { break }
+            let category = firstCategory(candidates[next])
+            if let category, !self.allows(category) {
+                self.waiting.append((next, category))
+            } else {
+                chosen.append(next)
+                self.placed.append(category)
+            }
+            next += 1
+        }
+        return self.waiting.count
+    }
+
+    /// The best candidate that waits for the category of the item that has just left the window.
+    private mutating func released() -> (Int, UInt32)? {
+        guard !self.waiting.isEmpty, self.placed.count >= self.window,
+            let category = self.placed[self.placed.count - self.window],
+            let position = self.waiting.firstIndex(where: { $0.category == category }), self.allows(category)
+        else { return nil }
+        return self.waiting.remove(at: position)
+    }
+
+    /// Whether the next rank may take the category.
+    private func allows(_ category: UInt32) -> Bool {
+        var count = 0
+        for other in self.placed.suffix(self.window - 1) where other == category { count += 1 }
+        return count < self.maximumPerWindow
+    }
+}

@@ -1,0 +1,97 @@
+import RecommendationCore
+
+/// The state of a ``Scorer``: scratch and buffers, reused from call to call.
+struct ScoringWorkspace {
+    private var scratch = ItemScratch()
+    private var history = WeighedHistory()
+    private var candidates = CandidateColumns()
+    private var unseen = TopKeys()
+    private var seen = TopKeys()
+
+    mutating func pool(
+        _ events: [HistoryEvent],
+        snapshot: Snapshot,
+        policy: Policy,
+        excluded: [UInt64]
+    ) -> CandidatePool {
+        self.scratch.resize(itemCount: snapshot.itemCount)
+        self.history.weigh(events, policy: policy, itemCount: snapshot.itemCount, scratch: &self.scratch)
+        defer { self.scratch.clear(self.history) }
+        let isPersonal = self.history.isPersonal
+        if isPersonal {
+            for (item, weight) in zip(self.history.items, self.history.weights) where weight != 0 {
+                self.scratch.addCollaborative(weight, neighboursOf: item, in: snapshot)
+                self.scratch.addContent(weight, neighboursOf: item, in: snapshot)
+            }
+        }
+        self.candidates.gather(self.scratch, history: self.history, snapshot: snapshot, excluded: excluded)
+        let factors = self.candidates.factors(policy.weights, isPersonal: isPersonal)
+        self.select(factors, snapshot: snapshot, poolSize: policy.poolSize, excluded: excluded)
+        var draft = PoolDraft(
+            unseen: self.unseen.keys.map { self.scored(RankKey.number($0), factors, snapshot) },
+            seen: self.seen.keys.map { self.scored(RankKey.number($0), factors, snapshot) }
+        )
+        if isPersonal { draft.explain(self.history, snapshot: snapshot, scratch: &self.scratch) }
+        return draft.pool(isPersonal: isPersonal)
+    }
+
+    mutating func ranked(
+        _ events: [HistoryEvent],
+        snapshot: Snapshot,
+        limit: Int,
+        policy: Policy
+    ) -> [Item.Number] {
+        self.scratch.resize(itemCount: snapshot.itemCount)
+        self.history.weigh(events, policy: policy, itemCount: snapshot.itemCount, scratch: &self.scratch)
+        defer { self.scratch.clear(self.history) }
+        for (item, weight) in zip(self.history.items, self.history.weights) where weight > 0 {
+            self.scratch.addCollaborative(weight, neighboursOf: item, in: snapshot)
+        }
+        let limit = min(max(limit, 0), snapshot.itemCount)
+        self.unseen.reset(capacity: limit)
+        for item in self.scratch.touchedItems where self.scratch.isUnseen(item) {
+            self.unseen.insert(RankKey.make(self.scratch.sums(of: item).collaborative, item))
+        }
+        self.unseen.sortDescending()
+        var ranked = self.unseen.keys.map(RankKey.number)
+        if ranked.count < limit {
+            ranked += snapshot.popularityOrder.lazy.filter(self.scratch.isUnmarked).prefix(limit - ranked.count)
+        }
+        return ranked
+    }
+
+    /// Fills ``unseen`` and ``seen`` with the best of the candidates and of the popularity order.
+    private mutating func select(_ factors: ComponentFactors, snapshot: Snapshot, poolSize: Int, excluded: [UInt64]) {
+        self.unseen.reset(capacity: min(max(poolSize, 0), snapshot.itemCount, Scorer.poolLimit))
+        self.seen.reset(capacity: min(Scorer.seenLimit, snapshot.itemCount))
+        for index in self.candidates.unseen.indices {
+            let candidate = self.candidates.unseen[index]
+            self.unseen.insert(RankKey.make(factors.score(candidate), candidate.item))
+        }
+        for candidate in self.candidates.seen {
+            self.seen.insert(RankKey.make(factors.score(candidate), candidate.item))
+        }
+        var remaining = min(max(poolSize, 0), Scorer.poolLimit)
+        for item in snapshot.popularityOrder where self.scratch.isUnmarked(item) {
+            let popularity = snapshot.popularity[Int(item)]
+            guard popularity > 0, remaining > 0 else { return }
+            guard !excluded.contains(item) else { continue }
+            // The order descends, so the first one that does not make it is the last one to try.
+            guard self.unseen.insert(RankKey.make(factors.popularity * popularity, item)) else { return }
+            remaining -= 1
+        }
+    }
+
+    private func scored(_ item: Item.Number, _ factors: ComponentFactors, _ snapshot: Snapshot) -> PoolDraft.Entry {
+        let sums = self.scratch.sums(of: item)
+        let components = factors.components(
+            RawCandidate(
+                item: item,
+                collaborative: sums.collaborative,
+                content: sums.content,
+                popularity: snapshot.popularity[Int(item)]
+            )
+        )
+        return PoolDraft.Entry(item: item, components: components)
+    }
+}

@@ -1,0 +1,82 @@
+import RecommendationCore
+
+/// Finds the history item behind each candidate by walking the rows of the history once more, with an eye on the chosen
+/// candidates only: cheaper than keeping the largest contribution of every item while sums are made.
+struct SeedSearch {
+    /// Index into the history plus one, by candidate; 0: none.
+    private(set) var seeds: [UInt16]
+    private var largest: [Float]
+    private let candidates: [CandidatePool.Candidate]
+    private let components: [Component?]
+
+    init(_ candidates: [CandidatePool.Candidate], scales: [CandidatePool.Scale]) {
+        self.seeds = [UInt16](repeating: 0, count: candidates.count)
+        self.largest = [Float](repeating: 0, count: candidates.count)
+        self.candidates = candidates
+        self.components = candidates.map { Self.component(of: $0, scales) }
+    }
+
+    mutating func run(_ history: WeighedHistory, snapshot: Snapshot, scratch: inout ItemScratch) {
+        let explaining = history.items.indices.filter {
+            history.weights[$0] > 0 && !scratch.has(history.items[$0], .banned)
+        }
+        if self.watch(.collaborative, &scratch) {
+            let graph = snapshot.collaborative
+            for index in explaining {
+                self.look(at: graph.row(Int(history.items[index])), of: graph, from: index, history, scratch.slots)
+            }
+        }
+        if self.watch(.content, &scratch) {
+            let lists = snapshot.content.lists
+            for index in explaining {
+                let (before, after) = snapshot.content.rows(of: history.items[index])
+                self.look(at: before, of: lists, from: index, history, scratch.slots)
+                self.look(at: after, of: lists, from: index, history, scratch.slots)
+            }
+        }
+        for candidate in self.candidates { scratch.setSlot(0, of: candidate.item) }
+    }
+
+    /// Gives the candidates of a component their slots, all others none; false where there are none.
+    private func watch(_ component: Component, _ scratch: inout ItemScratch) -> Bool {
+        var isAny = false
+        for (index, candidate) in self.candidates.enumerated() {
+            let isWatched = self.components[index] == component
+            scratch.setSlot(isWatched ? UInt16(index + 1) : 0, of: candidate.item)
+            isAny = isAny || isWatched
+        }
+        return isAny
+    }
+
+    private mutating func look(
+        at positions: Range<Int>,
+        of graph: NeighbourGraph,
+        from index: Int,
+        _ history: WeighedHistory,
+        _ slots: [UInt16]
+    ) {
+        let weight = history.weights[index]
+        let ids = graph.ids.span
+        let slots = slots.span
+        for position in positions {
+            let slot = Int(slots[unchecked: Int(ids[unchecked: position])])
+            guard slot != 0 else { continue }
+            let contribution = weight * HalfFloat.decode(graph.weights[position])
+            guard contribution > self.largest[slot - 1] else { continue }
+            self.largest[slot - 1] = contribution
+            self.seeds[slot - 1] = UInt16(index + 1)
+        }
+    }
+
+    /// The largest component where it comes from the history and is above 0; of equal ones the first named.
+    private static func component(
+        of candidate: CandidatePool.Candidate,
+        _ scales: [CandidatePool.Scale]
+    ) -> Component? {
+        let collaborative = scales[0].value(candidate.collaborative)
+        let content = scales[1].value(candidate.content)
+        let popularity = scales[2].value(candidate.popularity)
+        if collaborative >= content, collaborative >= popularity { return collaborative > 0 ? .collaborative : nil }
+        return content >= popularity && content > 0 ? .content : nil
+    }
+}

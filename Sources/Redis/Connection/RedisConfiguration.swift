@@ -1,0 +1,96 @@
+/// How to reach a Redis server and how long to wait for it.
+public struct RedisConfiguration: Sendable {
+    /// Host name or address.
+    public var host: String
+    /// TCP port.
+    public var port: Int
+    /// Selected database.
+    public var database: Int
+    /// ACL user; needs a password.
+    public var username: String?
+    /// Password; never part of a description or an error.
+    public var password: String? {
+        get { secret.value }
+        set { secret.value = newValue }
+    }
+    /// Bound of connecting and of the handshake, each.
+    public var connectTimeout: Duration
+    /// Bound of one command. When the oldest command is older, the connection is closed and everything waiting fails.
+    public var commandTimeout: Duration
+    /// The most commands that may wait for replies.
+    public var maxQueued: Int
+    /// The largest reply accepted; a larger one closes the connection.
+    public var maxReplyBytes: Int
+    /// Pauses between attempts to connect.
+    public var backoff: RedisBackoff
+    /// The name shown by `CLIENT LIST`; without spaces.
+    public var clientName: String?
+
+    private var secret: Secret
+
+    /// Makes a configuration; every argument has a default.
+    public init(
+        host: String = "127.0.0.1",
+        port: Int = 6379,
+        database: Int = 0,
+        username: String? = nil,
+        password: String? = nil,
+        connectTimeout: Duration = .seconds(1),
+        commandTimeout: Duration = .milliseconds(100),
+        maxQueued: Int = 10_000,
+        maxReplyBytes: Int = 64 << 20,
+        backoff: RedisBackoff = RedisBackoff(),
+        clientName: String? = nil
+    ) {
+        self.host = host
+        self.port = port
+        self.database = database
+        self.username = username
+        self.secret = Secret(value: password)
+        self.connectTimeout = connectTimeout
+        self.commandTimeout = commandTimeout
+        self.maxQueued = maxQueued
+        self.maxReplyBytes = maxReplyBytes
+        self.backoff = backoff
+        self.clientName = clientName
+    }
+
+    /// What is sent first on each connection, with a name for each step.
+    var handshake: [(step: String, command: RedisCommand)] {
+        var steps: [(String, RedisCommand)] = []
+        if let password {
+            steps.append(("AUTH", username.map { RedisCommand("AUTH", $0, password) } ?? RedisCommand("AUTH", password)))
+        }
+        if let clientName { steps.append(("CLIENT", RedisCommand("CLIENT", "SETNAME", clientName))) }
+        if database != 0 { steps.append(("SELECT", RedisCommand("SELECT", String(database)))) }
+        return steps
+    }
+}
+
+/// A value that no description, dump or mirror shows.
+private struct Secret: Sendable, CustomStringConvertible, CustomReflectable {
+    var value: String?
+
+    var description: String { value == nil ? "none" : "hidden" }
+    var customMirror: Mirror { Mirror(self, children: []) }
+}
+
+/// Exponentially growing pauses with jitter.
+public struct RedisBackoff: Sendable, Hashable {
+    /// The upper bound of the first pause.
+    public var initial: Duration
+    /// The upper bound of all pauses.
+    public var maximum: Duration
+
+    /// Makes a backoff; the defaults are 50 ms and 2 s.
+    public init(initial: Duration = .milliseconds(50), maximum: Duration = .seconds(2)) {
+        self.initial = initial
+        self.maximum = maximum
+    }
+
+    /// The pause before the attempt after `failures` failures: between half the bound and the bound.
+    func pause(afterFailures failures: Int, using generator: inout some RandomNumberGenerator) -> Duration {
+        let bound = min(initial * (1 << min(failures, 20)), maximum)
+        return bound * Double.random(in: 0.5...1, using: &generator)
+    }
+}

@@ -1,0 +1,234 @@
+public import Logging
+import Metrics
+public import NIOCore
+public import NIOPosix
+public import ServiceLifecycle
+import Synchronization
+
+
+
+/// A client that keeps one connection to one Redis server and pipelines the commands of all tasks over it.
+///
+/// `run()` connects, and connects again after each loss, until the service is shut down. Each connection is a *session*
+/// with a number of its own, greater than all before. Commands fail at once while there is none; nothing is sent twice.
+///
+/// There is one deadline per connection: when the oldest command is older than the command timeout, the connection is
+/// closed, that command fails with `timeout` and the younger ones with `connectionLost`.
+public final class RedisClient: Service, Sendable {
+    /// How the server is reached.
+    public let configuration: RedisConfiguration
+    private let connector: Connector
+    private let logger: Logger
+    private let clock: any Clock<Duration>
+    private let onEvent: @Sendable (RedisConnectionEvent) -> Void
+    private let state = Mutex(RedisClientState<CommandConnection, ReadyWaiter>())
+    private let metrics = RedisMetrics(.commands)
+    private let commandTimeout: TimeAmount
+
+    typealias ReadyWaiter = CheckedContinuation<Result<UInt64, RedisError>, Never>
+
+    /// Makes a client; it connects when `run()` is called.
+    ///
+    /// `onEvent` is called on the event loop, in order, and must not block. A `disconnected` comes before any command
+    /// fails because of it, and after `session` has become nil.
+    public init(
+        configuration: RedisConfiguration,
+        eventLoopGroup: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton,
+        logger: Logger = Logger(label: "redis"),
+        clock: any Clock<Duration> = ContinuousClock(),
+        onEvent: @escaping @Sendable (RedisConnectionEvent) -> Void = { _ in }
+    ) {
+        self.configuration = configuration
+        self.connector = Connector(configuration: configuration, group: eventLoopGroup)
+        self.logger = logger
+        self.clock = clock
+        self.onEvent = onEvent
+        self.commandTimeout = TimeAmount(configuration.commandTimeout)
+    }
+
+    /// The number of the current connection, nil from the moment it is lost.
+    public var session: UInt64? {
+        state.withLock { $0.connection }.flatMap { $0.isOpen ? $0.session : nil }
+    }
+
+    /// Sends a command and returns its reply; an error reply is thrown.
+    ///
+    /// With `session` the command is sent only over that connection. A cancelled caller returns at once, though the
+    /// command may still run.
+    public func send(_ command: RedisCommand, session: UInt64? = nil) async throws(RedisError) -> RedisReply {
+        try await sendReportingSession(command, session: session).reply
+    }
+
+    /// Sends a command and returns its reply with the session it went over.
+    public func sendReportingSession(
+        _ command: RedisCommand,
+        session: UInt64? = nil
+    ) async throws(RedisError) -> (reply: RedisReply, session: UInt64) {
+        do throws(RedisError) {
+            let connection = try connection(of: session)
+            metrics.commands.increment()
+            let reply = try await connection.execute(command, timeout: commandTimeout).get()
+            return (try reply.checked(), connection.session)
+        } catch {
+            metrics.failed(with: error)
+            throw error
+        }
+    }
+
+    /// Sends commands in one write and returns their replies in order; error replies are values here.
+    public func pipeline(
+        _ commands: [RedisCommand],
+        session: UInt64? = nil
+    ) async throws(RedisError) -> [RedisReply] {
+        try await pipelineReportingSession(commands, session: session).replies
+    }
+
+    /// Sends commands in one write and returns their replies with the session they went over.
+    public func pipelineReportingSession(
+        _ commands: [RedisCommand],
+        session: UInt64? = nil
+    ) async throws(RedisError) -> (replies: [RedisReply], session: UInt64) {
+        do throws(RedisError) {
+            let connection = try connection(of: session)
+            metrics.commands.increment(by: commands.count)
+            return (try await connection.execute(commands, timeout: commandTimeout).get(), connection.session)
+        } catch {
+            metrics.failed(with: error)
+            throw error
+        }
+    }
+
+    /// Waits until there is a connection and returns its session. Throws `timeout` when there is none in time.
+    @discardableResult
+    public func waitUntilReady(timeout: Duration) async throws(RedisError) -> UInt64 {
+        let id = state.withLock { $0.nextWaiterID() }
+        let deadline = connector.group.next().scheduleTask(in: TimeAmount(timeout)) { [self] in
+            giveUp(waiter: id, with: .timeout)
+        }
+        defer { deadline.cancel() }
+        return try await withTaskCancellationHandler {
+            await withCheckedContinuation { (continuation: ReadyWaiter) in
+                let answer = state.withLock { state in
+                    Task.isCancelled ? .failure(.cancelled) : state.waiterAdded(continuation, id: id)
+                }
+                if let answer { continuation.resume(returning: answer) }
+            }
+        } onCancel: {
+            giveUp(waiter: id, with: .cancelled)
+        }.get()
+    }
+
+    /// Keeps the connection until graceful shutdown or cancellation; then the commands under way may still end.
+    public func run() async throws {
+        guard state.withLock({ $0.runBegan() }) else { throw RedisError.alreadyRunning }
+        await cancelWhenGracefulShutdown { await self.keepConnected() }
+        for waiter in state.withLock({ $0.runEnded() }) { waiter.resume(returning: .failure(.notConnected)) }
+    }
+
+    private func connection(of session: UInt64?) throws(RedisError) -> CommandConnection {
+        guard let connection = state.withLock({ $0.connection }) else { throw .notConnected }
+        guard session == nil || session == connection.session else { throw .sessionChanged }
+        return connection
+    }
+
+    private func giveUp(waiter id: UInt64, with error: RedisError) {
+        state.withLock { $0.waiterGaveUp(id: id) }?.resume(returning: .failure(error))
+    }
+
+    private func keepConnected() async {
+        var failures = 0
+        var generator = SystemRandomNumberGenerator()
+        while !Task.isCancelled {
+            do throws(ConnectFailure) {
+                let connection = try await connect()
+                failures = 0
+                await withTaskCancellationHandler {
+                    await connection.untilClosed()
+                } onCancel: {
+                    connection.drain()
+                }
+            } catch {
+                if Task.isCancelled { return }
+                logger.log(
+                    level: failures == 0 ? .warning : .debug,
+                    "no connection to Redis",
+                    metadata: ["reason": "\(error.reason)", "host": "\(configuration.host)"]
+                )
+                failures += 1
+                onEvent(.connectFailed(reason: error.reason))
+            }
+            let pause = configuration.backoff.pause(afterFailures: max(failures - 1, 0), using: &generator)
+            do { try await clock.sleep(for: pause) } catch { return }
+        }
+    }
+
+    private func connect() async throws(ConnectFailure) -> CommandConnection {
+        let session = state.withLock { $0.nextSession() }
+        let connection = try await connector.connect { [self] channel in
+            CommandConnection(
+                session: session,
+                channel: channel,
+                maxQueued: configuration.maxQueued,
+                metrics: metrics,
+                onLoss: { [self] in connectionLost($0, $1) }
+            )
+        }
+        // PING goes last: a server that still loads its data refuses it.
+        let steps = configuration.handshake + [("PING", RedisCommand("PING"))]
+        let bound = TimeAmount(configuration.connectTimeout)
+        switch await connection.execute(steps.map(\.command), timeout: bound) {
+        case .failure(let error):
+            try await abandon(connection, Self.loss(in: error))
+        case .success(let replies):
+            for (step, reply) in zip(steps, replies) {
+                // Only the code: a message may quote the arguments, and they may be secret.
+                guard case .error(let refusal) = reply else { continue }
+                try await abandon(connection, .refused(step: step.step, code: refusal.code))
+            }
+        }
+        // On its event loop, where losses are handled, so that `connected` comes before `disconnected`.
+        let becameReady = connection.eventLoop.submit { [self] in connectionBecameReady(connection) }
+        guard (try? await becameReady.get()) == true else { try await abandon(connection, .closedByServer) }
+        return connection
+    }
+
+    private static func loss(in error: RedisError) -> RedisConnectionLoss {
+        switch error {
+        case .connectionLost(let reason): reason
+        case .timeout: .handshakeTimeout
+        case .cancelled: .shutdown
+        default: .closedByServer
+        }
+    }
+
+    private func abandon(
+        _ connection: CommandConnection,
+        _ reason: RedisConnectionLoss
+    ) async throws(ConnectFailure) -> Never {
+        connection.abandon(reason)
+        await connection.untilClosed()
+        throw ConnectFailure(reason: reason)
+    }
+
+    private func connectionBecameReady(_ connection: CommandConnection) -> Bool {
+        guard connection.isOpen else { return false }
+        let (waiters, isFirst) = state.withLock { $0.connectionBecameReady(connection, session: connection.session) }
+        if !isFirst { metrics.reconnects.increment() }
+        logger.info("connected to Redis", metadata: ["session": "\(connection.session)"])
+        onEvent(.connected(session: connection.session))
+        for waiter in waiters { waiter.resume(returning: .success(connection.session)) }
+        return true
+    }
+
+    private func connectionLost(_ connection: CommandConnection, _ reason: RedisConnectionLoss) {
+        // One that never became ready is reported by `connect()`.
+        guard state.withLock({ $0.connectionLost(session: connection.session) }) else { return }
+        metrics.losses.increment()
+        logger.log(
+            level: reason == .shutdown ? .info : .warning,
+            "connection to Redis ended",
+            metadata: ["session": "\(connection.session)", "reason": "\(reason)"]
+        )
+        onEvent(.disconnected(session: connection.session, reason: reason))
+    }
+}

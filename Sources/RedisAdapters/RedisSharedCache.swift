@@ -1,0 +1,154 @@
+package import Caching
+package import Redis
+
+/// L2 on one Redis.
+package struct RedisSharedCache: SharedCache, RelayProgress {
+    private static let keyPrefix = Array("vireo:".utf8)
+    /// Floors raised in one script: short enough not to hold up anybody else's commands.
+    private static let batch = 64
+
+    private let client: RedisClient
+    private let namespace: RedisNamespace
+
+    package init(client: RedisClient, namespace: RedisNamespace) {
+        self.client = client
+        self.namespace = namespace
+    }
+
+    package func read(_ key: CacheKey, _ field: CacheField) async throws(SharedCacheError) -> SharedRead {
+        var command = RedisCommand("HMGET", capacity: 64 + key.bytes.count + field.bytes.count)
+        command.append(Self.name(key))
+        command.append("floor")
+        command.append(field.bytes)
+        let reply = command
+        return try await Self.mapped { () async throws(RedisError) in
+            let values = try await self.client.send(reply).array()
+            guard values.count == 2 else { throw .unexpectedReply(expected: "two values", found: "\(values.count)") }
+            return SharedRead(floor: try Self.version(values[0]), entry: try values[1].bytes())
+        }
+    }
+
+    package func floor(of key: CacheKey) async throws(SharedCacheError) -> Int64? {
+        var command = RedisCommand("HGET", capacity: 64 + key.bytes.count)
+        command.append(Self.name(key))
+        command.append("floor")
+        let sent = command
+        return try await Self.mapped { () async throws(RedisError) in
+            try Self.version(try await self.client.send(sent))
+        }
+    }
+
+    package func acquireLease(on key: CacheKey, for duration: Duration) async throws(SharedCacheError) -> LeaseGrant {
+        var generator = SystemRandomNumberGenerator()
+        let id = String(generator.next(), radix: 36) + String(generator.next(), radix: 36)
+        return try await Self.mapped { () async throws(RedisError) in
+            let (reply, session) = try await self.client.runReportingSession(
+                Scripts.acquireLease,
+                keys: [Self.name(key)],
+                arguments: [Array(id.utf8), Self.decimal(duration)]
+            )
+            let remaining = try reply.integer()
+            return remaining == 0
+                ? .granted(ComputeLease(id: id, connection: session)) : .held(.milliseconds(remaining))
+        }
+    }
+
+    package func fill(
+        _ key: CacheKey,
+        _ field: CacheField,
+        entry: [UInt8],
+        version: Int64,
+        lease: ComputeLease,
+        keepFor: Duration
+    ) async throws(SharedCacheError) -> FillOutcome {
+        try await Self.mapped { () async throws(RedisError) in
+            let reply = try await self.client.run(
+                Scripts.fill,
+                keys: [Self.name(key)],
+                arguments: [
+                    Array(lease.id.utf8), Array(String(version).utf8), field.bytes, entry, Self.decimal(keepFor),
+                ],
+                session: lease.connection
+            )
+            guard let outcome = try reply.string().flatMap(FillOutcome.init(rawValue:)) else {
+                throw .unexpectedReply(expected: "outcome of a fill", found: "another word")
+            }
+            return outcome
+        }
+    }
+
+    package func release(_ lease: ComputeLease, on key: CacheKey) async throws(SharedCacheError) {
+        _ = try await Self.mapped { () async throws(RedisError) in
+            try await self.client.run(
+                Scripts.releaseLease,
+                keys: [Self.name(key)],
+                arguments: [Array(lease.id.utf8)],
+                session: lease.connection
+            )
+        }
+    }
+
+    package func raiseFloors(_ invalidations: [Invalidation]) async throws(SharedCacheError) {
+        var rest = invalidations[...]
+        while !rest.isEmpty {
+            let batch = rest.prefix(Self.batch)
+            rest = rest.dropFirst(Self.batch)
+            let keys = batch.map { Self.name($0.key) }
+            try await Self.mapped { () async throws(RedisError) in
+                do throws(RedisError) {
+                    _ = try await self.client.run(
+                        Scripts.raiseFloors,
+                        keys: keys,
+                        arguments: batch.map { Array(String($0.version).utf8) }
+                    )
+                } catch {
+                    // A full Redis refuses to raise a floor, and does not refuse to forget.
+                    guard case .server(let refusal) = error, refusal.code == "OOM" else { throw error }
+                    _ = try await self.client.send(RedisCommand("UNLINK", arguments: keys))
+                }
+            }
+        }
+    }
+
+    package func relayed() async throws(SharedCacheError) -> UInt64? {
+        try await Self.mapped { () async throws(RedisError) in
+            let reply = try await self.client.send(RedisCommand("GET", arguments: [self.namespace.relayedKey]))
+            return try Self.version(reply).map { UInt64(clamping: $0) }
+        }
+    }
+
+    package func setRelayed(_ position: UInt64) async throws(SharedCacheError) {
+        _ = try await Self.mapped { () async throws(RedisError) in
+            try await self.client.send(
+                RedisCommand("SET", arguments: [self.namespace.relayedKey, Array(String(position).utf8)])
+            )
+        }
+    }
+
+    private static func name(_ key: CacheKey) -> [UInt8] { Self.keyPrefix + key.bytes }
+
+    private static func version(_ reply: RedisReply) throws(RedisError) -> Int64? {
+        reply.isNull ? nil : try reply.integer()
+    }
+
+    private static func decimal(_ duration: Duration) -> [UInt8] {
+        let (seconds, attoseconds) = duration.components
+        return Array(String(seconds * 1_000 + attoseconds / 1_000_000_000_000_000).utf8)
+    }
+
+    static func mapped<Result>(
+        _ body: () async throws(RedisError) -> Result
+    ) async throws(SharedCacheError) -> Result {
+        do {
+            return try await body()
+        } catch {
+            switch error {
+            case .timeout, .cancelled: throw .timedOut
+            case .sessionChanged: throw .connectionChanged
+            case .server(let refusal): throw .refused(refusal.code)
+            case .unexpectedReply(let expected, let found): throw .refused("\(found) instead of \(expected)")
+            case .notConnected, .queueFull, .connectionLost, .invalidURL, .alreadyRunning: throw .unavailable
+            }
+        }
+    }
+}

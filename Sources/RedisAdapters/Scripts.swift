@@ -1,0 +1,84 @@
+import Redis
+
+/// The scripts of coherence, section 2. A floor and a version are decimal; below 2^53 Lua's numbers hold them exactly.
+enum Scripts {
+    /// KEYS: hash. ARGV: lease id, duration in ms. 0: granted; otherwise the milliseconds another holds it.
+    static let acquireLease = RedisScript(
+        """
+        local time = redis.call('TIME')
+        local now = time[1] * 1000 + math.floor(time[2] / 1000)
+        local lease = redis.call('HGET', KEYS[1], 'lease')
+        if lease then
+            local ends = tonumber(string.match(lease, ':(%d+)$'))
+            if ends and ends > now then return ends - now end
+        end
+        redis.call('HSET', KEYS[1], 'lease', ARGV[1] .. ':' .. string.format('%.0f', now + ARGV[2]))
+        if redis.call('PTTL', KEYS[1]) < 10000 then redis.call('PEXPIRE', KEYS[1], 10000) end
+        return 0
+        """
+    )
+
+    /// KEYS: hash. ARGV: lease id.
+    static let releaseLease = RedisScript(
+        """
+        local lease = redis.call('HGET', KEYS[1], 'lease')
+        if lease and string.sub(lease, 1, #ARGV[1] + 1) == ARGV[1] .. ':' then
+            return redis.call('HDEL', KEYS[1], 'lease')
+        end
+        return 0
+        """
+    )
+
+    /// KEYS: hash. ARGV: lease id, version, field, entry, ms to keep. `stored`, `lease` or `floor`.
+    ///
+    /// A hash that collects fields is rid of those whose hard expiry (byte 40 of an entry) is past: nobody may serve them.
+    static let fill = RedisScript(
+        """
+        local held = redis.call('HMGET', KEYS[1], 'lease', 'floor')
+        if not held[1] or string.sub(held[1], 1, #ARGV[1] + 1) ~= ARGV[1] .. ':' then return 'lease' end
+        redis.call('HDEL', KEYS[1], 'lease')
+        if held[2] and tonumber(ARGV[2]) < tonumber(held[2]) then return 'floor' end
+        redis.call('HSET', KEYS[1], 'floor', ARGV[2], ARGV[3], ARGV[4])
+        if redis.call('HLEN', KEYS[1]) > 6 then
+            local time = redis.call('TIME')
+            local now = time[1] * 1000 + math.floor(time[2] / 1000)
+            for _, field in ipairs(redis.call('HKEYS', KEYS[1])) do
+                if field ~= 'floor' and field ~= ARGV[3] then
+                    local entry = redis.call('HGET', KEYS[1], field)
+                    if #entry < 60 or struct.unpack('<i8', entry, 41) <= now then
+                        redis.call('HDEL', KEYS[1], field)
+                    end
+                end
+            end
+        end
+        if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[5]) then redis.call('PEXPIRE', KEYS[1], ARGV[5]) end
+        return 'stored'
+        """
+    )
+
+    /// KEYS: hashes. ARGV: a version for each. Raises floors by max and clears the leases; nothing where no hash exists.
+    static let raiseFloors = RedisScript(
+        """
+        for index, key in ipairs(KEYS) do
+            if redis.call('EXISTS', key) == 1 then
+                local floor = redis.call('HGET', key, 'floor')
+                if not floor or tonumber(floor) < tonumber(ARGV[index]) then
+                    redis.call('HSET', key, 'floor', ARGV[index])
+                    redis.call('HDEL', key, 'lease')
+                end
+            end
+        end
+        return #KEYS
+        """
+    )
+
+    /// KEYS: heartbeat key, relayed key. ARGV: heartbeat, channel. Relayed position or nil, Redis time in ms.
+    static let heartbeat = RedisScript(
+        """
+        redis.call('SET', KEYS[1], ARGV[1], 'PX', 2000)
+        redis.call('PUBLISH', ARGV[2], ARGV[1])
+        local time = redis.call('TIME')
+        return {redis.call('GET', KEYS[2]), string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))}
+        """
+    )
+}

@@ -1,0 +1,105 @@
+package import Caching
+package import RecommendationCore
+
+/// Changes of the control state: committed, applied here, announced, and then answered.
+package struct AdminService: Sendable {
+    private let control: any ControlRepository
+    private let users: any UserRepository
+    private let state: ControlState
+    private let invalidator: Invalidator
+    private let propagationLimit: Duration
+
+    package init(
+        control: any ControlRepository,
+        users: any UserRepository,
+        state: ControlState,
+        invalidator: Invalidator,
+        propagationLimit: Duration = .milliseconds(800)
+    ) {
+        self.control = control
+        self.users = users
+        self.state = state
+        self.invalidator = invalidator
+        self.propagationLimit = propagationLimit
+    }
+
+    package func addTombstones(
+        _ tombstones: [Tombstone],
+        reason: String?,
+        expiresAt: Timestamp?,
+        tenant: Tenant.ID
+    ) async throws(ServingError) -> TombstoneAnswer {
+        try await self.changeTombstones(tombstones) { unique async throws(RepositoryError) in
+            try await self.control.addTombstones(unique, reason: reason, expiresAt: expiresAt, tenant: tenant)
+        }
+    }
+
+    package func removeTombstones(
+        _ tombstones: [Tombstone],
+        tenant: Tenant.ID
+    ) async throws(ServingError) -> TombstoneAnswer {
+        try await self.changeTombstones(tombstones) { unique async throws(RepositoryError) in
+            try await self.control.removeTombstones(unique, tenant: tenant)
+        }
+    }
+
+    private func changeTombstones(
+        _ tombstones: [Tombstone],
+        _ change: ([Tombstone]) async throws(RepositoryError) -> (epoch: Int64, changed: Int)
+    ) async throws(ServingError) -> TombstoneAnswer {
+        let unique = Array(Set(tombstones))
+        let (epoch, changed) = try await Self.mapped { () async throws(RepositoryError) in try await change(unique) }
+        let propagated = await self.invalidator.announceControl()
+        return TombstoneAnswer(
+            epoch: epoch,
+            changed: changed,
+            unchanged: unique.count - changed,
+            propagated: propagated
+        )
+    }
+
+    package func tombstones(
+        kind: Tombstone.Kind?,
+        tenant: Tenant.ID
+    ) async throws(ServingError) -> [ListedTombstone] {
+        try await Self.mapped { () async throws(RepositoryError) in
+            try await self.control.tombstones(kind: kind, tenant: tenant)
+        }
+    }
+
+    package func purge(_ scope: PurgeScope, dryRun: Bool, tenant: Tenant.ID) async throws(ServingError) -> PurgeAnswer {
+        if dryRun { return .nothing }
+        if case .user(let user) = scope {
+            let raised = try await Self.mapped { () async throws(RepositoryError) in
+                try await self.users.raiseVersion(of: user, tenant: tenant)
+            }
+            guard let raised else { return .nothing }
+            let key = CacheKey(namespace: self.state.incarnation, owner: tenant.string, member: user.string)
+            let propagated = await self.invalidator.propagate(
+                [Invalidation(key: key, version: raised.version)],
+                transaction: raised.transaction,
+                within: self.propagationLimit
+            )
+            return .user(version: raised.version, propagated: propagated)
+        }
+        let generation = try await Self.mapped { () async throws(RepositoryError) in
+            try await self.control.purge(scope, tenant: tenant)
+        }
+        return .generation(epoch: generation, propagated: await self.invalidator.announceControl())
+    }
+
+    /// What a store's failure means to a caller.
+    package static func mapped<Result>(
+        _ body: () async throws(RepositoryError) -> Result
+    ) async throws(ServingError) -> Result {
+        do {
+            return try await body()
+        } catch {
+            switch error {
+            case .unavailable, .outcomeUnknown: throw .notDurable
+            case .conflict(let reason): throw .conflict(reason)
+            case .corrupt, .failed: throw .failed("the store answered with an error")
+            }
+        }
+    }
+}

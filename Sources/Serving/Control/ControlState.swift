@@ -1,0 +1,162 @@
+import Caching
+import Crypto
+package import Logging
+import Metrics
+package import RecommendationCore
+import RecommendationEngine
+import Synchronization
+
+/// The control state of this node: tenants, keys, catalogues, tombstones, generations, active models.
+///
+/// ``catchUp()`` reads what changed from one snapshot of the store and replaces whole immutable states, so that a request sees
+/// all of a change or nothing of it. It is called by one caller at a time, the keeper. An activated model is loaded before its
+/// activation is applied: while that takes, the lease is not renewed, and nobody is served the model before it as if it
+/// were current.
+package final class ControlState: ControlFeed, Sendable {
+    private struct State {
+        var applied: Int64?
+        var itemPosition: UInt64?
+        var incarnation = ""
+        var tenants: [Tenant.ID: TenantState] = [:]
+        var keys: [[UInt8]: Principal] = [:]
+        var models: [ModelVersion.Number: Snapshot] = [:]
+    }
+
+    private let state = Mutex(State())
+    private let repository: any ControlRepository
+    private let models: any ModelRepository
+    private let log: Logger
+    private let wallClock: @Sendable () -> Timestamp
+    private let incarnationChanged: @Sendable (String) -> Void
+    private let applied = Gauge(label: "vireo_control_applied")
+    private let loadTime = Metrics.Timer(label: "vireo_snapshot_load_seconds")
+
+    /// - Parameter incarnationChanged: Called with the new incarnation before any state of it is visible.
+    package init(
+        repository: any ControlRepository,
+        models: any ModelRepository,
+        log: Logger,
+        wallClock: @escaping @Sendable () -> Timestamp,
+        incarnationChanged: @escaping @Sendable (String) -> Void
+    ) {
+        self.repository = repository
+        self.models = models
+        self.log = log
+        self.wallClock = wallClock
+        self.incarnationChanged = incarnationChanged
+    }
+
+    package func state(of tenant: Tenant.ID) -> TenantState? { self.state.withLock { $0.tenants[tenant] } }
+
+    package var tenants: [Tenant.ID] { self.state.withLock { $0.tenants.keys.sorted() } }
+
+    package var incarnation: String { self.state.withLock { $0.incarnation } }
+
+    /// The last control log id that is applied; nil before the first read.
+    package var appliedID: Int64? { self.state.withLock { $0.applied } }
+
+    package var loadedModels: [ModelVersion.Number] { self.state.withLock { $0.models.keys.sorted() } }
+
+    /// Whether every tenant with an active model has it loaded.
+    package var hasModels: Bool {
+        self.state.withLock { state in
+            state.applied != nil && state.tenants.values.allSatisfy { ($0.control.activeModel == nil) == ($0.model == nil) }
+        }
+    }
+
+    /// The caller behind a presented key. The key is hashed and the hash looked up: what is compared is not the secret,
+    /// so the time the look-up takes says nothing of it.
+    package func principal(for presented: String) -> Principal? {
+        let hash = Array(SHA256.hash(data: Array(presented.utf8)))
+        return self.state.withLock { $0.keys[hash] }
+    }
+
+    package func catchUp() async throws {
+        let (after, position, incarnation) = self.state.withLock { ($0.applied, $0.itemPosition, $0.incarnation) }
+        var delta = try await self.repository.delta(after: after, items: position)
+        if after != nil, delta.incarnation != incarnation {
+            self.log.warning("the database is another incarnation; everything is read again")
+            delta = try await self.repository.delta(after: nil, items: nil)
+        }
+        let restarted = delta.incarnation != incarnation
+        if restarted { self.incarnationChanged(delta.incarnation) }
+        for tenant in delta.tenants {
+            if let active = tenant.activeModel { try await self.load(active) }
+        }
+        self.apply(delta, restarted: restarted)
+        self.applied.record(delta.head)
+        // Ahead of its activation, and no reason to fail.
+        for tenant in delta.tenants {
+            guard let ready = tenant.readyModel else { continue }
+            do {
+                try await self.load(ready)
+            } catch {
+                self.log.warning("a ready model cannot be loaded", metadata: ["model": "\(ready)", "error": "\(error)"])
+            }
+        }
+    }
+
+    private func load(_ number: ModelVersion.Number) async throws {
+        guard self.state.withLock({ $0.models[number] == nil }) else { return }
+        let start = ContinuousClock.now
+        let bytes = try await self.models.artifact(number)
+        let snapshot = try SnapshotArtifact(decoding: bytes).snapshot
+        self.state.withLock { $0.models[number] = snapshot }
+        let (seconds, attoseconds) = (ContinuousClock.now - start).components
+        self.loadTime.recordNanoseconds(seconds * 1_000_000_000 + attoseconds / 1_000_000_000)
+        self.log.info("model loaded", metadata: ["model": "\(ModelVersion.name(number))", "bytes": "\(bytes.count)"])
+    }
+
+    private func apply(_ delta: ControlDelta, restarted: Bool) {
+        let now = self.wallClock()
+        self.state.withLock { state in
+            if restarted { state.tenants = [:] }
+            state.incarnation = delta.incarnation
+            state.applied = delta.head
+            state.itemPosition = delta.itemPosition
+            if let keys = delta.keys {
+                state.keys = Dictionary(
+                    keys.map { ($0.secretHash, Principal(tenant: $0.tenant, scopes: $0.scopes)) },
+                    uniquingKeysWith: { first, _ in first }
+                )
+            }
+            var controls: [Tenant.ID: TenantControl] = [:]
+            for control in delta.tenants { controls[control.tenant] = control }
+            var items: [Tenant.ID: [NumberedItem]] = [:]
+            for (tenant, item) in delta.items { items[tenant, default: []].append(item) }
+            let expired = state.tenants.values.filter { $0.blockedUntil.map { $0 <= now } ?? false }.map(\.tenant)
+            for tenant in Set(controls.keys).union(items.keys).union(expired) {
+                let old = state.tenants[tenant]
+                guard let control = controls[tenant] ?? old?.control else { continue }
+                var catalog = old?.catalog ?? Catalog()
+                // Rows come again while a long transaction runs; what is already there costs nothing.
+                let changed = (items[tenant] ?? []).filter { !catalog.holds($0) }
+                if controls[tenant] == nil, changed.isEmpty, !expired.contains(tenant) { continue }
+                catalog.update(changed)
+                state.tenants[tenant] = TenantState(
+                    incarnation: delta.incarnation,
+                    epoch: delta.head,
+                    policy: .builtIn,
+                    catalog: catalog,
+                    control: control,
+                    model: control.activeModel.flatMap { number in
+                        state.models[number].map { TenantState.LoadedModel(number: number, snapshot: $0) }
+                    },
+                    now: now
+                )
+            }
+            self.forgetModels(&state)
+        }
+    }
+
+    /// Keeps the active models, the ones before them (a rollback is immediate) and the ones made ready.
+    private func forgetModels(_ state: inout State) {
+        var kept = Set<ModelVersion.Number>()
+        for tenant in state.tenants.values {
+            if let active = tenant.control.activeModel { kept.insert(active) }
+            if let previous = tenant.control.previousModel { kept.insert(previous) }
+            if let ready = tenant.control.readyModel { kept.insert(ready) }
+        }
+        for number in state.models.keys where !kept.contains(number) { state.models[number] = nil }
+    }
+}

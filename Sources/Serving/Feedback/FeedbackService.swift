@@ -1,0 +1,168 @@
+package import Caching
+package import Logging
+import Metrics
+package import RecommendationCore
+
+/// Takes events: validated, stored once, and only then made known (coherence, section 1).
+package final class FeedbackService: Sendable {
+    private let repository: any FeedbackRepository
+    private let invalidator: Invalidator
+    private let control: ControlState
+    private let signer: TokenSigner
+    private let log: Logger
+    private let wallClock: @Sendable () -> Timestamp
+    /// How long an answer waits for the relay where this node cannot reach Redis.
+    private let propagationLimit: Duration
+    private let metrics = FeedbackMetrics()
+
+    package init(
+        repository: any FeedbackRepository,
+        invalidator: Invalidator,
+        control: ControlState,
+        signer: TokenSigner,
+        log: Logger,
+        propagationLimit: Duration = .milliseconds(800),
+        wallClock: @escaping @Sendable () -> Timestamp
+    ) {
+        self.repository = repository
+        self.invalidator = invalidator
+        self.control = control
+        self.signer = signer
+        self.log = log
+        self.propagationLimit = propagationLimit
+        self.wallClock = wallClock
+    }
+
+    /// Stores events of one tenant; those that are wrong are rejected one by one, the others are stored.
+    package func record(_ requests: [FeedbackRequest], tenant: Tenant.ID) async throws(ServingError) -> FeedbackAnswer {
+        var rejected: [FeedbackRejection] = []
+        var events: [Feedback] = []
+        var indices: [Int] = []
+        for (index, request) in requests.enumerated() {
+            do {
+                events.append(try self.event(request, index: index, tenant: tenant))
+                indices.append(index)
+            } catch {
+                rejected.append(error.rejection)
+            }
+        }
+        var answer = FeedbackAnswer(accepted: 0, duplicates: 0, rejected: rejected, userVersions: [], propagated: true)
+        guard !events.isEmpty else {
+            self.metrics.rejected.increment(by: rejected.count)
+            return answer
+        }
+        let policy = self.control.state(of: tenant)?.policy ?? .builtIn
+        let recorded: RecordedFeedback
+        do {
+            recorded = try await self.repository.record(events, tenant: tenant, invalidating: policy.invalidatingEvents)
+        } catch {
+            self.metrics.notDurable.increment()
+            self.log.warning("feedback not stored", metadata: ["error": "\(error)"])
+            switch error {
+            case .unavailable, .outcomeUnknown: throw .notDurable
+            case .conflict(let reason): throw .conflict(reason)
+            case .corrupt, .failed: throw .failed("feedback not stored")
+            }
+        }
+        var versions: [User.ID: User.Version] = [:]
+        var order: [User.ID] = []
+        var invalidated: [User.ID: User.Version] = [:]
+        for (place, outcome) in recorded.outcomes.enumerated() {
+            let event = events[place]
+            switch outcome {
+            case .stored(let version):
+                answer.accepted += 1
+                self.metrics.stored(event.type)
+                if policy.invalidatingEvents.contains(event.type) { invalidated[event.user] = version }
+                if versions.updateValue(version, forKey: event.user) == nil { order.append(event.user) }
+            case .duplicate(let version):
+                answer.duplicates += 1
+                self.metrics.duplicates.increment()
+                // The node that stored it may have died before it could say so: the same steps again.
+                if policy.invalidatingEvents.contains(event.type) { invalidated[event.user] = version }
+                if versions.updateValue(version, forKey: event.user) == nil { order.append(event.user) }
+            case .unknownItem:
+                answer.rejected.append(
+                    FeedbackRejection(index: indices[place], code: "unknown_item", field: "item_id", allowed: nil)
+                )
+            }
+        }
+        answer.rejected.sort { $0.index < $1.index }
+        self.metrics.rejected.increment(by: answer.rejected.count)
+        answer.userVersions = order.map { ($0, versions[$0]!) }
+        let incarnation = self.control.incarnation
+        answer.propagated = await self.invalidator.propagate(
+            invalidated.map { user, version in
+                Invalidation(
+                    key: CacheKey(namespace: incarnation, owner: tenant.string, member: user.string),
+                    version: version
+                )
+            },
+            transaction: recorded.transaction,
+            within: self.propagationLimit
+        )
+        return answer
+    }
+
+    private struct Rejected: Error {
+        let rejection: FeedbackRejection
+    }
+
+    private func event(
+        _ request: FeedbackRequest,
+        index: Int,
+        tenant: Tenant.ID
+    ) throws(Rejected) -> Feedback {
+        func rejected(_ code: String, _ field: String, _ allowed: String?) -> Rejected {
+            Rejected(rejection: FeedbackRejection(index: index, code: code, field: field, allowed: allowed))
+        }
+        guard let type = EventType(rawValue: request.type) else {
+            let allowed = EventType.allCases.map(\.rawValue).joined(separator: "|")
+            throw rejected("unknown_type", "type", allowed)
+        }
+        let value = request.value ?? 1
+        guard value.isFinite, abs(value) <= 1_000_000 else {
+            throw rejected("out_of_range", "value", "a number from -1000000 to 1000000")
+        }
+        guard type != .rating || request.value != nil else { throw rejected("required", "value", "the rating") }
+        let now = self.wallClock()
+        let occurredAt = request.occurredAt ?? now
+        // A clock that is a little ahead is common; a history sorted by a far future never shows what came after.
+        guard occurredAt.microseconds <= now.microseconds + 86_400_000_000, occurredAt.microseconds >= 0 else {
+            throw rejected("out_of_range", "occurred_at", "from 1970-01-01 to a day from now")
+        }
+        var attribution: Attribution?
+        if let text = request.trackingToken {
+            guard let token = self.signer.verify(text, tenant: tenant, user: request.user),
+                self.control.state(of: tenant)?.catalog.number(of: request.item).map({ $0 == token.item }) ?? true
+            else { throw rejected("invalid_token", "tracking_token", "a token of this user and item") }
+            attribution = Attribution(recommendationID: token.recommendationID.bytes, position: token.rank)
+        }
+        return Feedback(
+            eventID: request.eventID,
+            user: request.user,
+            item: request.item,
+            type: type,
+            value: Float(value),
+            occurredAt: occurredAt,
+            attribution: attribution
+        )
+    }
+}
+
+private struct FeedbackMetrics: Sendable {
+    let duplicates = Counter(label: "vireo_feedback_total", dimensions: [("result", "duplicate")])
+    let rejected = Counter(label: "vireo_feedback_total", dimensions: [("result", "rejected")])
+    let notDurable = Counter(label: "vireo_feedback_total", dimensions: [("result", "not_durable")])
+    private let accepted = Counter(label: "vireo_feedback_total", dimensions: [("result", "accepted")])
+    private let byType: [EventType: Counter] = Dictionary(
+        uniqueKeysWithValues: EventType.allCases.map {
+            ($0, Counter(label: "vireo_feedback_events_total", dimensions: [("type", $0.rawValue)]))
+        }
+    )
+
+    func stored(_ type: EventType) {
+        self.accepted.increment()
+        self.byType[type]?.increment()
+    }
+}

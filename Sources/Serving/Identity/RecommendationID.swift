@@ -1,0 +1,39 @@
+/// A ULID: 48 bits of milliseconds, 80 random bits, 26 characters of Crockford's base 32 (github.com/ulid/spec).
+package struct RecommendationID: Sendable, Hashable {
+    package let high: UInt64
+    package let low: UInt64
+
+    package init(milliseconds: Int64, using generator: inout some RandomNumberGenerator) {
+        self.high = UInt64(bitPattern: milliseconds) << 16 | UInt64(UInt16.random(in: .min ... .max, using: &generator))
+        self.low = UInt64.random(in: .min ... .max, using: &generator)
+    }
+
+    package init(high: UInt64, low: UInt64) {
+        self.high = high
+        self.low = low
+    }
+
+    package var bytes: [UInt8] {
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(16)
+        for word in [self.high, self.low] {
+            for shift in stride(from: 56, through: 0, by: -8) { bytes.append(UInt8(truncatingIfNeeded: word >> UInt64(shift))) }
+        }
+        return bytes
+    }
+
+    package var string: String {
+        String(unsafeUninitializedCapacity: 26) { buffer in
+            var high = self.high
+            var low = self.low
+            for index in stride(from: 25, through: 0, by: -1) {
+                buffer[index] = Self.alphabet[Int(low & 31)]
+                low = low >> 5 | high << 59
+                high >>= 5
+            }
+            return 26
+        }
+    }
+
+    private static let alphabet = Array("0123456789ABCDEFGHJKMNPQRSTVWXYZ".utf8)
+}

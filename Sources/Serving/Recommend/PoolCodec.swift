@@ -1,0 +1,90 @@
+package import RecommendationCore
+
+/// The bytes of a ``CandidatePool`` in cache entries, little endian:
+///
+///     0  format (1 byte)   1 flags (bit 0: personal)   2 number of seeds   3 zero
+///     4  unseen (2)        6 seen (2)
+///     8  offset and step of collaborative, content, popularity (6 × 4)
+///     32 seeds (4 each), then unseen and seen candidates (8 each):
+///        item (4), collaborative, content, popularity, seed (1 each)
+package enum PoolCodec {
+    private static let format: UInt8 = 1
+    private static let headerSize = 32
+    private static let candidateSize = 8
+
+    package static func encode(_ pool: CandidatePool) -> [UInt8] {
+        let size = Self.headerSize + 4 * pool.seeds.count + Self.candidateSize * (pool.unseen.count + pool.seen.count)
+        return [UInt8](unsafeUninitializedCapacity: size) { buffer, count in
+            var offset = 0
+            func put<Value: FixedWidthInteger>(_ value: Value) {
+                UnsafeMutableRawBufferPointer(buffer).storeBytes(of: value.littleEndian, toByteOffset: offset, as: Value.self)
+                offset += MemoryLayout<Value>.size
+            }
+            put(Self.format)
+            put(UInt8(pool.isPersonal ? 1 : 0))
+            put(UInt8(pool.seeds.count))
+            put(UInt8(0))
+            put(UInt16(pool.unseen.count))
+            put(UInt16(pool.seen.count))
+            for scale in pool.scales {
+                put(scale.offset.bitPattern)
+                put(scale.step.bitPattern)
+            }
+            for seed in pool.seeds { put(seed) }
+            for candidates in [pool.unseen, pool.seen] {
+                for candidate in candidates {
+                    put(candidate.item)
+                    put(candidate.collaborative)
+                    put(candidate.content)
+                    put(candidate.popularity)
+                    put(candidate.seed)
+                }
+            }
+            count = offset
+        }
+    }
+
+    /// The pool of these bytes; nil where they are not one.
+    package static func decode(_ bytes: [UInt8]) -> CandidatePool? {
+        guard bytes.count >= Self.headerSize, bytes[0] == Self.format else { return nil }
+        return bytes.withUnsafeBytes { buffer -> CandidatePool? in
+            func load<Value: FixedWidthInteger>(_ offset: Int, as type: Value.Type) -> Value {
+                Value(littleEndian: buffer.loadUnaligned(fromByteOffset: offset, as: type))
+            }
+            let seedCount = Int(buffer[2])
+            let unseenCount = Int(load(4, as: UInt16.self))
+            let seenCount = Int(load(6, as: UInt16.self))
+            let candidatesStart = Self.headerSize + 4 * seedCount
+            guard buffer.count == candidatesStart + Self.candidateSize * (unseenCount + seenCount),
+                seedCount <= CandidatePool.maximumSeeds
+            else { return nil }
+            let scales = (0..<3).map { index in
+                CandidatePool.Scale(
+                    offset: Float(bitPattern: load(8 + 8 * index, as: UInt32.self)),
+                    step: Float(bitPattern: load(12 + 8 * index, as: UInt32.self))
+                )
+            }
+            guard scales.allSatisfy({ $0.offset.isFinite && $0.step.isFinite }) else { return nil }
+            func candidates(_ first: Int, _ count: Int) -> [CandidatePool.Candidate] {
+                (first..<first + count).map { index in
+                    let offset = candidatesStart + Self.candidateSize * index
+                    let seed = buffer[offset + 7]
+                    return CandidatePool.Candidate(
+                        item: load(offset, as: UInt32.self),
+                        collaborative: buffer[offset + 4],
+                        content: buffer[offset + 5],
+                        popularity: buffer[offset + 6],
+                        seed: Int(seed) < seedCount ? seed : CandidatePool.noSeed
+                    )
+                }
+            }
+            return CandidatePool(
+                scales: scales,
+                seeds: (0..<seedCount).map { load(Self.headerSize + 4 * $0, as: UInt32.self) },
+                unseen: candidates(0, unseenCount),
+                seen: candidates(unseenCount, seenCount),
+                isPersonal: buffer[1] & 1 == 1
+            )
+        }
+    }
+}

@@ -1,0 +1,124 @@
+package import RecommendationCore
+
+/// What is asked for one user.
+package struct RecommendationRequest: Sendable {
+    package var tenant: Tenant.ID
+    package var user: User.ID
+    package var surface: String
+    /// 1 to 100.
+    package var limit: Int
+
+    package init(tenant: Tenant.ID, user: User.ID, surface: String, limit: Int) {
+        self.tenant = tenant
+        self.user = user
+        self.surface = surface
+        self.limit = limit
+    }
+}
+
+/// Where the pool of an answer came from.
+package enum Tier: String, CaseIterable, Sendable {
+    case l1, l2, stale, precomputed, computed, fallback
+}
+
+/// Why an answer is not the user's own fresh list.
+package enum Fallback: String, CaseIterable, Sendable {
+    case coldStart = "cold_start"
+    case stale, precomputed, popular
+    case staticList = "static"
+}
+
+/// A part of the system an answer had to do without.
+package enum Degradation: String, CaseIterable, Sendable {
+    case redis, postgres, unverified, overloaded
+}
+
+/// A slate: the answer to one request.
+package struct Recommendation: Sendable {
+    package var id: RecommendationID
+    package var user: User.ID
+    package var surface: String
+    package var generatedAt: Timestamp
+    package var items: [RecommendedItem]
+    package var modelVersion: String
+    package var policyVersion: String
+    package var tier: Tier
+    /// Milliseconds since the pool was computed.
+    package var ageMilliseconds: Int64
+    package var fallback: Fallback?
+    /// One snake_case word, for example `no_history`, `store_unavailable`.
+    package var fallbackReason: String?
+    package var degraded: [Degradation]
+    package var filtered: FilteredCounts
+    package var userVersion: User.Version
+    /// Stage durations, for `Server-Timing`.
+    package var stages: [Stage]
+
+    package struct Stage: Sendable {
+        package let name: StaticString
+        package let duration: Duration
+
+        package init(name: StaticString, duration: Duration) {
+            self.name = name
+            self.duration = duration
+        }
+    }
+}
+
+/// One place of a slate.
+package struct RecommendedItem: Sendable {
+    package var item: Item.ID
+    package var rank: Int
+    package var score: Float
+    package var trackingToken: String
+    /// Weighted components; they sum to the score.
+    package var collaborative: Float
+    package var content: Float
+    package var popularity: Float
+    package var reason: Reason
+    /// The history item that explains the place, with its title.
+    package var seed: Seed?
+
+    package struct Seed: Sendable {
+        package let item: Item.ID
+        package let title: String
+    }
+}
+
+/// Why an item is in a slate; the code is part of the API.
+package enum Reason: String, CaseIterable, Sendable {
+    case becauseYouLiked = "because_you_liked"
+    case similarToHistory = "similar_to_your_history"
+    case popular = "popular"
+    case curated = "curated"
+}
+
+/// How many candidates each rule of the final stage removed.
+package struct FilteredCounts: Sendable, Equatable {
+    package var tombstone = 0
+    package var unavailable = 0
+    package var seen = 0
+    package var suppressed = 0
+    package var policy = 0
+    package var frequencyCap = 0
+    package var diversity = 0
+    package var poolExhausted = false
+
+    package init() {}
+}
+
+/// Why a use case could not answer.
+package enum ServingError: Error, Sendable, Equatable {
+    /// No model and no list of last resort yet.
+    case notReady
+    /// The surface is not one of the policy's.
+    case unknownSurface(allowed: [String])
+    /// The control state cannot be verified and the policy refuses to serve without.
+    case unverified
+    /// A write could not be made durable; try again.
+    case notDurable
+    /// What was asked contradicts what is stored.
+    case conflict(String)
+    /// A defect, logged with the request id.
+    case failed(String)
+}

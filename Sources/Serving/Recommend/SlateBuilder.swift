@@ -1,0 +1,150 @@
+import RecommendationCore
+import RecommendationEngine
+
+/// The final stage: from a pool to a slate. It runs on every response, whatever the pool came from, so that what was denied,
+/// hidden or sold out since the pool was computed is not shown.
+struct SlateBuilder {
+    let state: TenantState
+    let signer: TokenSigner
+    let now: Timestamp
+
+    struct Slate {
+        var items: [RecommendedItem]
+        var filtered: FilteredCounts
+    }
+
+    /// The slate of a pool: candidates in order, less those that a rule removes, with no category too often.
+    func slate(
+        of pool: CandidatePool,
+        limit: Int,
+        id: RecommendationID,
+        user: User.ID,
+        model: ModelVersion.Number
+    ) -> Slate {
+        var filtered = FilteredCounts()
+        filtered.seen = pool.seen.count
+        let catalog = self.state.catalog
+        var allowed: [CandidatePool.Candidate] = []
+        allowed.reserveCapacity(pool.unseen.count)
+        var numbers: [Item.Number] = []
+        numbers.reserveCapacity(pool.unseen.count)
+        for candidate in pool.unseen {
+            if self.state.blocked[Int(candidate.item)] {
+                filtered.tombstone += 1
+            } else if !catalog.isAvailable(candidate.item, at: self.now) {
+                filtered.unavailable += 1
+            } else {
+                allowed.append(candidate)
+                numbers.append(candidate.item)
+            }
+        }
+        var diversity = Diversity(
+            maximumPerWindow: self.state.policy.maximumPerWindow,
+            window: self.state.policy.window
+        )
+        var chosen: [Int] = []
+        chosen.reserveCapacity(limit)
+        filtered.diversity = diversity.choose(
+            limit,
+            of: numbers,
+            firstCategory: { catalog.firstCategory($0) },
+            into: &chosen
+        )
+        filtered.poolExhausted = chosen.count < limit
+        var items: [RecommendedItem] = []
+        items.reserveCapacity(chosen.count)
+        for (place, index) in chosen.enumerated() {
+            guard let record = catalog[allowed[index].item] else { continue }
+            items.append(
+                self.item(allowed[index], record, pool: pool, rank: place + 1, id: id, user: user, model: model)
+            )
+        }
+        return Slate(items: items, filtered: filtered)
+    }
+
+    /// The slate of the policy's items of last resort.
+    func staticSlate(limit: Int, id: RecommendationID, user: User.ID) -> Slate {
+        var filtered = FilteredCounts()
+        var items: [RecommendedItem] = []
+        for itemID in self.state.policy.staticItems where items.count < limit {
+            guard let number = self.state.catalog.number(of: itemID) else { continue }
+            if self.state.blocked[Int(number)] {
+                filtered.tombstone += 1
+            } else if !self.state.catalog.isAvailable(number, at: self.now) {
+                filtered.unavailable += 1
+            } else {
+                let rank = items.count + 1
+                items.append(
+                    RecommendedItem(
+                        item: itemID,
+                        rank: rank,
+                        score: 0,
+                        trackingToken: self.token(number, rank: rank, id: id, user: user, model: 0),
+                        collaborative: 0,
+                        content: 0,
+                        popularity: 0,
+                        reason: .curated,
+                        seed: nil
+                    )
+                )
+            }
+        }
+        filtered.poolExhausted = items.count < limit
+        return Slate(items: items, filtered: filtered)
+    }
+
+    private func item(
+        _ candidate: CandidatePool.Candidate,
+        _ record: Catalog.Record,
+        pool: CandidatePool,
+        rank: Int,
+        id: RecommendationID,
+        user: User.ID,
+        model: ModelVersion.Number
+    ) -> RecommendedItem {
+        let (collaborative, content, popularity) = pool.components(candidate)
+        let reason: Reason =
+            if pool.isPersonal, collaborative >= content, collaborative >= popularity {
+                .becauseYouLiked
+            } else if pool.isPersonal, content >= popularity {
+                .similarToHistory
+            } else {
+                .popular
+            }
+        let seed =
+            candidate.seed == CandidatePool.noSeed || reason == .popular
+            ? nil : self.seed(pool.seeds[Int(candidate.seed)])
+        return RecommendedItem(
+            item: record.id,
+            rank: rank,
+            score: collaborative + content + popularity,
+            trackingToken: self.token(candidate.item, rank: rank, id: id, user: user, model: model),
+            collaborative: collaborative,
+            content: content,
+            popularity: popularity,
+            // "Because you liked" names what; without a seed it is likeness.
+            reason: reason == .becauseYouLiked && seed == nil ? .similarToHistory : reason,
+            seed: seed
+        )
+    }
+
+    /// The history item that explains a place; one that is denied now is not named.
+    private func seed(_ number: Item.Number) -> RecommendedItem.Seed? {
+        guard !self.state.blocked[Int(number)], let record = self.state.catalog[number] else { return nil }
+        return RecommendedItem.Seed(item: record.id, title: record.title)
+    }
+
+    private func token(
+        _ item: Item.Number,
+        rank: Int,
+        id: RecommendationID,
+        user: User.ID,
+        model: ModelVersion.Number
+    ) -> String {
+        self.signer.sign(
+            TrackingToken(recommendationID: id, rank: rank, item: item, model: model),
+            tenant: self.state.tenant,
+            user: user
+        )
+    }
+}

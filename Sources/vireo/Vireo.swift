@@ -1,0 +1,1 @@
+@main struct Vireo { static func main() {} }
