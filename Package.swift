@@ -93,10 +93,16 @@ let package = Package(
             ],
             swiftSettings: settings
         ),
+        .target(
+            name: "VireoTestKit",
+            dependencies: ["RecommendationCore", "Caching"],
+            swiftSettings: settings
+        ),
         .executableTarget(
             name: "vireo",
             dependencies: ["App", .product(name: "ArgumentParser", package: "swift-argument-parser")],
             swiftSettings: settings
         ),
+        .testTarget(name: "CachingTests", dependencies: ["Caching", "VireoTestKit", log], swiftSettings: settings),
     ]
 )

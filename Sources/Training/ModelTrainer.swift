@@ -1,0 +1,172 @@
+import Dispatch
+package import Logging
+import Metrics
+package import RecommendationCore
+package import RecommendationEngine
+
+/// Why a model could not be trained or put into service.
+package enum TrainingError: Error, Sendable {
+    case repository(RepositoryError)
+    case fit(FitError)
+    /// There is nothing to train on.
+    case emptyCatalogue
+    /// Nodes that did not load the version in time.
+    case notLoaded(nodes: [String])
+    case cancelled
+}
+
+/// From the store to a registered model: bulk reads, fit, artifact, registry, activation.
+package struct ModelTrainer: Sendable {
+    /// What training did and how long each step took.
+    package struct Report: Sendable {
+        package var version: ModelVersion
+        package var read: Duration
+        package var evaluation: Duration
+        package var fit: Duration
+        package var store: Duration
+    }
+
+    private let data: any TrainingDataRepository
+    private let models: any ModelRepository
+    private let nodes: any NodeRepository
+    private let threads: Int
+    private let log: Logger
+    private let wallClock: @Sendable () -> Timestamp
+    private let buildTime = Metrics.Timer(label: "vireo_snapshot_build_seconds")
+
+    package init(
+        data: any TrainingDataRepository,
+        models: any ModelRepository,
+        nodes: any NodeRepository,
+        threads: Int,
+        log: Logger,
+        wallClock: @escaping @Sendable () -> Timestamp
+    ) {
+        self.data = data
+        self.models = models
+        self.nodes = nodes
+        self.threads = threads
+        self.log = log
+        self.wallClock = wallClock
+    }
+
+    /// Fits a model of a tenant and registers it as ready.
+    ///
+    /// - Parameter evaluates: Also fits without the last events of some users and measures how well those are found.
+    package func train(tenant: Tenant.ID, evaluates: Bool) async throws(TrainingError) -> Report {
+        let clock = ContinuousClock()
+        let start = clock.now
+        let mark: String
+        let set: TrainingSet
+        do {
+            mark = try await self.data.mark(tenant: tenant)
+            set = try await TrainingSet.read(from: self.data, tenant: tenant)
+        } catch {
+            throw .repository(error)
+        }
+        guard set.itemCount > 0 else { throw .emptyCatalogue }
+        let readAt = clock.now
+        let builtAt = self.wallClock()
+        let threads = self.threads
+        var metrics: [String: Double] = [:]
+        if evaluates {
+            metrics = try await Self.offPool { () throws(FitError) in
+                try HoldOut(set, users: 3_000).metrics(builtAt: builtAt, threads: threads)
+            }
+        }
+        let evaluatedAt = clock.now
+        let (snapshot, artifact) = try await Self.offPool { () throws(FitError) in
+            let snapshot = try SnapshotBuilder.fit(set.fitInput(builtAt: builtAt), threads: threads)
+            return (snapshot, SnapshotArtifact(snapshot).encode())
+        }
+        let fittedAt = clock.now
+        var version = ModelVersion(
+            number: 0,
+            tenant: tenant,
+            state: .ready,
+            recipe: SnapshotBuilder.recipe,
+            builtAt: builtAt,
+            interactions: Int64(snapshot.counts.interactions),
+            users: Int64(snapshot.counts.users),
+            items: Int64(set.items.count),
+            bytes: Int64(artifact.count),
+            checksum: SnapshotArtifact.checksum(of: artifact),
+            metrics: metrics
+        )
+        do {
+            version.number = try await self.models.store(version, artifact: artifact, dataMark: mark)
+            try await self.models.prune(keeping: 3, tenant: tenant)
+        } catch {
+            throw .repository(error)
+        }
+        let storedAt = clock.now
+        let (seconds, attoseconds) = (storedAt - start).components
+        self.buildTime.recordNanoseconds(seconds * 1_000_000_000 + attoseconds / 1_000_000_000)
+        self.log.info(
+            "model built",
+            metadata: [
+                "model": "\(ModelVersion.name(version.number))", "tenant": "\(tenant)", "items": "\(version.items)",
+                "interactions": "\(version.interactions)", "duration": "\(storedAt - start)",
+            ]
+        )
+        return Report(
+            version: version,
+            read: readAt - start,
+            evaluation: evaluatedAt - readAt,
+            fit: fittedAt - evaluatedAt,
+            store: storedAt - fittedAt
+        )
+    }
+
+    /// Puts a version into service once every live node has loaded it, so that the switch costs no node a load.
+    ///
+    /// - Parameter limit: How long to wait for the nodes; those that are late load it when they apply the switch.
+    /// - Returns: The control log id of the activation.
+    package func activate(
+        _ number: ModelVersion.Number,
+        tenant: Tenant.ID,
+        waiting limit: Duration = .seconds(10)
+    ) async throws(TrainingError) -> Int64 {
+        let deadline = ContinuousClock.now.advanced(by: limit)
+        do {
+            while true {
+                let now = self.wallClock().microseconds
+                let late = try await self.nodes.nodes().filter {
+                    now - $0.seenAt.microseconds < 5_000_000 && !$0.loadedModels.contains(number)
+                }
+                if late.isEmpty { break }
+                if ContinuousClock.now >= deadline {
+                    self.log.warning(
+                        "activating although nodes have not loaded the model",
+                        metadata: ["nodes": "\(late.map(\.id).joined(separator: ","))"]
+                    )
+                    break
+                }
+                do { try await Task.sleep(for: .milliseconds(100)) } catch { throw TrainingError.cancelled }
+            }
+            return try await self.models.activate(number, tenant: tenant)
+        } catch let error as RepositoryError {
+            throw .repository(error)
+        } catch let error as TrainingError {
+            throw error
+        } catch {
+            throw .cancelled
+        }
+    }
+
+    /// Runs long synchronous work on a thread of its own, off the cooperative pool.
+    private static func offPool<Result: Sendable>(
+        _ body: @escaping @Sendable () throws(FitError) -> Result
+    ) async throws(TrainingError) -> Result {
+        let outcome: Swift.Result<Result, FitError> = await withCheckedContinuation { continuation in
+            DispatchQueue.global(qos: .utility).async {
+                do throws(FitError) {
+                    continuation.resume(returning: .success(try body()))
+                } catch {
+                    continuation.resume(returning: .failure(error))
+                }
+            }
+        }
+        do { return try outcome.get() } catch { throw .fit(error) }
+    }
+}

@@ -1,0 +1,74 @@
+package import Logging
+package import RecommendationCore
+import ServiceLifecycle
+
+/// Says which node builds: an advisory lock of the store.
+package protocol BuildLeadership: Sendable {
+    /// Whether this node is the builder now, becoming it if nobody is.
+    func isLeader() async -> Bool
+    /// Gives the job up.
+    func resign() async
+}
+
+/// Rebuilds models on a schedule, on one node of the fleet, where the data has changed since the last build.
+package struct SnapshotSchedule: Service {
+    private let trainer: ModelTrainer
+    private let data: any TrainingDataRepository
+    private let models: any ModelRepository
+    private let leadership: any BuildLeadership
+    private let tenants: @Sendable () -> [Tenant.ID]
+    private let interval: Duration
+    private let announce: @Sendable () async -> Void
+    private let log: Logger
+
+    /// - Parameter announce: Called after a model was stored or activated, so that nodes do not wait for their own reads.
+    package init(
+        trainer: ModelTrainer,
+        data: any TrainingDataRepository,
+        models: any ModelRepository,
+        leadership: any BuildLeadership,
+        interval: Duration,
+        log: Logger,
+        tenants: @escaping @Sendable () -> [Tenant.ID],
+        announce: @escaping @Sendable () async -> Void
+    ) {
+        self.trainer = trainer
+        self.data = data
+        self.models = models
+        self.leadership = leadership
+        self.interval = interval
+        self.log = log
+        self.tenants = tenants
+        self.announce = announce
+    }
+
+    package func run() async throws {
+        await cancelWhenGracefulShutdown {
+            while !Task.isCancelled {
+                if await self.leadership.isLeader() {
+                    for tenant in self.tenants() { await self.rebuild(tenant) }
+                }
+                try? await Task.sleep(for: self.interval)
+            }
+        }
+        await self.leadership.resign()
+    }
+
+    private func rebuild(_ tenant: Tenant.ID) async {
+        do {
+            let mark = try await self.data.mark(tenant: tenant)
+            guard try await self.models.newestDataMark(tenant: tenant) != mark else { return }
+            let report = try await self.trainer.train(tenant: tenant, evaluates: false)
+            await self.announce()
+            _ = try await self.trainer.activate(report.version.number, tenant: tenant)
+            await self.announce()
+        } catch TrainingError.emptyCatalogue {
+            // A tenant without items has nothing to recommend.
+        } catch {
+            self.log.error(
+                "model not rebuilt; the one before stays",
+                metadata: ["tenant": "\(tenant)", "error": "\(error)"]
+            )
+        }
+    }
+}

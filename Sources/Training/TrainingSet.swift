@@ -1,0 +1,97 @@
+package import RecommendationCore
+package import RecommendationEngine
+
+/// Everything read for one fit.
+package struct TrainingSet: Sendable {
+    package let items: [NumberedItem]
+    package let interactions: InteractionColumns
+    /// The store's number of each dense user index.
+    package let users: [Int64]
+    private let categories: CategorySets
+
+    package var itemCount: Int { self.items.last.map { Int($0.number) + 1 } ?? 0 }
+
+    private struct Accumulator: Sendable {
+        var columns = InteractionColumns()
+        var users: [Int64] = []
+        var indices: [Int64: UInt32] = [:]
+
+        mutating func append(_ row: InteractionRow) {
+            let index: UInt32
+            if let known = self.indices[row.user] {
+                index = known
+            } else {
+                index = UInt32(self.users.count)
+                self.indices[row.user] = index
+                self.users.append(row.user)
+            }
+            self.columns.append(user: index, item: row.item, type: row.type, value: row.value, seconds: row.seconds)
+        }
+    }
+
+    static func read(
+        from data: any TrainingDataRepository,
+        tenant: Tenant.ID
+    ) async throws(RepositoryError) -> TrainingSet {
+        let items = try await data.items(tenant: tenant)
+        let read = try await data.reduceInteractions(tenant: tenant, into: Accumulator()) { $0.append($1) }
+        return TrainingSet(items: items, interactions: read.columns, users: read.users)
+    }
+
+    package init(items: [NumberedItem], interactions: InteractionColumns, users: [Int64]) {
+        self.items = items
+        self.interactions = interactions
+        self.users = users
+        var indices: [String: UInt32] = [:]
+        var rows: [[UInt32]] = []
+        for numbered in items {
+            // Numbers without an item are rows without a category.
+            while rows.count < Int(numbered.number) { rows.append([]) }
+            rows.append(
+                numbered.item.categories.map { category in
+                    if let index = indices[category] { return index }
+                    let index = UInt32(indices.count)
+                    indices[category] = index
+                    return index
+                }
+            )
+        }
+        self.categories = CategorySets(rows)
+    }
+
+    package func fitInput(builtAt: Timestamp, policy: Policy = .builtIn) -> FitInput {
+        self.fitInput(self.interactions, builtAt: builtAt, policy: policy)
+    }
+
+    func fitInput(_ interactions: InteractionColumns, builtAt: Timestamp, policy: Policy) -> FitInput {
+        FitInput(
+            interactions: interactions,
+            itemCount: self.itemCount,
+            categories: self.categories,
+            eventWeights: policy.eventWeights,
+            halfLifeDays: policy.halfLifeDays,
+            builtAt: builtAt
+        )
+    }
+
+    /// The events of every user, newest first, by dense user index.
+    package func histories() -> [[HistoryEvent]] {
+        var histories = [[HistoryEvent]](repeating: [], count: self.users.count)
+        for row in 0..<self.interactions.count {
+            guard let type = EventType(code: self.interactions.types[row]) else { continue }
+            histories[Int(self.interactions.users[row])].append(
+                HistoryEvent(
+                    item: self.interactions.items[row],
+                    type: type,
+                    value: self.interactions.values[row],
+                    occurredAt: Timestamp(seconds: self.interactions.seconds[row])
+                )
+            )
+        }
+        for user in histories.indices {
+            // Ties by item, so that an order never depends on how the rows came.
+            histories[user].sort { ($0.occurredAt, $0.item) > ($1.occurredAt, $1.item) }
+        }
+        return histories
+    }
+}

@@ -1,0 +1,159 @@
+package import Caching
+import Synchronization
+
+/// L2 and bus in memory, with the semantics of the scripts, for tests: every step can be held, refused or seen.
+package final class InMemorySharedCache: SharedCache, InvalidationBus, RelayProgress {
+    private struct Hash {
+        var floor: Int64?
+        var lease: (id: String, ends: ContinuousClock.Instant)?
+        var entries: [CacheField: [UInt8]] = [:]
+    }
+
+    private struct State {
+        var hashes: [CacheKey: Hash] = [:]
+        var connection: UInt64 = 1
+        var nextLease = 0
+        var relayed: UInt64?
+        var isDown = false
+        var published: [BusMessage] = []
+        var heartbeats: [Heartbeat] = []
+        var calls: [String] = []
+        var listener: AsyncStream<BusEvent>.Continuation?
+    }
+
+    private let state = Mutex(State())
+    private let clock: ManualClock
+
+    package init(clock: ManualClock) {
+        self.clock = clock
+    }
+
+    // MARK: What a test does
+
+    package var isDown: Bool {
+        get { self.state.withLock { $0.isDown } }
+        set {
+            self.state.withLock { state in
+                state.isDown = newValue
+                state.connection += 1
+            }
+        }
+    }
+
+    /// What FLUSHALL, eviction or expiry do.
+    package func lose(_ key: CacheKey) { self.state.withLock { $0.hashes[key] = nil } }
+
+    package func setEntry(_ bytes: [UInt8], floor: Int64?, key: CacheKey, field: CacheField) {
+        self.state.withLock { state in
+            state.hashes[key, default: Hash()].entries[field] = bytes
+            state.hashes[key]?.floor = floor
+        }
+    }
+
+    package func floorNow(_ key: CacheKey) -> Int64? { self.state.withLock { $0.hashes[key]?.floor } }
+
+    package func entryNow(_ key: CacheKey, _ field: CacheField) -> [UInt8]? {
+        self.state.withLock { $0.hashes[key]?.entries[field] }
+    }
+
+    package var published: [BusMessage] { self.state.withLock { $0.published } }
+    package var heartbeats: [Heartbeat] { self.state.withLock { $0.heartbeats } }
+    /// The names of the calls so far, in order.
+    package var calls: [String] { self.state.withLock { $0.calls } }
+
+    package func setRelayedNow(_ position: UInt64?) { self.state.withLock { $0.relayed = position } }
+
+    // MARK: SharedCache
+
+    private func enter<Result>(
+        _ name: String,
+        _ body: (inout State) throws(SharedCacheError) -> Result
+    ) throws(SharedCacheError) -> Result {
+        let outcome: Swift.Result<Result, SharedCacheError> = self.state.withLock { state in
+            state.calls.append(name)
+            if state.isDown { return .failure(.unavailable) }
+            do throws(SharedCacheError) { return .success(try body(&state)) } catch { return .failure(error) }
+        }
+        return try outcome.get()
+    }
+
+    package func read(_ key: CacheKey, _ field: CacheField) async throws(SharedCacheError) -> SharedRead {
+        try self.enter("read") { state in
+            SharedRead(floor: state.hashes[key]?.floor, entry: state.hashes[key]?.entries[field])
+        }
+    }
+
+    package func floor(of key: CacheKey) async throws(SharedCacheError) -> Int64? {
+        try self.enter("floor") { $0.hashes[key]?.floor }
+    }
+
+    package func acquireLease(on key: CacheKey, for duration: Duration) async throws(SharedCacheError) -> LeaseGrant {
+        let now = self.clock.now
+        return try self.enter("lease") { state in
+            if let lease = state.hashes[key]?.lease, lease.ends > now { return .held(lease.ends - now) }
+            state.nextLease += 1
+            let id = "lease-\(state.nextLease)"
+            state.hashes[key, default: Hash()].lease = (id, now.advanced(by: duration))
+            return .granted(ComputeLease(id: id, connection: state.connection))
+        }
+    }
+
+    package func fill(
+        _ key: CacheKey,
+        _ field: CacheField,
+        entry: [UInt8],
+        version: Int64,
+        lease: ComputeLease,
+        keepFor: Duration
+    ) async throws(SharedCacheError) -> FillOutcome {
+        try self.enter("fill") { state throws(SharedCacheError) in
+            guard lease.connection == state.connection else { throw .connectionChanged }
+            guard state.hashes[key]?.lease?.id == lease.id else { return .leaseLost }
+            state.hashes[key]!.lease = nil
+            if let floor = state.hashes[key]!.floor, version < floor { return .belowFloor }
+            state.hashes[key]!.floor = version
+            state.hashes[key]!.entries[field] = entry
+            return .stored
+        }
+    }
+
+    package func release(_ lease: ComputeLease, on key: CacheKey) async throws(SharedCacheError) {
+        try self.enter("release") { state in
+            if state.hashes[key]?.lease?.id == lease.id { state.hashes[key]!.lease = nil }
+        }
+    }
+
+    package func raiseFloors(_ invalidations: [Invalidation]) async throws(SharedCacheError) {
+        try self.enter("raise") { state in
+            for invalidation in invalidations {
+                guard let hash = state.hashes[invalidation.key], (hash.floor ?? .min) < invalidation.version else { continue }
+                state.hashes[invalidation.key]!.floor = invalidation.version
+                state.hashes[invalidation.key]!.lease = nil
+            }
+        }
+    }
+
+    // MARK: InvalidationBus and RelayProgress
+
+    package func publish(_ messages: [BusMessage]) async throws(SharedCacheError) {
+        try self.enter("publish") { $0.published += messages }
+    }
+
+    package func send(_ heartbeat: Heartbeat) async throws(SharedCacheError) -> HeartbeatReply {
+        let milliseconds = self.clock.milliseconds
+        return try self.enter("heartbeat") { state in
+            state.heartbeats.append(heartbeat)
+            return HeartbeatReply(relayed: state.relayed, milliseconds: milliseconds)
+        }
+    }
+
+    package func listen(_ apply: (BusEvent) -> Void) async {}
+
+    package func restartSession() { self.state.withLock { $0.calls.append("restart") } }
+
+    package func relayed() async throws(SharedCacheError) -> UInt64? { try self.enter("relayed") { $0.relayed } }
+
+    package func setRelayed(_ position: UInt64) async throws(SharedCacheError) {
+        try self.enter("setRelayed") { $0.relayed = position }
+    }
+}

@@ -1,0 +1,66 @@
+package import Caching
+import Synchronization
+
+/// A journal and a control feed whose content a test sets.
+package final class StubJournal: Journal, ControlFeed {
+    private struct State {
+        var page = JournalPage(rows: [], next: 1)
+        var head: UInt64 = 1
+        var positions: [UInt64?] = []
+        var catchUps = 0
+        var controlFails = false
+    }
+
+    private let state = Mutex(State())
+
+    package init() {}
+
+    package var page: JournalPage {
+        get { self.state.withLock { $0.page } }
+        set { self.state.withLock { $0.page = newValue } }
+    }
+
+    package var headNow: UInt64 {
+        get { self.state.withLock { $0.head } }
+        set { self.state.withLock { $0.head = newValue } }
+    }
+
+    package var controlFails: Bool {
+        get { self.state.withLock { $0.controlFails } }
+        set { self.state.withLock { $0.controlFails = newValue } }
+    }
+
+    /// The positions that were asked for.
+    package var positions: [UInt64?] { self.state.withLock { $0.positions } }
+    package var catchUps: Int { self.state.withLock { $0.catchUps } }
+
+    package func page(from position: UInt64?) async throws(JournalError) -> JournalPage {
+        self.state.withLock { state in
+            state.positions.append(position)
+            return state.page
+        }
+    }
+
+    package func head() async throws(JournalError) -> UInt64 { self.headNow }
+
+    package func catchUp() async throws {
+        let fails = self.state.withLock { state in
+            state.catchUps += 1
+            return state.controlFails
+        }
+        if fails { throw JournalError.unavailable("told to") }
+    }
+}
+
+/// Leads, or does not.
+package final class StubLeadership: Leadership {
+    private let state: Mutex<(leads: Bool, resigned: Int)>
+
+    package init(leads: Bool) {
+        self.state = Mutex((leads, 0))
+    }
+
+    package var resigned: Int { self.state.withLock { $0.resigned } }
+    package func isLeader() async -> Bool { self.state.withLock { $0.leads } }
+    package func resign() async { self.state.withLock { $0.resigned += 1 } }
+}

@@ -1,0 +1,128 @@
+import Testing
+
+@testable import Caching
+
+@Suite("Entry format")
+struct CacheEntryTests {
+    let key = CacheKey(namespace: "inc", owner: "default", member: "u1")
+    let field = CacheField(parts: ["home", "m1", "p0", "", "", "0"])
+
+    func entry(payload: [UInt8]) -> CacheEntry {
+        CacheEntry(version: 42, computedAt: 1, softExpiry: 2, hardExpiry: 3, cost: 4, payload: payload)
+    }
+
+    @Test("an entry survives its bytes", arguments: [0, 1, 7, 8, 9, 2_048])
+    func roundTrip(size: Int) throws {
+        let entry = self.entry(payload: (0..<size).map { UInt8(truncatingIfNeeded: $0 &* 31) })
+        let bytes = entry.encoded(key: self.key, field: self.field)
+        #expect(try CacheEntry(decoding: bytes, key: self.key, field: self.field) == entry)
+    }
+
+    @Test("every truncation and extension is refused")
+    func lengths() {
+        let bytes = self.entry(payload: [1, 2, 3]).encoded(key: self.key, field: self.field)
+        for length in 0..<bytes.count {
+            #expect(throws: CacheEntryError.self) {
+                try CacheEntry(decoding: Array(bytes.prefix(length)), key: self.key, field: self.field)
+            }
+        }
+        #expect(throws: CacheEntryError.truncated) {
+            try CacheEntry(decoding: bytes + [0], key: self.key, field: self.field)
+        }
+    }
+
+    @Test("another user's entry is refused, whatever its version")
+    func echo() {
+        let bytes = self.entry(payload: [1]).encoded(key: self.key, field: self.field)
+        let other = CacheKey(namespace: "inc", owner: "default", member: "u2")
+        #expect(throws: CacheEntryError.echo) { try CacheEntry(decoding: bytes, key: other, field: self.field) }
+        #expect(throws: CacheEntryError.echo) {
+            try CacheEntry(decoding: bytes, key: self.key, field: CacheField(parts: ["home", "m2", "p0", "", "", "0"]))
+        }
+    }
+
+    @Test("bytes of a later format are refused by name")
+    func future() {
+        var bytes = self.entry(payload: [1]).encoded(key: self.key, field: self.field)
+        bytes[4] = 2
+        #expect(throws: CacheEntryError.futureFormat) {
+            try CacheEntry(decoding: bytes, key: self.key, field: self.field)
+        }
+    }
+
+    @Test("100,000 random mutations of one to four bytes are refused, every one")
+    func mutations() {
+        var generator = SeededGenerator(seed: 7)
+        let bytes = self.entry(payload: (0..<200).map { UInt8($0) }).encoded(key: self.key, field: self.field)
+        var accepted = 0
+        for _ in 0..<100_000 {
+            var mutated = bytes
+            for _ in 0..<Int.random(in: 1...4, using: &generator) {
+                mutated[Int.random(in: 0..<mutated.count, using: &generator)] ^= UInt8.random(in: 1...255, using: &generator)
+            }
+            if mutated != bytes, (try? CacheEntry(decoding: mutated, key: self.key, field: self.field)) != nil {
+                accepted += 1
+            }
+        }
+        #expect(accepted == 0)
+    }
+
+    @Test("random bytes are refused and never crash")
+    func noise() {
+        var generator = SeededGenerator(seed: 8)
+        for _ in 0..<20_000 {
+            let bytes = (0..<Int.random(in: 0...120, using: &generator)).map { _ in
+                UInt8.random(in: .min ... .max, using: &generator)
+            }
+            #expect(throws: CacheEntryError.self) {
+                try CacheEntry(decoding: bytes, key: self.key, field: self.field)
+            }
+        }
+    }
+}
+
+@Suite("Cache keys")
+struct CacheKeyTests {
+    @Test("ids that differ in any byte make different keys")
+    func hostileIDs() {
+        let ids = [
+            "a|b", "a", "b", "{x}", "*", "a/b", "a%2Fb", "a\\nb", "u1}", "{", "", "é", "e\u{301}", ":", "👩‍🚀👩‍🚀", "A", "%7Bx%7D",
+        ]
+        var keys = Set<CacheKey>()
+        for owner in ids {
+            for member in ids { keys.insert(CacheKey(namespace: "inc", owner: owner, member: member)) }
+        }
+        #expect(keys.count == ids.count * ids.count)
+    }
+
+    @Test("composed and decomposed text, equal as Swift strings, are two keys")
+    func normalization() {
+        let composed = CacheKey(namespace: "i", owner: "t", member: "caf\u{E9}")
+        let decomposed = CacheKey(namespace: "i", owner: "t", member: "cafe\u{301}")
+        #expect("caf\u{E9}" == "cafe\u{301}")
+        #expect(composed != decomposed)
+    }
+
+    @Test("the schema is one hash tag per user and nothing unescaped")
+    func schema() {
+        let key = CacheKey(namespace: "inc1", owner: "te/nant", member: "u}{|*é")
+        #expect(String(decoding: key.bytes, as: UTF8.self) == "inc1:{te%2Fnant/u%7D%7B%7C%2A%C3%A9}")
+    }
+}
+
+/// SplitMix64: the same numbers from the same seed.
+struct SeededGenerator: RandomNumberGenerator {
+    private var state: UInt64
+
+    init(seed: UInt64) {
+        self.state = seed
+    }
+
+    mutating func next() -> UInt64 {
+        self.state &+= 0x9E37_79B9_7F4A_7C15
+        var z = self.state
+        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+        return z ^ (z >> 31)
+    }
+}
