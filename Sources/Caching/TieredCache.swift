@@ -65,7 +65,7 @@ public final class TieredCache: Sendable {
     private let keeper: CoherenceKeeper
     private let shared: any SharedCache
     private let settings: CoherenceSettings
-    private let flights = FlightTable()
+    let flights = FlightTable()
     private let metrics = TieredCacheMetrics()
     private let log: Logger
 
@@ -322,11 +322,11 @@ public final class TieredCache: Sendable {
             computedAt: now,
             softExpiry: now + lifetimes.soft.milliseconds,
             hardExpiry: now + lifetimes.hard.milliseconds,
-            cost: UInt32(clamping: cost.milliseconds * 1_000 + cost.components.attoseconds / 1_000_000_000_000 % 1_000),
+            cost: UInt32(clamping: cost.nanoseconds / 1_000),
             payload: computation.payload
         )
         self.metrics.computed.increment()
-        self.metrics.computeTime.recordNanoseconds(cost.components.attoseconds / 1_000_000_000 + cost.components.seconds * 1_000_000_000)
+        self.metrics.computeTime.recordNanoseconds(cost.nanoseconds)
         guard let lease else {
             return Flown(entry: entry, tier: .computed, accepted: false, withoutShared: withoutShared)
         }

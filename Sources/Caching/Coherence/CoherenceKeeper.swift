@@ -253,7 +253,7 @@ public final class CoherenceKeeper: Service, Sendable {
         }
     }
 
-    private func readControl() async -> Bool {
+    func readControl() async -> Bool {
         let ticket = self.state.withLock { $0.lease.openTicket }
         do {
             try await self.control.catchUp()
@@ -280,6 +280,12 @@ extension Duration {
     var milliseconds: Int64 {
         let (seconds, attoseconds) = self.components
         return seconds * 1_000 + attoseconds / 1_000_000_000_000_000
+    }
+
+    /// Whole nanoseconds, rounded down.
+    var nanoseconds: Int64 {
+        let (seconds, attoseconds) = self.components
+        return seconds * 1_000_000_000 + attoseconds / 1_000_000_000
     }
 
     /// Seconds.

@@ -1,0 +1,344 @@
+import Logging
+import Synchronization
+import Testing
+import VireoTestKit
+
+@testable import Caching
+
+/// A node over an L2 in memory and a clock that stands still: the schedules of coherence.md, step by step.
+struct Node {
+    let clock: ManualClock
+    let shared: InMemorySharedCache
+    let journal = StubJournal()
+    let keeper: CoherenceKeeper
+    let cache: TieredCache
+    let key = CacheKey(namespace: "i", owner: "t", member: "u")
+    let field = CacheField(parts: ["home", "m1", "p0", "", "", "0"])
+
+    init(clock: ManualClock = ManualClock(), shared: InMemorySharedCache? = nil) {
+        let shared = shared ?? InMemorySharedCache(clock: clock)
+        self.clock = clock
+        self.shared = shared
+        let settings = CoherenceSettings(foreignComputePoll: .microseconds(1))
+        self.keeper = CoherenceKeeper(
+            settings: settings,
+            bus: shared,
+            control: self.journal,
+            journal: self.journal,
+            log: Logger(label: "test"),
+            now: { clock.now },
+            wallClock: { clock.milliseconds }
+        )
+        self.cache = TieredCache(keeper: self.keeper, shared: shared, settings: settings, log: Logger(label: "test"))
+    }
+
+    /// Brings the node to a live lease in a session, with trust in L2.
+    func live(session: UInt64 = 1) async {
+        self.keeper.apply(.began(session: session))
+        _ = await self.keeper.readControl()
+        self.shared.setRelayedNow(100)
+        self.journal.headNow = 1
+        await self.beat()
+        await self.beat()
+    }
+
+    func beat() async {
+        let before = self.shared.heartbeats.count
+        await self.keeper.beatOnce()
+        for heartbeat in self.shared.heartbeats.dropFirst(before) { self.keeper.apply(.heartbeat(heartbeat)) }
+    }
+
+    struct Failed: Error {}
+
+    /// Asks; the value is computed from the version that `primary` holds when the computation runs.
+    func ask(
+        primary: Int64,
+        during: @Sendable () async -> Void = {},
+        fails: Bool = false
+    ) async throws -> CacheAnswer {
+        try await self.cache.entry(
+            for: self.key,
+            self.field,
+            lifetimes: Lifetimes(soft: .seconds(300), hard: .seconds(1_800)),
+            primaryVersion: { primary },
+            compute: { () async throws(Failed) in
+                await during()
+                if fails { throw Failed() }
+                return Computation(version: primary, payload: [UInt8(primary)], isCacheable: true)
+            }
+        )
+    }
+}
+
+@Suite("Tiered cache")
+struct TieredCacheTests {
+    let node = Node()
+
+    @Test("computed once, then from L1 without a hop, and from L2 on another node")
+    func tiers() async throws {
+        await self.node.live()
+        #expect(try await self.node.ask(primary: 5).tier == .computed)
+        let calls = self.node.shared.calls.count
+        #expect(try await self.node.ask(primary: 5).tier == .local)
+        #expect(self.node.shared.calls.count == calls, "a hit under a lease asks nobody")
+        let other = Node(clock: self.node.clock, shared: self.node.shared)
+        await other.live()
+        #expect(try await other.ask(primary: 5).tier == .shared)
+        #expect(try await other.ask(primary: 5).tier == .local)
+    }
+
+    @Test("an invalidation on another node voids L1 as soon as its message is applied")
+    func message() async throws {
+        await self.node.live()
+        _ = try await self.node.ask(primary: 5)
+        let invalidation = Invalidation(key: self.node.key, version: 6)
+        try await self.node.shared.raiseFloors([invalidation])
+        self.node.keeper.apply(.message(.invalidation(invalidation)))
+        let answer = try await self.node.ask(primary: 6)
+        #expect(answer.tier == .computed)
+        #expect(answer.entry.version == 6)
+    }
+
+    @Test("a lost message is harmless one lease later: L1 is verified against the floor")
+    func lostMessage() async throws {
+        await self.node.live()
+        _ = try await self.node.ask(primary: 5)
+        try await self.node.shared.raiseFloors([Invalidation(key: self.node.key, version: 6)])
+        self.node.clock.advance(by: .milliseconds(999))
+        #expect(try await self.node.ask(primary: 6).entry.version == 5, "within the bound")
+        self.node.clock.advance(by: .milliseconds(1))
+        #expect(try await self.node.ask(primary: 6).entry.version == 6)
+    }
+
+    @Test("after a lost session L1 is verified, and stamped anew where it is still good")
+    func lostSession() async throws {
+        await self.node.live()
+        _ = try await self.node.ask(primary: 5)
+        self.node.keeper.subscriptionLost(session: 1)
+        await self.node.live(session: 2)
+        let before = self.node.shared.calls.filter { $0 == "floor" }.count
+        #expect(try await self.node.ask(primary: 5).tier == .local)
+        #expect(self.node.shared.calls.filter { $0 == "floor" }.count == before + 1)
+        #expect(try await self.node.ask(primary: 5).tier == .local)
+        #expect(self.node.shared.calls.filter { $0 == "floor" }.count == before + 1)
+    }
+
+    @Test("a fill that an invalidation overtook is stored nowhere and joined by nobody")
+    func lateFill() async throws {
+        await self.node.live()
+        let node = self.node
+        let answer = try await self.node.ask(primary: 5) {
+            let invalidation = Invalidation(key: node.key, version: 6)
+            try? await node.shared.raiseFloors([invalidation])
+            node.keeper.apply(.message(.invalidation(invalidation)))
+        }
+        #expect(answer.entry.version == 5, "the caller asked before the write was acknowledged")
+        #expect(self.node.shared.entryNow(self.node.key, self.node.field) == nil)
+        #expect(try await self.node.ask(primary: 6).entry.version == 6)
+    }
+
+    @Test("a fill begun before the hash was lost is refused, although no floor is there to refuse it")
+    func lostHash() async throws {
+        await self.node.live()
+        let node = self.node
+        _ = try await self.node.ask(primary: 5) {
+            node.shared.lose(node.key)
+        }
+        #expect(self.node.shared.entryNow(self.node.key, self.node.field) == nil)
+    }
+
+    @Test("an entry without a floor is a miss: unknown is not zero")
+    func missingFloor() async throws {
+        await self.node.live()
+        let stale = CacheEntry(
+            version: 5,
+            computedAt: 0,
+            softExpiry: .max,
+            hardExpiry: .max,
+            cost: 0,
+            payload: [5]
+        )
+        let bytes = stale.encoded(key: self.node.key, field: self.node.field)
+        self.node.shared.setEntry(bytes, floor: nil, key: self.node.key, field: self.node.field)
+        #expect(try await self.node.ask(primary: 6).tier == .computed)
+    }
+
+    @Test("bytes that are not this user's entry are a miss")
+    func foreignBytes() async throws {
+        await self.node.live()
+        self.node.shared.setEntry([1, 2, 3], floor: 1, key: self.node.key, field: self.node.field)
+        #expect(try await self.node.ask(primary: 6).tier == .computed)
+    }
+
+    @Test("while L2 is not trusted its entries are checked against PostgreSQL")
+    func untrusted() async throws {
+        await self.node.live()
+        _ = try await self.node.ask(primary: 5)
+        let other = Node(clock: self.node.clock, shared: self.node.shared)
+        #expect(try await other.ask(primary: 6).entry.version == 6, "the floor went back, the primary did not")
+    }
+
+    @Test("with L2 down L1 is served if the primary vouches for it, and computed if not")
+    func sharedDown() async throws {
+        await self.node.live()
+        _ = try await self.node.ask(primary: 5)
+        self.node.shared.isDown = true
+        self.node.keeper.subscriptionLost(session: 1)
+        #expect(try await self.node.ask(primary: 5).tier == .local)
+        let answer = try await self.node.ask(primary: 6)
+        #expect(answer.tier == .computed)
+        #expect(answer.withoutShared)
+    }
+
+    @Test("an expired copy is served as stale when the refresh fails, an invalidated one never")
+    func staleOnError() async throws {
+        await self.node.live()
+        _ = try await self.node.ask(primary: 5)
+        self.node.clock.advance(by: .seconds(301))
+        await self.node.beat()
+        let stale = try await self.node.ask(primary: 5, fails: true)
+        #expect(stale.tier == .stale)
+        try await self.node.shared.raiseFloors([Invalidation(key: self.node.key, version: 6)])
+        self.node.keeper.apply(.message(.invalidation(Invalidation(key: self.node.key, version: 6))))
+        await #expect(throws: Node.Failed.self) { try await self.node.ask(primary: 6, fails: true) }
+    }
+
+    @Test("past the hard expiry nothing is served")
+    func hardExpiry() async throws {
+        await self.node.live()
+        _ = try await self.node.ask(primary: 5)
+        self.node.clock.advance(by: .seconds(1_801))
+        await self.node.beat()
+        await #expect(throws: Node.Failed.self) { try await self.node.ask(primary: 5, fails: true) }
+    }
+
+    @Test("callers of one cold key share one computation under a lease")
+    func singleFlight() async throws {
+        await self.node.live()
+        let computations = Count()
+        let node = self.node
+        let gate = Gate()
+        try await withThrowingTaskGroup(of: Int64.self) { group in
+            for _ in 0..<50 {
+                group.addTask {
+                    let answer = try await node.ask(primary: 5) {
+                        computations.increment()
+                        await gate.wait()
+                    }
+                    return answer.entry.version
+                }
+            }
+            await gate.openWhen { node.cache.flights.count.waiting >= 49 }
+            for try await version in group { #expect(version == 5) }
+        }
+        #expect(computations.value == 1)
+    }
+
+    @Test("who asks after an invalidation does not join a flight begun before it")
+    func noOldFlight() async throws {
+        await self.node.live()
+        let node = self.node
+        let gate = Gate()
+        async let first = node.ask(primary: 5) { await gate.wait() }
+        await gate.untilWaiting()
+        let invalidation = Invalidation(key: node.key, version: 6)
+        try await node.shared.raiseFloors([invalidation])
+        node.keeper.apply(.message(.invalidation(invalidation)))
+        #expect(try await node.ask(primary: 6).entry.version == 6)
+        await gate.open()
+        #expect(try await first.entry.version == 5)
+        #expect(try await node.ask(primary: 6).entry.version == 6, "the old flight left nothing behind")
+    }
+
+    @Test("a failed flight sends those who joined it to fly themselves, and leaves no lease")
+    func failedFlight() async throws {
+        await self.node.live()
+        let node = self.node
+        await #expect(throws: Node.Failed.self) { try await node.ask(primary: 5, fails: true) }
+        #expect(try await node.ask(primary: 5).tier == .computed)
+        #expect(node.shared.entryNow(node.key, node.field) != nil)
+    }
+}
+
+@Suite("Keeper")
+struct CoherenceKeeperTests {
+    @Test("data that went back ends trust and renews the session")
+    func wentBack() async {
+        let node = Node()
+        await node.live()
+        #expect(node.keeper.isSharedTrusted)
+        node.shared.setRelayedNow(3)
+        await node.beat()
+        #expect(!node.keeper.isSharedTrusted)
+        #expect(node.shared.calls.contains("restart"))
+    }
+
+    @Test("a writer that waits for the relay is answered by the heartbeat that shows it, or at its limit")
+    func relayWait() async {
+        let node = Node()
+        await node.live()
+        node.shared.setRelayedNow(500)
+        async let waited = node.keeper.relayed(past: 400, within: .seconds(30))
+        await node.beat()
+        #expect(await waited)
+        #expect(await node.keeper.relayed(past: 499, within: .seconds(30)))
+        #expect(await node.keeper.relayed(past: 500, within: .milliseconds(1)) == false)
+    }
+
+    @Test("without Redis a write is durable and says that it is not propagated")
+    func notPropagated() async {
+        let node = Node()
+        await node.live()
+        node.shared.isDown = true
+        let invalidator = Invalidator(keeper: node.keeper, shared: node.shared, bus: node.shared)
+        let invalidation = Invalidation(key: node.key, version: 9)
+        #expect(await invalidator.propagate([invalidation], transaction: 1_000, within: .milliseconds(1)) == false)
+        #expect(!node.shared.calls.contains("publish"), "nothing is published before the floor is raised")
+    }
+
+    @Test("Redis time is the node's clock plus the offset of the last heartbeat")
+    func redisTime() async {
+        let node = Node()
+        await node.live()
+        node.clock.advance(by: .seconds(5))
+        #expect(node.keeper.milliseconds() == node.clock.milliseconds)
+    }
+}
+
+final class Count: Sendable {
+    private let count = Mutex(0)
+    var value: Int { self.count.withLock { $0 } }
+    func increment() { self.count.withLock { $0 += 1 } }
+}
+
+/// Holds callers until a test lets them go.
+actor Gate {
+    private var isOpen = false
+    private var held: [CheckedContinuation<Void, Never>] = []
+    private var arrivals: [CheckedContinuation<Void, Never>] = []
+
+    func wait() async {
+        if self.isOpen { return }
+        await withCheckedContinuation { continuation in
+            self.held.append(continuation)
+            for arrival in self.arrivals { arrival.resume() }
+            self.arrivals = []
+        }
+    }
+
+    func untilWaiting() async {
+        if !self.held.isEmpty { return }
+        await withCheckedContinuation { self.arrivals.append($0) }
+    }
+
+    func open() {
+        self.isOpen = true
+        for continuation in self.held { continuation.resume() }
+        self.held = []
+    }
+
+    func openWhen(_ condition: @Sendable () -> Bool) async {
+        while !condition() { await Task.yield() }
+        self.open()
+    }
+}
