@@ -7,7 +7,7 @@ let settings: [SwiftSetting] =
         .enableUpcomingFeature("MemberImportVisibility"),
         .enableUpcomingFeature("InternalImportsByDefault"),
         .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
-    ] + (Context.environment["VIREO_WARNINGS_AS_ERRORS"] == nil ? [] : [.treatAllWarnings(as: .error)])
+    ] + (Context.environment["WARNINGS_AS_ERRORS"] == nil ? [] : [.treatAllWarnings(as: .error)])
 
 /// Settings of the targets that touch C: every unsafe expression is marked.
 let driverSettings = settings + [.strictMemorySafety()]
@@ -54,7 +54,9 @@ let package = Package(
         .target(name: "RedisAdapters", dependencies: ["Redis", "Caching", log], swiftSettings: settings),
         .target(
             name: "PostgresAdapters",
-            dependencies: ["Postgres", "Caching", "RecommendationCore", log],
+            dependencies: ["Postgres", "Caching", "RecommendationCore", log, lifecycle],
+            // A link to migrations/, so that the program carries them.
+            resources: [.embedInCode("Migrations")],
             swiftSettings: settings
         ),
         .target(

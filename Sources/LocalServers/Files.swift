@@ -50,7 +50,9 @@ enum Files {
         }
     }
 
-    /// Removes a file or a tree; links are removed, not followed. What does not exist is fine.
+    /// Removes a file or a tree; links are removed, not followed.
+    ///
+    /// What does not exist is fine.
     static func remove(_ path: String) throws(LocalServerError) {
         if unlink(path) == 0 || errno == ENOENT { return }
         guard errno == EISDIR || errno == EPERM else { throw .unusablePath(path, errno: errno) }

@@ -2,7 +2,9 @@ import Glibc
 
 /// Chooses loopback ports.
 package enum FreePort {
-    /// A TCP port of 127.0.0.1 that was free a moment ago. Someone else may take it first: be ready to try again.
+    /// A TCP port of 127.0.0.1 that was free a moment ago.
+    ///
+    /// Someone else may take it first: be ready to try again.
     package static func find() throws(LocalServerError) -> Int {
         let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
         guard descriptor >= 0 else { throw .noFreePort(errno: errno) }

@@ -12,7 +12,9 @@ package final class LocalPostgresServer: Sendable {
     private let installation: PostgresInstallation
     private let password: String
 
-    /// PGDATA. It is not below the wanted directory when the server's account cannot reach that.
+    /// PGDATA.
+    ///
+    /// It is not below the wanted directory when the server's account cannot reach that.
     package var dataDirectory: String { directory.data }
 
     /// The postmaster, nil when it is not running.

@@ -2,7 +2,9 @@ package import Logging
 import Glibc
 import Synchronization
 
-/// A private redis-server on 127.0.0.1: for `vireo dev` and for tests. It keeps nothing unless asked to.
+/// A private redis-server on 127.0.0.1: for `vireo dev` and for tests.
+///
+/// It keeps nothing unless asked to.
 ///
 /// The server detaches itself, so it outlives a crash of this process; the next start in the same directory stops it
 /// first. Only one owner may use a directory at a time.
@@ -27,8 +29,10 @@ package final class LocalRedisServer: Sendable {
         self.logger = logger
     }
 
-    /// Starts a server and returns when it answers. `extraArguments` are words of redis-server's command line
-    /// (`["--appendonly", "yes"]`); the password goes into a file, not into them.
+    /// Starts a server and returns when it answers.
+    ///
+    /// `extraArguments` are words of redis-server's command line (`["--appendonly", "yes"]`); the password goes into a
+    /// file, not into them.
     package static func start(
         directory: String,
         port: Int? = nil,
@@ -64,7 +68,9 @@ package final class LocalRedisServer: Sendable {
         }
     }
 
-    /// Asks the server to end (SIGTERM, then SIGKILL) and returns when it is gone. Does nothing when it is gone already.
+    /// Asks the server to end (SIGTERM, then SIGKILL) and returns when it is gone.
+    ///
+    /// Does nothing when it is gone already.
     package func stop() async throws(LocalServerError) {
         guard let running else { return }
         try await running.end(with: SIGTERM, grace: Self.stopGrace)

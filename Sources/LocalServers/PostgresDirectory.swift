@@ -14,8 +14,10 @@ struct PostgresDirectory: Sendable {
         Files.text("\(data)/PG_VERSION").map { String($0.prefix(while: { !$0.isWhitespace })) }
     }
 
-    /// Creates the directory. As root it must belong to the server's account, and where that account cannot reach it
-    /// (below /root, say) a directory below /var/tmp with a name made from the path is used instead.
+    /// Creates the directory.
+    ///
+    /// As root it must belong to the server's account, and where that account cannot reach it (below /root, say) a
+    /// directory below /var/tmp with a name made from the path is used instead.
     static func prepare(
         _ wanted: String,
         for installation: PostgresInstallation
@@ -51,7 +53,9 @@ struct PostgresDirectory: Sendable {
         }
     }
 
-    /// Makes a database cluster with a random superuser password. Warm directories are left as they are.
+    /// Makes a database cluster with a random superuser password.
+    ///
+    /// Warm directories are left as they are.
     func initialize(with installation: PostgresInstallation) async throws(LocalServerError) {
         guard version == nil else { return }
         // A cluster gets its name when it is complete, so a start that was cut short is simply made again.

@@ -15,6 +15,15 @@ struct ServerProcess: Sendable, Hashable {
         return Files.linkTarget("/proc/\(pid)/cwd") == directory
     }
 
+    /// True when nothing of the process is left, so that its files and ports are closed.
+    ///
+    /// The first thread of a dying process may be a zombie while others still hold these.
+    private var isGone: Bool {
+        guard let state = Self.state(of: pid), state.program == program else { return true }
+        if state.letter == "Z" || state.letter == "X" { return Files.entries(of: "/proc/\(pid)/task").count <= 1 }
+        return Files.linkTarget("/proc/\(pid)/cwd").map { $0 != directory } ?? false
+    }
+
     /// Every live process of the program that works in the directory.
     static func all(program: String, directory: String) -> [ServerProcess] {
         Files.entries(of: "/proc").compactMap { name in
@@ -30,7 +39,7 @@ struct ServerProcess: Sendable, Hashable {
 
     /// Waits until the process is gone, even in a cancelled task; false when the time is over.
     func waitUntilGone(within bound: Duration) async -> Bool {
-        await Patience.uncancelled(within: bound) { !isAlive }
+        await Patience.uncancelled(within: bound) { isGone }
     }
 
     /// Asks with `first`, insists with SIGKILL after `grace`, and returns when the process is gone.
@@ -56,7 +65,9 @@ struct ServerProcess: Sendable, Hashable {
 enum Patience {
     static let step = Duration.milliseconds(3)
 
-    /// Polls until the condition holds; false when the time is over. Cancellation does not shorten the wait.
+    /// Polls until the condition holds; false when the time is over.
+    ///
+    /// Cancellation does not shorten the wait.
     static func uncancelled(within bound: Duration, until condition: () -> Bool) async -> Bool {
         let limit = ContinuousClock.now + bound
         while !condition() {

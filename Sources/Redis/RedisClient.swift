@@ -5,8 +5,6 @@ public import NIOPosix
 public import ServiceLifecycle
 import Synchronization
 
-
-
 /// A client that keeps one connection to one Redis server and pipelines the commands of all tasks over it.
 ///
 /// `run()` connects, and connects again after each loss, until the service is shut down. Each connection is a *session*
@@ -29,7 +27,7 @@ public final class RedisClient: Service, Sendable {
 
     /// Makes a client; it connects when `run()` is called.
     ///
-    /// `onEvent` is called on the event loop, in order, and must not block. A `disconnected` comes before any command
+    /// `onEvent` is called in order, one call at a time, and must not block. A `disconnected` comes before any command
     /// fails because of it, and after `session` has become nil.
     public init(
         configuration: RedisConfiguration,
@@ -98,20 +96,22 @@ public final class RedisClient: Service, Sendable {
         }
     }
 
-    /// Waits until there is a connection and returns its session. Throws `timeout` when there is none in time.
+    /// Waits until there is a connection and returns its session.
+    ///
+    /// Throws `timeout` when there is none in time.
     @discardableResult
     public func waitUntilReady(timeout: Duration) async throws(RedisError) -> UInt64 {
-        let id = state.withLock { $0.nextWaiterID() }
+        let id = state.withLock { $0.reserveWaiter() }
         let deadline = connector.group.next().scheduleTask(in: TimeAmount(timeout)) { [self] in
             giveUp(waiter: id, with: .timeout)
         }
         defer { deadline.cancel() }
         return try await withTaskCancellationHandler {
             await withCheckedContinuation { (continuation: ReadyWaiter) in
-                let answer = state.withLock { state in
-                    Task.isCancelled ? .failure(.cancelled) : state.waiterAdded(continuation, id: id)
+                let answer = state.withLock { $0.waiterAdded(continuation, id: id) }
+                if let answer {
+                    continuation.resume(returning: Task.isCancelled ? .failure(.cancelled) : answer)
                 }
-                if let answer { continuation.resume(returning: answer) }
             }
         } onCancel: {
             giveUp(waiter: id, with: .cancelled)

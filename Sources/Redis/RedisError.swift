@@ -51,7 +51,9 @@ public enum RedisConnectionLoss: Sendable, Hashable {
 public struct RedisServerError: Error, Sendable, Hashable, CustomStringConvertible {
     /// The first word, such as `ERR`, `WRONGTYPE`, `NOSCRIPT`, `READONLY`, `OOM`.
     public let code: String
-    /// What follows the code. It may quote arguments of the command.
+    /// What follows the code.
+    ///
+    /// It may quote arguments of the command.
     public let message: String
 
     /// Makes an error of its two parts.

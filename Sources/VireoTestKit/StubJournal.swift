@@ -43,6 +43,8 @@ package final class StubJournal: Journal, ControlFeed {
 
     package func head() async throws(JournalError) -> UInt64 { self.headNow }
 
+    package func maintain() async throws(JournalError) {}
+
     package func catchUp() async throws {
         let fails = self.state.withLock { state in
             state.catchUps += 1

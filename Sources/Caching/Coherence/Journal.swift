@@ -43,6 +43,8 @@ public protocol Journal: Sendable {
     func page(from position: UInt64?) async throws(JournalError) -> JournalPage
     /// A position that every transaction begun from now on is at or above.
     func head() async throws(JournalError) -> UInt64
+    /// Makes room ahead and drops what is past retention; called by the relay now and then.
+    func maintain() async throws(JournalError)
 }
 
 /// Lets one node of the fleet do a job.

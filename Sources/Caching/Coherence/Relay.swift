@@ -49,10 +49,15 @@ public final class Relay: Service, Sendable {
     public func run() async throws {
         await cancelWhenGracefulShutdown {
             var memory = RelayMemory()
+            var maintainedAt: ContinuousClock.Instant?
             while !Task.isCancelled {
                 if await self.leadership.isLeader() {
                     do {
                         try await self.pass(&memory)
+                        if maintainedAt.map({ ContinuousClock.now - $0 > .seconds(600) }) ?? true {
+                            try await self.journal.maintain()
+                            maintainedAt = .now
+                        }
                     } catch {
                         self.failures.increment()
                         self.log.warning("relay pass failed", metadata: ["error": "\(error)"])

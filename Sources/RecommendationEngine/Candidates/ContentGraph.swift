@@ -13,9 +13,25 @@ package struct ContentGraph: Sendable, Equatable {
     let groupOfItem: [UInt32]
     /// A row a group: Jaccard similarity of category sets, ties by popularity, then by number.
     let lists: NeighbourGraph
+    /// Where an item stands in the list of its own group, 255 where it does not; derived from the rest.
+    private let ownPositions: [UInt8]
 
     package var groupCount: Int { self.lists.rowCount }
     package var edgeCount: Int { self.lists.edgeCount }
+
+    /// Takes groups below the number of lists and items below the number of groups.
+    init(groupOfItem: [UInt32], lists: NeighbourGraph) {
+        self.groupOfItem = groupOfItem
+        self.lists = lists
+        var ownPositions = [UInt8](repeating: .max, count: groupOfItem.count)
+        for group in 0..<lists.rowCount {
+            for (position, edge) in lists.row(group).prefix(Int(UInt8.max)).enumerated() {
+                let item = Int(lists.ids[edge])
+                if groupOfItem[item] == group { ownPositions[item] = UInt8(position) }
+            }
+        }
+        self.ownPositions = ownPositions
+    }
 
     /// The edges of an item: those before itself in the list of its group, and those after.
     @inline(__always)
@@ -23,11 +39,12 @@ package struct ContentGraph: Sendable, Equatable {
         let group = self.groupOfItem[Int(item)]
         guard group != Self.noGroup else { return (0..<0, 0..<0) }
         let row = self.lists.row(Int(group))
-        let ids = self.lists.ids.span
-        for position in row where ids[position] == item {
-            return (row.lowerBound..<position, position + 1..<row.upperBound)
+        let own = self.ownPositions[Int(item)]
+        guard own != .max else {
+            return (row.lowerBound..<min(row.upperBound, row.lowerBound + Self.neighbourLimit), 0..<0)
         }
-        return (row.lowerBound..<min(row.upperBound, row.lowerBound + Self.neighbourLimit), 0..<0)
+        let position = row.lowerBound + Int(own)
+        return (row.lowerBound..<position, position + 1..<row.upperBound)
     }
 
     /// The items most like an item, the closest first, itself left out.

@@ -5,6 +5,11 @@ package struct Neighbour: Sendable, Equatable {
     package let item: Item.Number
     /// Above 0, at most 1.
     package let weight: Float
+
+    package init(item: Item.Number, weight: Float) {
+        self.item = item
+        self.weight = weight
+    }
 }
 
 /// Rows of weighted items in compressed form; within a row the heaviest first.

@@ -13,6 +13,12 @@ package final class Snapshot: Sendable {
         package let users: Int
         /// Items with at least one of them.
         package let items: Int
+
+        package init(interactions: Int, users: Int, items: Int) {
+            self.interactions = interactions
+            self.users = users
+            self.items = items
+        }
     }
 
     /// The highest item number it can name, plus one.

@@ -37,30 +37,29 @@ extension SnapshotArtifact {
         where Element: BitwiseCopyable {
             try reader.array(at: starts[section.rawValue], length: Int(lengths[section.rawValue]))
         }
+        let popularity = try section(.popularity, of: Float.self)
+        let popularityOrder = try section(.popularityOrder, of: Item.Number.self)
+        let itemCount = popularity.count
+        guard reader.word(32) == UInt64(itemCount) else { throw .inconsistent("popularity of other items") }
+        try Self.check(popularity, order: popularityOrder)
+
         let collaborative = NeighbourGraph(
             offsets: try section(.collaborativeOffsets, of: UInt32.self),
             ids: try section(.collaborativeItems, of: Item.Number.self),
             weights: try section(.collaborativeWeights, of: UInt16.self)
         )
-        let content = ContentGraph(
-            groupOfItem: try section(.groups, of: UInt32.self),
-            lists: NeighbourGraph(
-                offsets: try section(.contentOffsets, of: UInt32.self),
-                ids: try section(.contentItems, of: Item.Number.self),
-                weights: try section(.contentWeights, of: UInt16.self)
-            )
-        )
-        let popularity = try section(.popularity, of: Float.self)
-        let popularityOrder = try section(.popularityOrder, of: Item.Number.self)
-
-        let itemCount = popularity.count
-        guard reader.word(32) == UInt64(itemCount) else { throw .inconsistent("popularity of other items") }
         try Self.check(collaborative, itemCount: itemCount)
         guard collaborative.rowCount == itemCount else { throw .inconsistent("neighbours of other items") }
-        try Self.check(content.lists, itemCount: itemCount)
-        try Self.check(content)
-        guard content.groupOfItem.count == itemCount else { throw .inconsistent("groups of other items") }
-        try Self.check(popularity, order: popularityOrder)
+
+        let lists = NeighbourGraph(
+            offsets: try section(.contentOffsets, of: UInt32.self),
+            ids: try section(.contentItems, of: Item.Number.self),
+            weights: try section(.contentWeights, of: UInt16.self)
+        )
+        let groups = try section(.groups, of: UInt32.self)
+        try Self.check(lists, itemCount: itemCount)
+        guard groups.count == itemCount else { throw .inconsistent("groups of other items") }
+        try Self.check(groups: groups, groupCount: lists.rowCount)
 
         let newest = Int64(bitPattern: reader.word(64))
         self.init(
@@ -73,7 +72,7 @@ extension SnapshotArtifact {
                 newestEvent: newest == Self.noTimestamp ? nil : Timestamp(microseconds: newest),
                 builtAt: Timestamp(microseconds: Int64(bitPattern: reader.word(72))),
                 collaborative: collaborative,
-                content: content,
+                content: ContentGraph(groupOfItem: groups, lists: lists),
                 popularity: popularity,
                 popularityOrder: popularityOrder
             )
@@ -122,10 +121,10 @@ extension SnapshotArtifact {
         }
     }
 
-    private static func check(_ content: ContentGraph) throws(ArtifactError) {
+    private static func check(groups: [UInt32], groupCount: Int) throws(ArtifactError) {
         var beyond = false
-        for group in content.groupOfItem {
-            beyond = beyond || (group != ContentGraph.noGroup && group >= content.groupCount)
+        for group in groups {
+            beyond = beyond || (group != ContentGraph.noGroup && group >= groupCount)
         }
         guard !beyond else { throw .inconsistent("a group beyond the last") }
     }

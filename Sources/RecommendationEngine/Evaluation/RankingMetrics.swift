@@ -24,7 +24,7 @@ package struct RankingMetrics: Sendable {
         self.idealGains = self.discounts.reduce(into: [0]) { $0.append($0[$0.count - 1] + $1) }
     }
 
-    /// Counts one user. An item that is repeated in a list counts where it comes first.
+    /// Counts one user; an item that is repeated in a list counts where it comes first.
     package mutating func add(recommended list: [Item.Number], relevant: [Item.Number]) {
         var missing = Set(relevant)
         guard !missing.isEmpty else { return }

@@ -3,76 +3,60 @@ import RecommendationCore
 /// Items of equal category sets, and the way from a category to the groups that have it.
 struct CategoryGroups: Sendable {
     let groupOfItem: [UInt32]
-    private let sets: [ArraySlice<UInt32>]
-    private let membersByGroup: CompressedRows
-    private let groupsByCategory: [UInt32: [UInt32]]
-    private let groupsPerCategory: Int
+    /// Categories by group, ascending, renumbered from 0.
+    let categories: CompressedRows
+    /// Popularity ranks of items by group, ascending.
+    let members: CompressedRows
+    /// The groups a category leads to, those with the most popular items first.
+    let found: CompressedRows
+    /// Categories with more groups than they lead to.
+    let isCut: [Bool]
 
-    var count: Int { self.sets.count }
+    var count: Int { self.categories.offsets.count - 1 }
 
     init(_ input: FitInput, popularityOrder: [Item.Number]) {
         var groups: [ArraySlice<UInt32>: UInt32] = [:]
-        var sets: [ArraySlice<UInt32>] = []
+        var numbers: [UInt32: UInt32] = [:]
+        var offsets = [0]
+        var categories: [UInt32] = []
         var groupOfItem = [UInt32](repeating: ContentGraph.noGroup, count: input.itemCount)
         for item in 0..<input.itemCount {
             let set = input.categories[item]
             guard !set.isEmpty else { continue }
             if let group = groups[set] {
                 groupOfItem[item] = group
-            } else {
-                groupOfItem[item] = UInt32(sets.count)
-                groups[set] = UInt32(sets.count)
-                sets.append(set)
+                continue
             }
+            groupOfItem[item] = UInt32(groups.count)
+            groups[set] = UInt32(groups.count)
+            for category in set {
+                let number = numbers[category] ?? UInt32(numbers.count)
+                numbers[category] = number
+                categories.append(number)
+            }
+            categories[(offsets.last ?? 0)...].sort()
+            offsets.append(categories.count)
         }
         self.groupOfItem = groupOfItem
-        self.sets = sets
-        self.membersByGroup = Self.members(groupOfItem, groupCount: sets.count, popularityOrder: popularityOrder)
-        self.groupsPerCategory = max(input.limits.groupsPerCategory, 1)
+        self.categories = CompressedRows(offsets: offsets, values: categories)
+        self.members = Self.members(groupOfItem, groupCount: groups.count, popularityOrder: popularityOrder)
 
-        var groupsByCategory: [UInt32: [UInt32]] = [:]
+        let limit = max(input.limits.groupsPerCategory, 1)
+        var found = [[UInt32]](repeating: [], count: numbers.count)
+        var isCut = [Bool](repeating: false, count: numbers.count)
+        var isListed = [Bool](repeating: false, count: groups.count)
         // Groups in the order of their most popular members, so that a cut keeps those.
-        var isListed = [Bool](repeating: false, count: sets.count)
         for item in popularityOrder {
             let group = groupOfItem[Int(item)]
             guard group != ContentGraph.noGroup, !isListed[Int(group)] else { continue }
             isListed[Int(group)] = true
-            for category in sets[Int(group)] { groupsByCategory[category, default: []].append(group) }
-        }
-        self.groupsByCategory = groupsByCategory
-    }
-
-    /// The categories of a group, ascending.
-    func categories(_ group: Int) -> ArraySlice<UInt32> { self.sets[group] }
-
-    /// The popularity ranks of a group's items, ascending.
-    func members(_ group: Int) -> ArraySlice<UInt32> { self.membersByGroup.values[self.membersByGroup[group]] }
-
-    /// The groups a category leads to.
-    func found(by category: UInt32) -> ArraySlice<UInt32> {
-        (self.groupsByCategory[category] ?? []).prefix(self.groupsPerCategory)
-    }
-
-    /// Whether a category has more groups than it leads to.
-    func isCut(_ category: UInt32) -> Bool {
-        (self.groupsByCategory[category]?.count ?? 0) > self.groupsPerCategory
-    }
-
-    /// How many values two ascending sets share.
-    static func sharedCount(_ lhs: ArraySlice<UInt32>, _ rhs: ArraySlice<UInt32>) -> Int {
-        var (left, right, shared) = (lhs.startIndex, rhs.startIndex, 0)
-        while left < lhs.endIndex, right < rhs.endIndex {
-            if lhs[left] == rhs[right] {
-                shared += 1
-                left += 1
-                right += 1
-            } else if lhs[left] < rhs[right] {
-                left += 1
-            } else {
-                right += 1
+            for position in self.categories[Int(group)] {
+                let category = Int(categories[position])
+                if found[category].count < limit { found[category].append(group) } else { isCut[category] = true }
             }
         }
-        return shared
+        self.found = CompressedRows(found)
+        self.isCut = isCut
     }
 
     private static func members(

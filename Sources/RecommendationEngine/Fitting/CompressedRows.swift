@@ -4,9 +4,33 @@ struct CompressedRows: Sendable {
     let offsets: [Int]
     let values: [UInt32]
 
+    init(offsets: [Int], values: [UInt32]) {
+        self.offsets = offsets
+        self.values = values
+    }
+
+    init(_ rows: [[UInt32]]) {
+        self.offsets = rows.reduce(into: [0]) { $0.append($0[$0.count - 1] + $1.count) }
+        self.values = Array(rows.joined())
+    }
+
     /// The positions of a row's values.
     @inline(__always)
     subscript(row: Int) -> Range<Int> { self.offsets[row]..<self.offsets[row + 1] }
+
+    /// How many values two rows share whose values ascend.
+    func sharedCount(_ lhs: Int, _ rhs: Int) -> Int {
+        var (left, right) = (self[lhs].lowerBound, self[rhs].lowerBound)
+        let (leftEnd, rightEnd) = (self[lhs].upperBound, self[rhs].upperBound)
+        var shared = 0
+        while left < leftEnd, right < rightEnd {
+            let (leftValue, rightValue) = (self.values[left], self.values[right])
+            shared += leftValue == rightValue ? 1 : 0
+            left += leftValue <= rightValue ? 1 : 0
+            right += rightValue <= leftValue ? 1 : 0
+        }
+        return shared
+    }
 
     /// The same pairs with rows and values swapped; values ascend within a row.
     func transposed(rowCount: Int) -> CompressedRows {

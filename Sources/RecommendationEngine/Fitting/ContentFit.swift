@@ -12,8 +12,11 @@ enum ContentFit {
         let groups = CategoryGroups(input, popularityOrder: popularityOrder)
         let listLength = ContentGraph.neighbourLimit + 1
         let costs = (0..<groups.count).map { group in
-            groups.members(group).count >= listLength
-                ? 1 : groups.categories(group).reduce(1) { $0 + groups.found(by: $1).count }
+            groups.members[group].count >= listLength
+                ? 1
+                : groups.categories[group].reduce(1) { cost, position in
+                    cost + groups.found[Int(groups.categories.values[position])].count
+                }
         }
         let lists = RowFit.graph(costs: costs, threads: threads) {
             Worker(groups: groups, popularityOrder: popularityOrder, listLength: listLength)
@@ -38,39 +41,66 @@ enum ContentFit {
 
         mutating func append(row group: Int, to buffer: inout RowBuffer) {
             self.top.reset(capacity: self.listLength)
-            self.insert(group, similarity: 1)
-            if !self.top.isFull { self.insertOthers(than: group) }
+            Self.insert(group, similarity: 1, of: self.groups.members, into: &self.top)
+            if !self.top.isFull {
+                let isExact = Self.count(group, self.groups, shared: &self.shared, touched: &self.touched)
+                Self.insert(self.touched, group, isExact, self.groups, shared: &self.shared, into: &self.top)
+                self.touched.removeAll(keepingCapacity: true)
+            }
             self.top.sortDescending()
             for key in self.top.keys {
                 buffer.append(id: self.popularityOrder[Int(RankKey.number(key))], weight: RankKey.score(key))
             }
         }
 
-        private mutating func insertOthers(than group: Int) {
-            let categories = self.groups.categories(group)
+        /// Counts the categories a group shares with each group found; false where a cut may have hidden some.
+        private static func count(
+            _ group: Int,
+            _ groups: CategoryGroups,
+            shared: inout [UInt32],
+            touched: inout [UInt32]
+        ) -> Bool {
             var isExact = true
-            for category in categories {
-                isExact = isExact && !self.groups.isCut(category)
-                for other in self.groups.found(by: category) {
-                    if self.shared[Int(other)] == 0 { self.touched.append(other) }
-                    self.shared[Int(other)] += 1
+            for position in groups.categories[group] {
+                let category = Int(groups.categories.values[position])
+                isExact = isExact && !groups.isCut[category]
+                for foundPosition in groups.found[category] {
+                    let other = groups.found.values[foundPosition]
+                    if shared[Int(other)] == 0 { touched.append(other) }
+                    shared[Int(other)] += 1
                 }
             }
-            for other in self.touched {
-                let others = self.groups.categories(Int(other))
-                let shared =
-                    isExact ? Int(self.shared[Int(other)]) : CategoryGroups.sharedCount(categories, others)
-                self.shared[Int(other)] = 0
-                guard Int(other) != group else { continue }
-                self.insert(Int(other), similarity: Float(shared) / Float(categories.count + others.count - shared))
+            return isExact
+        }
+
+        private static func insert(
+            _ touched: [UInt32],
+            _ group: Int,
+            _ isExact: Bool,
+            _ groups: CategoryGroups,
+            shared: inout [UInt32],
+            into top: inout TopKeys
+        ) {
+            let size = groups.categories[group].count
+            for other in touched {
+                let other = Int(other)
+                let count = isExact ? Int(shared[other]) : groups.categories.sharedCount(group, other)
+                shared[other] = 0
+                guard other != group else { continue }
+                let union = size + groups.categories[other].count - count
+                Self.insert(other, similarity: Float(count) / Float(union), of: groups.members, into: &top)
             }
-            self.touched.removeAll(keepingCapacity: true)
         }
 
         /// Members come most popular first, so the first one that does not make it ends the group.
-        private mutating func insert(_ group: Int, similarity: Float) {
-            for rank in self.groups.members(group) {
-                guard self.top.insert(RankKey.make(similarity, rank)) else { return }
+        private static func insert(
+            _ group: Int,
+            similarity: Float,
+            of members: CompressedRows,
+            into top: inout TopKeys
+        ) {
+            for position in members[group] {
+                guard top.insert(RankKey.make(similarity, members.values[position])) else { return }
             }
         }
     }

@@ -8,7 +8,7 @@ package enum SnapshotBuilder {
     /// The most items a model can have: a row of 100 neighbours each must not overflow 32-bit offsets.
     package static let maximumItemCount = 40_000_000
 
-    /// Fits a model; the same bytes from the same input, whatever the number of threads. Blocks its thread.
+    /// Fits a model, the same from the same input whatever the number of threads; blocks its thread.
     package static func fit(_ input: FitInput, threads: Int) throws(FitError) -> Snapshot {
         guard (0...Self.maximumItemCount).contains(input.itemCount) else {
             throw .itemCountOutOfRange(input.itemCount)

@@ -1,7 +1,8 @@
 package import RecommendationCore
 
-/// Keeps one category from filling a slate: in every window of consecutive ranks at most so many items share a first
-/// category. Items without a category fall under no cap.
+/// Keeps one category from filling a slate.
+///
+/// In every window of consecutive ranks at most so many items share a first category; items without one fall under no cap.
 ///
 /// Each rank takes the best candidate that the cap allows there. A candidate that is passed over waits, and only one thing
 /// can let it in: the item that leaves the window frees its category. So at each rank there is at most one category to look

@@ -1,94 +1,105 @@
 import RecommendationCore
 
-/// A candidate before division and weighting.
-struct RawCandidate {
-    let item: Item.Number
-    let collaborative: Float
-    let content: Float
-    let popularity: Float
-}
-
-/// What sums are multiplied by to become components.
-struct ComponentFactors {
-    let collaborative: Float
-    let content: Float
-    let popularity: Float
-    /// Components do not fall below these.
-    let leastCollaborative: Float
-    let leastContent: Float
-
-    @inline(__always)
-    func components(_ candidate: RawCandidate) -> SIMD3<Float> {
-        SIMD3(
-            max(candidate.collaborative * self.collaborative, self.leastCollaborative),
-            max(candidate.content * self.content, self.leastContent),
-            candidate.popularity * self.popularity
-        )
-    }
-
-    @inline(__always)
-    func score(_ candidate: RawCandidate) -> Float {
-        let components = self.components(candidate)
-        return components.x + components.y + components.z
-    }
-}
-
 /// The items a history leads to that may be shown, gathered from the scratch into one run of memory.
 struct CandidateColumns {
-    private(set) var unseen: [RawCandidate] = []
-    private(set) var seen: [RawCandidate] = []
+    /// Room for unseen candidates, most of it left over from earlier calls.
+    private var room: [Candidate] = []
+    private var unseenCount = 0
+    private(set) var seen: [Candidate] = []
+    /// The largest sums of unseen candidates; 0 where none is above it.
+    private var largest = (collaborative: Float(0), content: Float(0))
+
+    /// A candidate before division and weighting.
+    struct Candidate {
+        let item: Item.Number
+        let collaborative: Float
+        let content: Float
+        let popularity: Float
+    }
 
     /// Touched unseen items, and every seen one; banned and excluded items are neither.
     mutating func gather(_ scratch: ItemScratch, history: WeighedHistory, snapshot: Snapshot, excluded: [UInt64]) {
-        self.unseen.removeAll(keepingCapacity: true)
-        self.seen.removeAll(keepingCapacity: true)
-        for item in scratch.touchedItems where scratch.isUnseen(item) && !excluded.contains(item) {
-            self.unseen.append(Self.raw(item, scratch, snapshot))
+        if self.room.count < scratch.touchedCount {
+            let none = Candidate(item: 0, collaborative: 0, content: 0, popularity: 0)
+            self.room = [Candidate](repeating: none, count: scratch.marks.count)
         }
+        (self.unseenCount, self.largest) = Self.gather(scratch, snapshot.popularity, excluded, into: &self.room)
+        self.seen.removeAll(keepingCapacity: true)
         for item in history.seen where !scratch.has(item, .banned) && !excluded.contains(item) {
-            self.seen.append(Self.raw(item, scratch, snapshot))
+            let sums = scratch.sums(of: item)
+            self.seen.append(
+                Candidate(
+                    item: item,
+                    collaborative: sums.collaborative,
+                    content: sums.content,
+                    popularity: snapshot.popularity[Int(item)]
+                )
+            )
         }
     }
 
-    /// A cold user's components are those of popularity, with weight 1 where the policy gives it none.
+    /// Offers the unseen candidates to the heap.
+    func insertUnseen(_ factors: ComponentFactors, into top: inout TopKeys) {
+        let unseen = self.room.span
+        for index in 0..<self.unseenCount {
+            let candidate = unseen[unchecked: index]
+            top.insert(RankKey.make(factors.score(candidate), candidate.item))
+        }
+    }
+
+    /// What sums are multiplied by: the policy's weight over the largest sum.
     func factors(_ weights: Policy.Weights, isPersonal: Bool) -> ComponentFactors {
         func sane(_ weight: Float) -> Float { weight > 0 ? min(weight, EventWeights.bound) : 0 }
         let popularity = sane(weights.popularity)
-        guard isPersonal else {
-            return ComponentFactors(
-                collaborative: 0,
-                content: 0,
-                popularity: popularity > 0 ? popularity : 1,
-                leastCollaborative: 0,
-                leastContent: 0
-            )
-        }
+        guard isPersonal else { return .cold(popularity: popularity) }
         return ComponentFactors(
-            collaborative: sane(weights.collaborative) / self.divisor { $0.collaborative },
-            content: sane(weights.content) / self.divisor { $0.content },
+            collaborative: sane(weights.collaborative)
+                / self.divisor(self.largest.collaborative) { $0.collaborative },
+            content: sane(weights.content) / self.divisor(self.largest.content) { $0.content },
             popularity: popularity,
             leastCollaborative: -sane(weights.collaborative),
             leastContent: -sane(weights.content)
         )
     }
 
-    @inline(__always)
-    private func divisor(_ sum: (RawCandidate) -> Float) -> Float {
-        let largest = self.unseen.reduce(0) { max($0, sum($1)) }
+    private func divisor(_ largest: Float, _ sum: (Candidate) -> Float) -> Float {
         if largest > 0 { return largest }
-        let magnitude = [self.unseen, self.seen].joined().reduce(0) { max($0, sum($1).magnitude) }
+        let magnitude = [self.room[..<self.unseenCount], self.seen[...]].joined().reduce(0) {
+            max($0, sum($1).magnitude)
+        }
         return magnitude > 0 ? magnitude : 1
     }
 
-    @inline(__always)
-    private static func raw(_ item: Item.Number, _ scratch: ItemScratch, _ snapshot: Snapshot) -> RawCandidate {
-        let sums = scratch.sums(of: item)
-        return RawCandidate(
-            item: item,
-            collaborative: sums.collaborative,
-            content: sums.content,
-            popularity: snapshot.popularity[Int(item)]
-        )
+    private static func gather(
+        _ scratch: ItemScratch,
+        _ popularity: [Float],
+        _ excluded: [UInt64],
+        into room: inout [Candidate]
+    ) -> (count: Int, largest: (collaborative: Float, content: Float)) {
+        var room = room.mutableSpan
+        let touched = scratch.touched.span
+        let marks = scratch.marks.span
+        let collaborative = scratch.collaborative.span
+        let content = scratch.content.span
+        let popularity = popularity.span
+        var count = 0
+        var largest = (collaborative: Float(0), content: Float(0))
+        for position in 0..<scratch.touchedCount {
+            let item = touched[unchecked: position]
+            let isSeen = marks[unchecked: Int(item)] & ItemScratch.Mark.seen.rawValue != 0
+            guard !isSeen, !excluded.contains(item) else { continue }
+            let candidate = Candidate(
+                item: item,
+                collaborative: collaborative[unchecked: Int(item)],
+                content: content[unchecked: Int(item)],
+                popularity: popularity[unchecked: Int(item)]
+            )
+            room[unchecked: count] = candidate
+            count += 1
+            largest.collaborative = max(largest.collaborative, candidate.collaborative)
+            largest.content = max(largest.content, candidate.content)
+        }
+        return (count, largest)
     }
 }
 

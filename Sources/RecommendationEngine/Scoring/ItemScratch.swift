@@ -15,15 +15,14 @@ struct ItemScratch {
         case collaborative, content
     }
 
-    private var collaborative: [Float] = []
-    private var content: [Float] = []
-    private var marks: [UInt8] = []
+    private(set) var collaborative: [Float] = []
+    private(set) var content: [Float] = []
+    private(set) var marks: [UInt8] = []
     /// A number that whoever uses it sets and takes away again.
     private(set) var slots: [UInt16] = []
-    private var touched: [Item.Number] = []
-    private var touchedCount = 0
-
-    var touchedItems: ArraySlice<Item.Number> { self.touched[..<self.touchedCount] }
+    /// Items with a sum, of which ``touchedCount`` are there.
+    private(set) var touched: [Item.Number] = []
+    private(set) var touchedCount = 0
 
     mutating func resize(itemCount: Int) {
         guard itemCount > self.marks.count else { return }
@@ -95,13 +94,23 @@ struct ItemScratch {
         switch source {
         case .collaborative:
             self.touchedCount = Self.add(
-                weight, times: positions, of: graph, to: &self.collaborative, marks: &self.marks,
-                touched: &self.touched, touchedCount: self.touchedCount
+                weight,
+                times: positions,
+                of: graph,
+                to: &self.collaborative,
+                marks: &self.marks,
+                touched: &self.touched,
+                touchedCount: self.touchedCount
             )
         case .content:
             self.touchedCount = Self.add(
-                weight, times: positions, of: graph, to: &self.content, marks: &self.marks,
-                touched: &self.touched, touchedCount: self.touchedCount
+                weight,
+                times: positions,
+                of: graph,
+                to: &self.content,
+                marks: &self.marks,
+                touched: &self.touched,
+                touchedCount: self.touchedCount
             )
         }
     }

@@ -29,8 +29,9 @@ struct PoolDraft {
         self.seen = seen.map(quantised)
     }
 
-    /// Names for each candidate the history item that added most to its largest component; a hidden or disliked one
-    /// explains nothing. Of more than 16 seeds those of most candidates are kept, ties by number.
+    /// Names for each candidate the history item that added most to its largest component.
+    ///
+    /// A hidden or disliked item explains nothing. Of more than 16 seeds those of most candidates are kept, ties by number.
     mutating func explain(_ history: WeighedHistory, snapshot: Snapshot, scratch: inout ItemScratch) {
         var search = SeedSearch(self.unseen + self.seen, scales: self.scales)
         search.run(history, snapshot: snapshot, scratch: &scratch)

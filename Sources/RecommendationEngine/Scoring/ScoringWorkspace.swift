@@ -49,7 +49,7 @@ struct ScoringWorkspace {
         }
         let limit = min(max(limit, 0), snapshot.itemCount)
         self.unseen.reset(capacity: limit)
-        for item in self.scratch.touchedItems where self.scratch.isUnseen(item) {
+        for item in self.scratch.touched[..<self.scratch.touchedCount] where self.scratch.isUnseen(item) {
             self.unseen.insert(RankKey.make(self.scratch.sums(of: item).collaborative, item))
         }
         self.unseen.sortDescending()
@@ -64,10 +64,7 @@ struct ScoringWorkspace {
     private mutating func select(_ factors: ComponentFactors, snapshot: Snapshot, poolSize: Int, excluded: [UInt64]) {
         self.unseen.reset(capacity: min(max(poolSize, 0), snapshot.itemCount, Scorer.poolLimit))
         self.seen.reset(capacity: min(Scorer.seenLimit, snapshot.itemCount))
-        for index in self.candidates.unseen.indices {
-            let candidate = self.candidates.unseen[index]
-            self.unseen.insert(RankKey.make(factors.score(candidate), candidate.item))
-        }
+        self.candidates.insertUnseen(factors, into: &self.unseen)
         for candidate in self.candidates.seen {
             self.seen.insert(RankKey.make(factors.score(candidate), candidate.item))
         }
@@ -85,13 +82,16 @@ struct ScoringWorkspace {
     private func scored(_ item: Item.Number, _ factors: ComponentFactors, _ snapshot: Snapshot) -> PoolDraft.Entry {
         let sums = self.scratch.sums(of: item)
         let components = factors.components(
-            RawCandidate(
+            CandidateColumns.Candidate(
                 item: item,
                 collaborative: sums.collaborative,
                 content: sums.content,
                 popularity: snapshot.popularity[Int(item)]
             )
         )
-        return PoolDraft.Entry(item: item, components: components)
+        return PoolDraft.Entry(
+            item: item,
+            components: SIMD3(components.collaborative, components.content, components.popularity)
+        )
     }
 }

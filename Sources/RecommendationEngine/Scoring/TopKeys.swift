@@ -23,11 +23,14 @@ struct TopKeys: Sendable {
     /// The keys kept, in no order.
     private(set) var keys: [UInt64] = []
     private var capacity = 0
+    /// What a key must exceed: nothing until the heap is full, then its root; with no capacity no key does.
+    private var floor: UInt64 = 0
 
     mutating func reset(capacity: Int) {
         self.keys.removeAll(keepingCapacity: true)
         self.capacity = max(capacity, 0)
         self.keys.reserveCapacity(self.capacity)
+        self.floor = self.capacity > 0 ? 0 : .max
     }
 
     var isFull: Bool { self.keys.count == self.capacity }
@@ -36,19 +39,25 @@ struct TopKeys: Sendable {
     @inline(__always)
     @discardableResult
     mutating func insert(_ key: UInt64) -> Bool {
-        guard self.keys.count == self.capacity else {
-            self.keys.append(key)
-            if self.keys.count == self.capacity { self.heapify() }
-            return true
-        }
-        guard self.capacity > 0, key > self.keys[0] else { return false }
-        self.keys.withUnsafeMutableBufferPointer { Self.sift(key, from: 0, in: $0) }
+        guard key > self.floor else { return false }
+        self.keep(key)
         return true
+    }
+
+    private mutating func keep(_ key: UInt64) {
+        if self.keys.count < self.capacity {
+            self.keys.append(key)
+            guard self.keys.count == self.capacity else { return }
+            self.heapify()
+        } else {
+            self.keys.withUnsafeMutableBufferPointer { Self.sift(key, from: 0, in: $0) }
+        }
+        self.floor = self.keys[0]
     }
 
     /// Best first; the heap is spent until the next reset.
     mutating func sortDescending() {
-        self.keys.sort(by: >)
+        self.keys.sort { $0 > $1 }
     }
 
     private mutating func heapify() {

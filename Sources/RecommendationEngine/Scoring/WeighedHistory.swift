@@ -16,7 +16,9 @@ struct WeighedHistory {
     /// Whether one of the newest events is positive.
     private(set) var isPersonal = false
 
-    /// Takes the place of the last history. Events of items beyond `scratch` are newer than the model and say nothing here.
+    /// Takes the place of the last history.
+    ///
+    /// Events of items beyond `scratch` are newer than the model and say nothing here.
     mutating func weigh(_ events: [HistoryEvent], policy: Policy, itemCount: Int, scratch: inout ItemScratch) {
         self.items.removeAll(keepingCapacity: true)
         self.weights.removeAll(keepingCapacity: true)

@@ -1,10 +1,14 @@
 import Synchronization
 
-/// A Lua script. Make one for each source and keep it: it remembers the digest the server computed.
+/// A Lua script.
+///
+/// Make one for each source and keep it: it remembers the digest the server computed.
 public final class RedisScript: Sendable {
     /// The Lua source.
     public let source: String
-    /// The SHA-1 in hexadecimal. It depends on the source only, so it holds for every server.
+    /// The SHA-1 in hexadecimal.
+    ///
+    /// It depends on the source only, so it holds for every server.
     private let knownDigest = Mutex<String?>(nil)
 
     /// Makes a script of its Lua source.

@@ -12,6 +12,7 @@ struct RedisClientState<Connection, Waiter> {
     private var lastSession: UInt64 = 0
     private var hasConnected = false
     private var lastWaiterID: UInt64 = 0
+    private var reservations: Set<UInt64> = []
     private var waiters: [UInt64: Waiter] = [:]
 
     /// False when a run has begun before.
@@ -32,13 +33,16 @@ struct RedisClientState<Connection, Waiter> {
         return lastSession
     }
 
-    mutating func nextWaiterID() -> UInt64 {
+    /// A place for a waiter that may give up before it is added.
+    mutating func reserveWaiter() -> UInt64 {
         lastWaiterID += 1
+        reservations.insert(lastWaiterID)
         return lastWaiterID
     }
 
-    /// The answer, when it is known already.
+    /// The answer, when it is known already; `timeout` when the waiter gave up before.
     mutating func waiterAdded(_ waiter: Waiter, id: UInt64) -> Result<UInt64, RedisError>? {
+        guard reservations.remove(id) != nil else { return .failure(.timeout) }
         if let currentSession { return .success(currentSession) }
         guard phase != .ended else { return .failure(.notConnected) }
         waiters[id] = waiter
@@ -46,10 +50,12 @@ struct RedisClientState<Connection, Waiter> {
     }
 
     mutating func waiterGaveUp(id: UInt64) -> Waiter? {
-        waiters.removeValue(forKey: id)
+        reservations.remove(id)
+        return waiters.removeValue(forKey: id)
     }
 
-    mutating func connectionBecameReady(_ connection: Connection, session: UInt64) -> (waiters: [Waiter], isFirst: Bool) {
+    mutating func connectionBecameReady(_ connection: Connection, session: UInt64) -> (waiters: [Waiter], isFirst: Bool)
+    {
         self.connection = connection
         currentSession = session
         defer { hasConnected = true }

@@ -15,7 +15,9 @@ public struct RedisConfiguration: Sendable {
     }
     /// Bound of connecting and of the handshake, each.
     public var connectTimeout: Duration
-    /// Bound of one command. When the oldest command is older, the connection is closed and everything waiting fails.
+    /// Bound of one command.
+    ///
+    /// When the oldest command is older, the connection is closed and everything waiting fails.
     public var commandTimeout: Duration
     /// The most commands that may wait for replies.
     public var maxQueued: Int
@@ -59,7 +61,9 @@ public struct RedisConfiguration: Sendable {
     var handshake: [(step: String, command: RedisCommand)] {
         var steps: [(String, RedisCommand)] = []
         if let password {
-            steps.append(("AUTH", username.map { RedisCommand("AUTH", $0, password) } ?? RedisCommand("AUTH", password)))
+            steps.append(
+                ("AUTH", username.map { RedisCommand("AUTH", $0, password) } ?? RedisCommand("AUTH", password))
+            )
         }
         if let clientName { steps.append(("CLIENT", RedisCommand("CLIENT", "SETNAME", clientName))) }
         if database != 0 { steps.append(("SELECT", RedisCommand("SELECT", String(database)))) }

@@ -1,4 +1,6 @@
-/// What is wrong with a Redis URL. No case carries any part of the URL, as each part might hold the password.
+/// What is wrong with a Redis URL.
+///
+/// No case carries any part of the URL, as each part might hold the password.
 public enum RedisURLProblem: Sendable, Hashable {
     /// There is no `scheme://`.
     case missingScheme
@@ -107,6 +109,7 @@ extension RedisConfiguration {
     }
 
     private static func hexadecimal(_ byte: UInt8) -> UInt8? {
-        UnicodeScalar(byte).properties.isASCIIHexDigit ? Character(UnicodeScalar(byte)).hexDigitValue.map(UInt8.init) : nil
+        UnicodeScalar(byte).properties.isASCIIHexDigit
+            ? Character(UnicodeScalar(byte)).hexDigitValue.map(UInt8.init) : nil
     }
 }

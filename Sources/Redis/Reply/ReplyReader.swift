@@ -6,7 +6,9 @@ internal import CHiredis
 /// without looking at them. So they return a constant, and the values are assembled in a `ReplyBuilder` found through
 /// `privdata`; nothing crosses the border that would have to be freed.
 @safe struct ReplyReader: ~Copyable {
-    /// The bytes are not RESP2, or a reply is larger than allowed. The connection cannot be used any more.
+    /// The bytes are not RESP2, or a reply is larger than allowed.
+    ///
+    /// The connection cannot be used any more.
     struct Failure: Error, Hashable {
         let message: String
     }

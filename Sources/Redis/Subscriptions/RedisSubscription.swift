@@ -75,7 +75,9 @@ public final class RedisSubscription: Service, Sendable {
     /// What happens, for one consumer; ends when `run()` has ended and all is taken.
     public var events: RedisSubscriptionEvents { RedisSubscriptionEvents(subscription: self) }
 
-    /// Ends the current connection, so that a new session begins. Does nothing while there is none.
+    /// Ends the current connection, so that a new session begins.
+    ///
+    /// Does nothing while there is none.
     public func reset(reason: String) {
         shared.withLock { $0.connection }?.close(.reset(reason))
     }
@@ -240,7 +242,9 @@ public final class RedisSubscription: Service, Sendable {
 
 /// The events of a subscription, for one consumer.
 public struct RedisSubscriptionEvents: AsyncSequence, Sendable {
+    /// What happened.
     public typealias Element = RedisSubscriptionEvent
+    /// Nothing: a loss is an event.
     public typealias Failure = Never
 
     fileprivate let subscription: RedisSubscription

@@ -97,7 +97,9 @@ struct SubscriptionState<Consumer: Sendable> {
         }
     }
 
-    /// The connection is over. Returns the session if it was live: the owner ends it and calls `lossCompleted`.
+    /// The connection is over.
+    ///
+    /// Returns the session if it was live: the owner ends it and calls `lossCompleted`.
     mutating func lossBegan(session: UInt64, reason: RedisConnectionLoss) -> UInt64? {
         switch link {
         case .confirming(session, _, _):

@@ -1,0 +1,180 @@
+import Configuration
+import FoundationEssentials
+
+/// Where settings come from, the strongest first: flags, environment, a JSON file.
+package struct SettingSources: Sendable {
+    private let layers: [(name: String, provider: any ConfigProvider)]
+    private let environmentNames: [String]
+    private let fileKeys: [String]
+    private let filePath: String?
+
+    /// - Parameters:
+    ///   - flags: Values given on the command line.
+    ///   - environment: The process environment, or what stands for it.
+    ///   - file: The path of a JSON file, as `{"postgres": {"url": "…"}}`.
+    package init(
+        flags: [SettingName: String] = [:],
+        environment: [String: String],
+        file: String? = nil
+    ) async throws(SettingsError) {
+        var environment = environment
+        var layers: [(String, any ConfigProvider)] = []
+        var values: [AbsoluteConfigKey: ConfigValue] = [:]
+        for (name, value) in flags {
+            values[AbsoluteConfigKey(ConfigKey(name.key))] = ConfigValue(.string(value), isSecret: name.isSecret)
+        }
+        layers.append(("flags", InMemoryProvider(name: "flags", values: values)))
+        let names = environment.keys.filter { $0.hasPrefix("VIREO_") }.sorted()
+        for name in SettingName.allCases where name.isSecret {
+            guard let path = environment[name.rawValue + "_FILE"] else { continue }
+            guard environment[name.rawValue] == nil else {
+                throw .invalid(name, source: "environment", allowed: "\(name.rawValue) or \(name.rawValue)_FILE, not both")
+            }
+            environment[name.rawValue] = try Self.contents(of: path)
+        }
+        layers.append(
+            ("environment", EnvironmentVariablesProvider(environmentVariables: environment).prefixKeys(with: "vireo"))
+        )
+        if let file {
+            do {
+                let path = ConfigReader(provider: InMemoryProvider(values: ["filePath": ConfigValue(.string(file), isSecret: false)]))
+                layers.append((file, try await FileProvider<JSONSnapshot>(config: path)))
+            } catch {
+                throw .unreadable(path: file, reason: "it must be a JSON file, like {\"postgres\": {\"url\": \"…\"}}")
+            }
+            self.fileKeys = try Self.keys(of: file)
+        } else {
+            self.fileKeys = []
+        }
+        self.filePath = file
+        self.layers = layers
+        self.environmentNames = names
+    }
+
+    func refuseUnknownNames() throws(SettingsError) {
+        for name in self.environmentNames {
+            let base = name.hasSuffix("_FILE") ? String(name.dropLast(5)) : name
+            if let known = SettingName(rawValue: base), base == name || known.isSecret { continue }
+            throw .unknown(name: name, source: "environment")
+        }
+        let keys = Set(SettingName.allCases.map(\.key))
+        for key in self.fileKeys where !keys.contains(key) {
+            throw .unknown(name: key, source: self.filePath ?? "file")
+        }
+    }
+
+    /// The value of a setting and the name of the layer it comes from.
+    package func string(_ name: SettingName) throws(SettingsError) -> (value: String, source: String)? {
+        let key = AbsoluteConfigKey(ConfigKey(name.key))
+        for (layer, provider) in self.layers {
+            // A number in the file is as good as its digits.
+            for type in [ConfigType.string, .int] {
+                guard let result = try? provider.value(forKey: key, type: type), let value = result.value else { continue }
+                switch value.content {
+                case .string(let text): return (text, layer)
+                case .int(let number): return (String(number), layer)
+                default: break
+                }
+            }
+            if layer == self.filePath, self.fileKeys.contains(name.key) {
+                throw .invalid(name, source: layer, allowed: "a string or a whole number")
+            }
+        }
+        return nil
+    }
+
+    func integer(_ name: SettingName, in range: ClosedRange<Int>) throws(SettingsError) -> Int? {
+        guard let (text, source) = try self.string(name) else { return nil }
+        guard let value = Int(text), range.contains(value) else {
+            throw .invalid(name, source: source, allowed: "\(range.lowerBound)..\(range.upperBound)")
+        }
+        return value
+    }
+
+    func oneOf(_ name: SettingName, _ allowed: [String]) throws(SettingsError) -> String? {
+        guard let (text, source) = try self.string(name) else { return nil }
+        guard allowed.contains(text) else {
+            throw .invalid(name, source: source, allowed: allowed.joined(separator: "|"))
+        }
+        return text
+    }
+
+    /// Every setting with its value and source, secrets masked; for `--print-config`.
+    package func effective() throws(SettingsError) -> [(name: String, value: String, source: String)] {
+        var lines: [(name: String, value: String, source: String)] = []
+        for name in SettingName.allCases {
+            if let (value, source) = try self.string(name) {
+                lines.append((name.rawValue, name.isSecret ? "********" : value, source))
+            } else {
+                lines.append((name.rawValue, name.defaultValue, "default"))
+            }
+        }
+        return lines
+    }
+
+    private static func contents(of path: String) throws(SettingsError) -> String {
+        guard let data = FileManager.default.contents(atPath: path), let text = String(data: data, encoding: .utf8) else {
+            throw .unreadable(path: path, reason: "no such file, or not UTF-8")
+        }
+        return text.trimmingWhitespace
+    }
+
+    private static func keys(of path: String) throws(SettingsError) -> [String] {
+        guard let data = FileManager.default.contents(atPath: path),
+            let document = try? JSONDecoder().decode(KeyTree.self, from: data)
+        else { throw .unreadable(path: path, reason: "it must be one JSON object") }
+        return document.paths
+    }
+
+    /// The paths of all leaves of a JSON object, joined by dots.
+    private struct KeyTree: Decodable {
+        var paths: [String] = []
+
+        private struct Key: CodingKey {
+            var stringValue: String
+            var intValue: Int? { nil }
+            init(stringValue: String) { self.stringValue = stringValue }
+            init?(intValue: Int) { nil }
+        }
+
+        init(from decoder: any Decoder) throws {
+            let container = try decoder.container(keyedBy: Key.self)
+            for key in container.allKeys {
+                if let child = try? container.decode(KeyTree.self, forKey: key) {
+                    self.paths += child.paths.map { "\(key.stringValue).\($0)" }
+                } else {
+                    self.paths.append(key.stringValue)
+                }
+            }
+        }
+    }
+}
+
+extension SettingName {
+    /// What `--print-config` shows where nothing is set.
+    var defaultValue: String {
+        switch self {
+        case .postgresURL, .redisURL, .signingKey, .adminURL, .apiKey: "(none)"
+        case .postgresPool: "8"
+        case .httpHost, .adminHost: "127.0.0.1"
+        case .httpPort: "8080"
+        case .adminPort: "9080"
+        case .nodeID: "(random)"
+        case .l1Bytes: "268435456"
+        case .lease: "1000"
+        case .snapshotInterval: "300"
+        case .computeLimit: "64"
+        case .logLevel: "info"
+        case .auth: "on"
+        }
+    }
+}
+
+extension String {
+    var trimmingWhitespace: String {
+        let isSpace: (Character) -> Bool = { $0.isWhitespace }
+        guard let first = self.firstIndex(where: { !isSpace($0) }), let last = self.lastIndex(where: { !isSpace($0) })
+        else { return "" }
+        return String(self[first...last])
+    }
+}

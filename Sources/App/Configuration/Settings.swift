@@ -1,0 +1,151 @@
+package import Caching
+package import HTTPAPI
+package import Logging
+package import Postgres
+package import Redis
+package import Serving
+
+/// The settings of one node, checked.
+package struct Settings: Sendable {
+    package var postgres: PostgresConfiguration?
+    package var redis: RedisConfiguration?
+    package var http: HTTPConfiguration
+    package var nodeID: String
+    package var signingKeys: SigningKeys?
+    package var coherence: CoherenceSettings
+    package var snapshotInterval: Duration
+    package var computeLimit: Int
+    package var logLevel: Logger.Level
+
+    /// Reads settings: flags over environment over a JSON file.
+    package static func read(_ sources: SettingSources) throws(SettingsError) -> Settings {
+        try sources.refuseUnknownNames()
+        let postgresURL = try sources.string(.postgresURL)
+        var postgres: PostgresConfiguration?
+        if let (url, source) = postgresURL {
+            do {
+                postgres = try PostgresConfiguration(url: url)
+            } catch {
+                throw .invalid(.postgresURL, source: source, allowed: "postgresql://user:password@host:port/database")
+            }
+        }
+        postgres?.poolSize = try sources.integer(.postgresPool, in: 1...256) ?? 8
+        postgres?.applicationName = "vireo"
+        var redis: RedisConfiguration?
+        if let (url, source) = try sources.string(.redisURL) {
+            do {
+                redis = try RedisConfiguration(url: url)
+            } catch {
+                throw .invalid(.redisURL, source: source, allowed: "redis://[user:password@]host:port/database")
+            }
+        }
+        redis?.clientName = "vireo"
+        var signingKeys: SigningKeys?
+        if let (text, source) = try sources.string(.signingKey) {
+            do {
+                signingKeys = try SigningKeys(parsing: text)
+            } catch {
+                throw .invalid(.signingKey, source: source, allowed: SigningKeysError.allowed)
+            }
+        }
+        let httpHost = try sources.string(.httpHost)?.value ?? "127.0.0.1"
+        let adminHost = try sources.string(.adminHost)?.value ?? "127.0.0.1"
+        let auth = try sources.oneOf(.auth, ["on", "off"]) ?? "on"
+        if auth == "off", ![httpHost, adminHost].allSatisfy({ Self.loopback.contains($0) }) {
+            throw .invalid(.auth, source: "with \(httpHost) and \(adminHost)", allowed: "off only on loopback addresses")
+        }
+        var generator = SystemRandomNumberGenerator()
+        let random = "n" + String(UInt64.random(in: 1 << 40 ... .max, using: &generator), radix: 36)
+        let nodeID = try sources.string(.nodeID)
+        if let nodeID, !Self.isName(nodeID.value) {
+            throw .invalid(.nodeID, source: nodeID.source, allowed: "1 to 64 of A-Za-z0-9._-")
+        }
+        let level = try sources.oneOf(.logLevel, Logger.Level.allCases.map(\.rawValue)) ?? "info"
+        return Settings(
+            postgres: postgres,
+            redis: redis,
+            http: HTTPConfiguration(
+                host: httpHost,
+                port: try sources.integer(.httpPort, in: 0...65_535) ?? 8_080,
+                adminHost: adminHost,
+                adminPort: try sources.integer(.adminPort, in: 0...65_535) ?? 9_080,
+                isAuthenticationOn: auth == "on"
+            ),
+            nodeID: nodeID?.value ?? random,
+            signingKeys: signingKeys,
+            coherence: CoherenceSettings(
+                lease: .milliseconds(try sources.integer(.lease, in: 300...60_000) ?? 1_000),
+                localBytes: try sources.integer(.l1Bytes, in: 1_048_576...(1 << 40)) ?? 268_435_456
+            ),
+            snapshotInterval: .seconds(try sources.integer(.snapshotInterval, in: 1...86_400) ?? 300),
+            computeLimit: try sources.integer(.computeLimit, in: 1...100_000) ?? 64,
+            logLevel: Logger.Level(rawValue: level) ?? .info
+        )
+    }
+
+    private static let loopback: Set<String> = ["127.0.0.1", "::1", "localhost"]
+
+    private static func isName(_ name: String) -> Bool {
+        (1...64).contains(name.utf8.count)
+            && name.utf8.allSatisfy { byte in
+                switch byte {
+                case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                    UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "."), UInt8(ascii: "_"), UInt8(ascii: "-"):
+                    true
+                default: false
+                }
+            }
+    }
+}
+
+/// A setting by its name in the environment.
+package enum SettingName: String, CaseIterable, Sendable {
+    case postgresURL = "VIREO_POSTGRES_URL"
+    case postgresPool = "VIREO_POSTGRES_POOL"
+    case redisURL = "VIREO_REDIS_URL"
+    case httpHost = "VIREO_HTTP_HOST"
+    case httpPort = "VIREO_HTTP_PORT"
+    case adminHost = "VIREO_ADMIN_HOST"
+    case adminPort = "VIREO_ADMIN_PORT"
+    case nodeID = "VIREO_NODE_ID"
+    case signingKey = "VIREO_SIGNING_KEY"
+    case l1Bytes = "VIREO_L1_BYTES"
+    case lease = "VIREO_LEASE_MS"
+    case snapshotInterval = "VIREO_SNAPSHOT_INTERVAL_S"
+    case computeLimit = "VIREO_COMPUTE_LIMIT"
+    case logLevel = "VIREO_LOG_LEVEL"
+    case auth = "VIREO_AUTH"
+    case adminURL = "VIREO_ADMIN_URL"
+    case apiKey = "VIREO_API_KEY"
+
+    /// The key in the JSON file and for flags: `VIREO_POSTGRES_URL` is `postgres.url`.
+    package var key: String {
+        self.rawValue.lowercased().split(separator: "_").dropFirst().joined(separator: ".")
+    }
+
+    /// Secrets may also be given as the name of a file that holds them, and are masked when shown.
+    package var isSecret: Bool {
+        switch self {
+        case .postgresURL, .redisURL, .signingKey, .apiKey: true
+        default: false
+        }
+    }
+}
+
+/// Why settings are refused; never holds a value.
+package enum SettingsError: Error, CustomStringConvertible, Sendable {
+    case unknown(name: String, source: String)
+    case invalid(SettingName, source: String, allowed: String)
+    case missing(SettingName)
+    case unreadable(path: String, reason: String)
+
+    package var description: String {
+        switch self {
+        case .unknown(let name, let source):
+            "unknown setting \(name) in \(source); known are \(SettingName.allCases.map(\.rawValue).joined(separator: ", "))"
+        case .invalid(let name, let source, let allowed): "bad value of \(name.rawValue) (from \(source)); allowed: \(allowed)"
+        case .missing(let name): "\(name.rawValue) is required; set it in the environment, or as \(name.key) in the --config file"
+        case .unreadable(let path, let reason): "cannot read \(path): \(reason)"
+        }
+    }
+}

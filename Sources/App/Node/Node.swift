@@ -1,0 +1,225 @@
+import Caching
+import HTTPAPI
+package import Logging
+import NIOPosix
+package import Observability
+import Postgres
+import PostgresAdapters
+import RecommendationCore
+import Redis
+import RedisAdapters
+package import ServiceLifecycle
+import Serving
+import Synchronization
+import Training
+
+/// One stateless node: everything wired, in the order of start; services stop in reverse.
+package struct Node: Sendable {
+    package static let version = "0.1.0"
+
+    private let services: [any Service]
+    private let log: Logger
+
+    /// - Throws: ``SettingsError`` where a setting that a node needs is missing.
+    package init(settings: Settings, registry: PrometheusRegistry, log: Logger) throws(SettingsError) {
+        guard let postgresConfiguration = settings.postgres else { throw .missing(.postgresURL) }
+        guard let redisConfiguration = settings.redis else { throw .missing(.redisURL) }
+        guard let signingKeys = settings.signingKeys else { throw .missing(.signingKey) }
+        self.log = log
+
+        let postgres = PostgresClient(configuration: postgresConfiguration, logger: log)
+        let store = PostgresStore(client: postgres)
+        let users = PostgresUserRepository(store: store)
+        let controlRepository = PostgresControlRepository(store: store)
+        let models = PostgresModelRepository(store: store)
+        let nodes = PostgresNodeRepository(store: store)
+        let data = PostgresTrainingData(store: store)
+
+        // The keeper hears of the connections, and is made after them.
+        let keeperBox = KeeperBox()
+        let namespace = RedisNamespace(node: settings.nodeID)
+        let redis = RedisClient(configuration: redisConfiguration, logger: log) { _ in keeperBox.keeper?.sharedDoubted() }
+        let subscription = RedisSubscription(
+            configuration: redisConfiguration,
+            channels: [RedisNamespace.busChannel, namespace.heartbeatChannel],
+            logger: log
+        ) { session, _ in keeperBox.keeper?.subscriptionLost(session: session) }
+        let shared = RedisSharedCache(client: redis, namespace: namespace)
+        let bus = RedisInvalidationBus(client: redis, subscription: subscription, namespace: namespace, log: log)
+
+        let control = ControlState(
+            repository: controlRepository,
+            models: models,
+            log: log,
+            wallClock: WallClock.now,
+            incarnationChanged: { incarnation in
+                namespace.adopt(incarnation: incarnation)
+                // Nothing stamped under the old incarnation is believed, and L2 is another place now.
+                keeperBox.keeper?.sharedDoubted()
+                subscription.reset(reason: "another incarnation of the database")
+            }
+        )
+        let journal = PostgresJournal(store: store) { control.incarnation }
+        let keeper = CoherenceKeeper(
+            settings: settings.coherence,
+            bus: bus,
+            control: control,
+            journal: journal,
+            log: log,
+            wallClock: { WallClock.now().milliseconds }
+        )
+        keeperBox.fill(keeper)
+        let cache = TieredCache(keeper: keeper, shared: shared, settings: settings.coherence, log: log)
+        let invalidator = Invalidator(keeper: keeper, shared: shared, bus: bus)
+        let signer = TokenSigner(signingKeys)
+
+        let recommendations = RecommendationService(
+            cache: cache,
+            keeper: keeper,
+            control: control,
+            users: users,
+            signer: signer,
+            limit: ComputeLimit(settings.computeLimit),
+            log: log,
+            wallClock: WallClock.now
+        )
+        let feedback = FeedbackService(
+            repository: PostgresFeedbackRepository(store: store),
+            invalidator: invalidator,
+            control: control,
+            signer: signer,
+            log: log,
+            wallClock: WallClock.now
+        )
+        let admin = AdminService(control: controlRepository, users: users, state: control, invalidator: invalidator)
+        let status = NodeStatusReporter(
+            nodeID: settings.nodeID,
+            control: control,
+            keeper: keeper,
+            nodes: nodes,
+            redis: redis,
+            log: log
+        )
+        let useCases = UseCases(
+            recommend: { request async throws(ServingError) in try await recommendations.recommend(request) },
+            recordFeedback: { events, tenant async throws(ServingError) in
+                try await feedback.record(events, tenant: tenant)
+            },
+            addTombstones: { tombstones, reason, expiresAt, tenant async throws(ServingError) in
+                try await admin.addTombstones(tombstones, reason: reason, expiresAt: expiresAt, tenant: tenant)
+            },
+            removeTombstones: { tombstones, tenant async throws(ServingError) in
+                try await admin.removeTombstones(tombstones, tenant: tenant)
+            },
+            listTombstones: { kind, tenant async throws(ServingError) in
+                try await admin.tombstones(kind: kind, tenant: tenant)
+            },
+            purge: { scope, dryRun, tenant async throws(ServingError) in
+                try await admin.purge(scope, dryRun: dryRun, tenant: tenant)
+            },
+            models: { tenant async throws(ServingError) in
+                try await AdminService.mapped { () async throws(RepositoryError) in
+                    try await models.versions(tenant: tenant)
+                }
+            },
+            nodes: { () async throws(ServingError) in
+                try await AdminService.mapped { () async throws(RepositoryError) in try await nodes.nodes() }
+            },
+            authenticate: { control.principal(for: $0) },
+            readiness: { status.readiness() },
+            metrics: { registry.render() }
+        )
+        let trainer = ModelTrainer(
+            data: data,
+            models: models,
+            nodes: nodes,
+            threads: System.coreCount,
+            log: log,
+            wallClock: WallClock.now
+        )
+        let relayLock = AdvisoryLock(store: store, job: .relay, log: log)
+        let buildLock = AdvisoryLock(store: store, job: .build, log: log)
+        self.services = [
+            postgres,
+            redis,
+            subscription,
+            keeper,
+            relayLock,
+            Relay(
+                settings: settings.coherence,
+                leadership: relayLock,
+                journal: journal,
+                shared: shared,
+                bus: bus,
+                progress: shared,
+                log: log
+            ),
+            buildLock,
+            SnapshotSchedule(
+                trainer: trainer,
+                data: data,
+                models: models,
+                leadership: BuildLock(lock: buildLock),
+                interval: settings.snapshotInterval,
+                log: log,
+                tenants: { control.tenants },
+                announce: { _ = await invalidator.announceControl() }
+            ),
+            FeedbackChannel(configuration: redisConfiguration, feedback: feedback, control: control, log: log),
+            HTTPServer(
+                .admin,
+                configuration: settings.http,
+                useCases: useCases,
+                log: log,
+                wallClock: WallClock.now,
+                onBound: { status.bound(admin: $0, host: settings.http.adminHost) }
+            ),
+            status,
+            HTTPServer(
+                .public,
+                configuration: settings.http,
+                useCases: useCases,
+                log: log,
+                wallClock: WallClock.now,
+                onBound: { status.bound(http: $0, host: settings.http.host) }
+            ),
+            StopNotice(status: status),
+        ]
+    }
+
+    /// Runs until SIGTERM or SIGINT; requests in progress are answered first.
+    package func run() async throws {
+        let group = ServiceGroup(
+            configuration: ServiceGroupConfiguration(
+                services: self.services.map { ServiceGroupConfiguration.ServiceConfiguration(service: $0) },
+                gracefulShutdownSignals: [.sigterm, .sigint],
+                logger: self.log
+            )
+        )
+        try await group.run()
+    }
+}
+
+/// Holds the keeper for callbacks that are made before it.
+private final class KeeperBox: Sendable {
+    private let box = Mutex<CoherenceKeeper?>(nil)
+    var keeper: CoherenceKeeper? { self.box.withLock { $0 } }
+    func fill(_ keeper: CoherenceKeeper) { self.box.withLock { $0 = keeper } }
+}
+
+/// The build job for training, which knows no adapter.
+private struct BuildLock: BuildLeadership {
+    let lock: AdvisoryLock
+    func isLeader() async -> Bool { await self.lock.isLeader() }
+    func resign() async { await self.lock.resign() }
+}
+
+/// The first thing of a shutdown: the node says that it is not ready any more.
+private struct StopNotice: Service {
+    let status: NodeStatusReporter
+
+    func run() async throws {
+        try? await gracefulShutdown()
+        self.status.stopping()
+    }
+}

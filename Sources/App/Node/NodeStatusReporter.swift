@@ -1,0 +1,116 @@
+import Caching
+import Logging
+import RecommendationCore
+import Redis
+import ServiceLifecycle
+import Serving
+import Synchronization
+
+/// What this node says of itself: to load balancers (`/readyz`), and to the fleet (the table of nodes).
+final class NodeStatusReporter: Service {
+    private struct State {
+        var httpURL: String?
+        var adminURL: String?
+        var isStopping = false
+    }
+
+    private let state = Mutex(State())
+    private let nodeID: String
+    private let control: ControlState
+    private let keeper: CoherenceKeeper
+    private let nodes: any NodeRepository
+    private let redis: RedisClient
+    private let log: Logger
+    private let startedAt = WallClock.now()
+
+    init(
+        nodeID: String,
+        control: ControlState,
+        keeper: CoherenceKeeper,
+        nodes: any NodeRepository,
+        redis: RedisClient,
+        log: Logger
+    ) {
+        self.nodeID = nodeID
+        self.control = control
+        self.keeper = keeper
+        self.nodes = nodes
+        self.redis = redis
+        self.log = log
+    }
+
+    func bound(http port: Int, host: String) {
+        self.state.withLock { $0.httpURL = Self.url(host, port) }
+        self.log.info("serving", metadata: ["address": "\(Self.url(host, port))"])
+    }
+
+    func bound(admin port: Int, host: String) {
+        self.state.withLock { $0.adminURL = Self.url(host, port) }
+        self.log.info("administration and operations", metadata: ["address": "\(Self.url(host, port))"])
+    }
+
+    func stopping() {
+        self.state.withLock { $0.isStopping = true }
+    }
+
+    func readiness() -> Readiness {
+        var waitingFor: [String] = []
+        if self.state.withLock({ $0.isStopping }) { waitingFor.append("stopping") }
+        if self.control.appliedID == nil { waitingFor.append("control") }
+        if !self.control.hasModels { waitingFor.append("snapshot") }
+        return Readiness(
+            ready: waitingFor.isEmpty,
+            waitingFor: waitingFor,
+            degraded: self.redis.session == nil ? ["redis"] : []
+        )
+    }
+
+    func run() async throws {
+        await cancelWhenGracefulShutdown {
+            while !Task.isCancelled {
+                await self.report()
+                try? await Task.sleep(for: .seconds(1))
+            }
+        }
+        // Best effort: a node that cannot say good-bye is forgotten after a minute.
+        do {
+            try await self.nodes.remove(self.nodeID)
+        } catch {
+            self.log.debug("node not taken off the list", metadata: ["error": "\(error)"])
+        }
+    }
+
+    private func report() async {
+        let (httpURL, adminURL) = self.state.withLock { ($0.httpURL, $0.adminURL) }
+        guard let httpURL, let adminURL, let applied = self.control.appliedID else { return }
+        let usage = self.keeper.localUsage
+        let tenant = self.control.state(of: .default)
+        let status = NodeStatus(
+            id: self.nodeID,
+            startedAt: self.startedAt,
+            version: Node.version,
+            httpURL: httpURL,
+            adminURL: adminURL,
+            leaseAgeMilliseconds: self.keeper.leaseAge().map { age in
+                let (seconds, attoseconds) = age.components
+                return seconds * 1_000 + attoseconds / 1_000_000_000_000_000
+            },
+            controlApplied: applied,
+            model: tenant?.model?.name,
+            policy: (tenant?.policy ?? .builtIn).version,
+            l1Entries: usage.entries,
+            l1Bytes: usage.bytes,
+            loadedModels: self.control.loadedModels,
+            seenAt: WallClock.now()
+        )
+        do {
+            try await self.nodes.report(status)
+        } catch {
+            self.log.debug("status not reported", metadata: ["error": "\(error)"])
+        }
+    }
+
+    private static func url(_ host: String, _ port: Int) -> String {
+        host.contains(":") ? "http://[\(host)]:\(port)" : "http://\(host):\(port)"
+    }
+}

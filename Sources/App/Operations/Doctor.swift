@@ -1,0 +1,170 @@
+import Glibc
+package import Logging
+import Postgres
+import PostgresAdapters
+import RecommendationCore
+import Redis
+
+/// `vireo doctor`: what is wrong with connections, versions, settings, migrations, clock, limits.
+package struct Doctor: Sendable {
+    package enum Verdict: String, Sendable {
+        case good = "ok"
+        case warning
+        case bad = "error"
+    }
+
+    package struct Finding: Sendable {
+        package let verdict: Verdict
+        package let subject: String
+        package let text: String
+    }
+
+    private let settings: Settings
+    private let log: Logger
+
+    package init(settings: Settings, log: Logger) {
+        self.settings = settings
+        self.log = log
+    }
+
+    package func examine() async -> [Finding] {
+        var findings: [Finding] = []
+        findings += await self.postgres()
+        findings += await self.redis()
+        findings.append(
+            self.settings.signingKeys == nil
+                ? Finding(verdict: .bad, subject: "settings", text: "VIREO_SIGNING_KEY is not set; vireo serve will not start")
+                : Finding(verdict: .good, subject: "settings", text: "signing keys are set")
+        )
+        findings.append(self.openFiles())
+        return findings
+    }
+
+    private func postgres() async -> [Finding] {
+        guard self.settings.postgres != nil else {
+            return [Finding(verdict: .bad, subject: "postgres", text: "VIREO_POSTGRES_URL is not set")]
+        }
+        do {
+            return try await StoreSession.with(self.settings, log: self.log) { session in
+                try await self.findings(session)
+            }
+        } catch let error as RepositoryError {
+            return [Finding(verdict: .bad, subject: "postgres", text: "\(error)")]
+        } catch {
+            return [Finding(verdict: .bad, subject: "postgres", text: "cannot be reached: \(error)")]
+        }
+    }
+
+    private func findings(_ session: StoreSession) async throws -> [Finding] {
+        var findings: [Finding] = []
+        let rows = try await session.store.client.query(
+            """
+            SELECT current_setting('server_version_num')::integer, current_setting('synchronous_commit'),
+                   current_setting('fsync'), current_setting('max_connections')::integer,
+                   extract(epoch FROM clock_timestamp())::float8, pg_is_in_recovery(),
+                   (SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'async')::bigint,
+                   current_setting('server_encoding')
+            """
+        ) { row throws(PostgresError) in
+            (
+                version: try row.decode(0, as: Int32.self), synchronous: try row.decode(1, as: String.self),
+                fsync: try row.decode(2, as: String.self), connections: try row.decode(3, as: Int32.self),
+                time: try row.decode(4, as: Double.self), isReplica: try row.decode(5, as: Bool.self),
+                asynchronous: try row.decode(6, as: Int64.self), encoding: try row.decode(7, as: String.self)
+            )
+        }
+        let server = rows[0]
+        func add(_ verdict: Verdict, _ text: String) {
+            findings.append(Finding(verdict: verdict, subject: "postgres", text: text))
+        }
+        if server.version >= 140_000 {
+            add(.good, "version \(server.version / 10_000).\(server.version % 10_000)")
+        } else {
+            add(.bad, "version \(server.version / 10_000) is too old; 14 or newer is needed")
+        }
+        if server.isReplica { add(.bad, "this is a replica; VIREO_POSTGRES_URL must name the primary") }
+        if server.encoding != "UTF8" { add(.bad, "the database's encoding is \(server.encoding); UTF8 is needed") }
+        if server.synchronous == "off" || server.fsync == "off" {
+            add(.warning, "synchronous_commit or fsync is off: an acknowledged write may be lost in a crash")
+        }
+        if server.asynchronous > 0 {
+            add(.warning, "asynchronous replicas: writes acknowledged by a primary that is lost are lost")
+        }
+        if Int(server.connections) < (self.settings.postgres?.poolSize ?? 8) + 10 {
+            add(.warning, "max_connections is \(server.connections); a node takes its pool and two more")
+        }
+        let offset = server.time - Double(WallClock.now().microseconds) / 1e6
+        add(abs(offset) < 1 ? .good : .warning, "clock differs by \(Int(offset * 1_000)) ms")
+        let migrations = try await session.migrator.migrate(dryRun: true)
+        if migrations.pending.isEmpty {
+            add(.good, "schema is up to date")
+        } else {
+            add(.bad, "migrations are pending: \(migrations.pending.joined(separator: ", ")); run vireo migrate")
+            return findings
+        }
+        let models = try await session.models.versions(tenant: .default)
+        if let active = models.first(where: { $0.state == .active }) {
+            add(.good, "tenant default serves \(ModelVersion.name(active.number)), built \(active.builtAt.rfc3339)")
+        } else {
+            add(.warning, "tenant default has no active model; run vireo train --activate")
+        }
+        return findings
+    }
+
+    private func redis() async -> [Finding] {
+        guard let configuration = self.settings.redis else {
+            return [Finding(verdict: .bad, subject: "redis", text: "VIREO_REDIS_URL is not set")]
+        }
+        let client = RedisClient(configuration: configuration, logger: self.log)
+        do {
+            return try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { try await client.run() }
+                defer { group.cancelAll() }
+                try await client.waitUntilReady(timeout: .seconds(3))
+                return try await Self.findings(client)
+            }
+        } catch {
+            return [Finding(verdict: .bad, subject: "redis", text: "cannot be reached: \(error)")]
+        }
+    }
+
+    private static func findings(_ client: RedisClient) async throws -> [Finding] {
+        var findings: [Finding] = []
+        func add(_ verdict: Verdict, _ text: String) {
+            findings.append(Finding(verdict: verdict, subject: "redis", text: text))
+        }
+        let info = try await client.send(RedisCommand("INFO")).string() ?? ""
+        var fields: [Substring: Substring] = [:]
+        for line in info.split(whereSeparator: \.isNewline) {
+            let pair = line.split(separator: ":", maxSplits: 1)
+            if pair.count == 2 { fields[pair[0]] = pair[1] }
+        }
+        let version = fields["redis_version"] ?? "?"
+        let major = version.split(separator: ".").first.flatMap { Int($0) } ?? 0
+        add(major >= 6 ? .good : .bad, "version \(version)\(major >= 6 ? "" : " is too old; 6 or newer is needed")")
+        if fields["role"] != "master" { add(.bad, "this is a replica; VIREO_REDIS_URL must name the primary") }
+        let policy = fields["maxmemory_policy"] ?? ""
+        if fields["maxmemory"] != "0", policy == "noeviction" {
+            add(.warning, "maxmemory with noeviction: when it is full nothing new is cached; allkeys-lru suits Vireo")
+        }
+        if fields["cluster_enabled"] == "1" { add(.bad, "this is a cluster node; only a single Redis is supported yet") }
+        if fields["aof_enabled"] == "0" {
+            add(.good, "no AOF: what a restart loses is checked against PostgreSQL until it is replayed")
+        }
+        if (fields["connected_slaves"] ?? "0") != "0" {
+            add(.warning, "replicas without min-replicas-to-write: after a fail-over the bound holds from the replay on")
+        }
+        return findings
+    }
+
+    private func openFiles() -> Finding {
+        var limit = rlimit()
+        getrlimit(__rlimit_resource_t(UInt32(RLIMIT_NOFILE.rawValue)), &limit)
+        let enough = limit.rlim_cur >= 4_096
+        return Finding(
+            verdict: enough ? .good : .warning,
+            subject: "limits",
+            text: "open files: \(limit.rlim_cur)\(enough ? "" : "; 4096 or more for many connections")"
+        )
+    }
+}

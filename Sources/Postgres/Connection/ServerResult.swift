@@ -1,0 +1,53 @@
+internal import CLibpq
+
+/// The owner of a `PGresult`. Decoded to Swift values on the driver thread, so it never crosses an `await`.
+@safe
+struct ServerResult: ~Copyable {
+    private let pointer: OpaquePointer
+
+    /// Takes over a result made by `PQgetResult`.
+    init(owning pointer: OpaquePointer) {
+        unsafe self.pointer = unsafe pointer
+    }
+
+    deinit {
+        unsafe PQclear(pointer)
+    }
+
+    var status: ExecStatusType { unsafe PQresultStatus(pointer) }
+    var columnCount: Int { unsafe Int(PQnfields(pointer)) }
+
+    /// The rows a command touched, or a SELECT returned.
+    var affectedRows: Int {
+        unsafe Int(String(cString: PQcmdTuples(pointer))) ?? 0
+    }
+
+    /// What the server reported; nil if libpq made the error up, which it does when the connection breaks.
+    var serverError: PostgresServerError? {
+        guard let state = field(vireo_pg_diag_sqlstate) else { return nil }
+        return PostgresServerError(
+            sqlState: SQLState(state),
+            message: field(vireo_pg_diag_message_primary) ?? "",
+            detail: field(vireo_pg_diag_message_detail),
+            constraint: field(vireo_pg_diag_constraint_name),
+            table: field(vireo_pg_diag_table_name)
+        )
+    }
+
+    func decodeRows<Row>(
+        _ decode: (borrowing PostgresRow) throws(PostgresError) -> Row
+    ) throws(PostgresError) -> [Row] {
+        let count = unsafe PQntuples(pointer)
+        var rows: [Row] = []
+        rows.reserveCapacity(Int(count))
+        for index in 0..<count {
+            rows.append(try decode(unsafe PostgresRow(result: pointer, index: index)))
+        }
+        return rows
+    }
+
+    private func field(_ code: CInt) -> String? {
+        guard let text = unsafe PQresultErrorField(pointer, code) else { return nil }
+        return unsafe String(cString: text)
+    }
+}

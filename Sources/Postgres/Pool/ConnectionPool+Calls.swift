@@ -1,0 +1,44 @@
+/// The calls that clients and sessions share.
+extension ConnectionPool {
+    func query<Row: Sendable>(
+        _ statement: PostgresStatement,
+        _ bindings: PostgresBindings,
+        timeout: Duration?,
+        decode: @escaping @Sendable (borrowing PostgresRow) throws(PostgresError) -> Row
+    ) async throws(PostgresError) -> [Row] {
+        try await withConnection(timeout: timeout) { connection throws(PostgresError) in
+            try connection.run(statement, bindings).decodeRows(decode)
+        }
+    }
+
+    func execute(
+        _ statement: PostgresStatement,
+        _ bindings: PostgresBindings,
+        timeout: Duration?
+    ) async throws(PostgresError) -> Int {
+        try await withConnection(timeout: timeout) { connection throws(PostgresError) in
+            try connection.run(statement, bindings).affectedRows
+        }
+    }
+
+    func executeScript(_ script: PostgresStatement, timeout: Duration?) async throws(PostgresError) {
+        try await withConnection(timeout: timeout) { connection throws(PostgresError) in
+            _ = try connection.runScript(script.sql)
+        }
+    }
+
+    func transaction<Value: Sendable>(
+        isolation: PostgresIsolation,
+        readOnly: Bool,
+        timeout: Duration?,
+        _ body: @escaping @Sendable (inout PostgresTransaction) throws -> Value
+    ) async throws -> Value {
+        let result = try await withConnection(timeout: timeout) { connection in
+            Result {
+                try connection.transaction(isolation: isolation, readOnly: readOnly, timeout: timeout, body)
+            }
+        }
+        if case .failure(let error as PostgresError) = result { metrics.failed(error) }
+        return try result.get()
+    }
+}

@@ -1,0 +1,207 @@
+import Logging
+import NIOPosix
+import ServiceLifecycle
+import Synchronization
+
+/// Blocking connections on driver threads of their own, one thread for each slot.
+///
+/// A call costs one hop: acquire, statements, decoding and release all happen in one work item. A thread that has ended a call
+/// goes on with the next one in line itself.
+final class ConnectionPool: Sendable {
+    private struct State {
+        var machine: PoolStateMachine<PoolRequest>
+        var drained: CheckedContinuation<Void, Never>?
+    }
+
+    private let state: Mutex<State>
+    private let slots: [ConnectionSlot]
+    private let threads: NIOThreadPool
+    private let acquireTimeout: Duration
+    let metrics: PostgresMetrics
+    private let logger: Logger
+    private let ids = Atomic<UInt64>(0)
+    private let timers: AsyncStream<ContinuousClock.Instant>
+    private let timersInput: AsyncStream<ContinuousClock.Instant>.Continuation
+
+    init(
+        size: Int,
+        isPinned: Bool,
+        configuration: PostgresConfiguration,
+        canceller: Canceller,
+        metrics: PostgresMetrics,
+        logger: Logger
+    ) {
+        state = Mutex(State(machine: PoolStateMachine(slots: size, maxWaiters: configuration.maxWaiters)))
+        slots = (0..<size).map { _ in
+            ConnectionSlot(configuration: configuration, canceller: canceller, logger: logger, isPinned: isPinned)
+        }
+        threads = NIOThreadPool(numberOfThreads: size)
+        acquireTimeout = configuration.acquireTimeout
+        self.metrics = metrics
+        self.logger = logger
+        (timers, timersInput) = AsyncStream.makeStream(of: ContinuousClock.Instant.self)
+    }
+
+    /// Runs `body` with a connection on a driver thread. `timeout` covers the wait for the connection too.
+    func withConnection<Value: Sendable>(
+        timeout: Duration? = nil,
+        _ body: @escaping @Sendable (Connection) throws(PostgresError) -> Value
+    ) async throws(PostgresError) -> Value {
+        let now = ContinuousClock.now
+        let deadline = timeout.map { now + $0 }
+        let acquireLimit = now + acquireTimeout
+        let id = ids.wrappingAdd(1, ordering: .relaxed).newValue
+        let metrics = metrics
+        let result = await withTaskCancellationHandler {
+            await withCheckedContinuation { (caller: CheckedContinuation<Result<Value, PostgresError>, Never>) in
+                let request = PoolRequest(id: id, deadline: deadline) { connection in
+                    let started = ContinuousClock.now
+                    let result = Result { () throws(PostgresError) in try body(connection) }
+                    metrics.callEnded(after: started.duration(to: .now))
+                    return { caller.resume(returning: result) }
+                } refuse: { error in
+                    caller.resume(returning: .failure(error))
+                }
+                submit(request, acquireBy: min(acquireLimit, deadline ?? acquireLimit))
+                // A cancellation before the arrival found no request to cancel.
+                if Task.isCancelled { cancel(id) }
+            }
+        } onCancel: {
+            cancel(id)
+        }
+        if case .failure(let error) = result { metrics.failed(error) }
+        return try result.get()
+    }
+
+    private func submit(_ request: PoolRequest, acquireBy deadline: ContinuousClock.Instant) {
+        switch change({ $0.requestArrived(request, id: request.id, deadline: deadline) }) {
+        case .run(let slot, let request): start(request, on: slot)
+        case .wait(let timer): if let timer { timersInput.yield(timer) }
+        case .refuse(let request, let error): request.refuse(error)
+        }
+    }
+
+    private func cancel(_ id: UInt64) {
+        // The interrupt is raised under the lock: the slot must not go to another request meanwhile.
+        let refused = change { machine -> PoolRequest? in
+            switch machine.requestCancelled(id) {
+            case .refuse(let request): return request
+            case .interrupt(let slot): slots[slot].interrupt.raise(for: id)
+            case .nothing: break
+            }
+            return nil
+        }
+        refused?.refuse(.cancelled)
+    }
+
+    private func start(_ request: PoolRequest, on slot: Int) {
+        threads.submit { [self] state in
+            guard state == .active else {
+                // Only after shutdown, which waits for all slots: a call that slipped in between.
+                release(slot)
+                return request.refuse(.shutDown)
+            }
+            var next: PoolRequest? = request
+            while let request = next {
+                let completion = slots[slot].run(request)
+                next = release(slot)
+                completion()
+            }
+        }
+    }
+
+    @discardableResult
+    private func release(_ slot: Int) -> PoolRequest? {
+        switch change({ $0.slotReleased(slot) }) {
+        case .run(let request): return request
+        case .keepIdle: break
+        case .close: close(slot)
+        }
+        return nil
+    }
+
+    private func close(_ slot: Int) {
+        slots[slot].close()
+        if change({ $0.slotClosed() }) { state.withLock { $0.drained.take() }?.resume() }
+    }
+
+    /// The gauges are set under the lock, so that the last one set is the last one true.
+    private func change<Result: Sendable>(_ body: (inout PoolStateMachine<PoolRequest>) -> Result) -> Result {
+        state.withLock { state in
+            let result = body(&state.machine)
+            metrics.poolChanged(
+                idle: state.machine.idleCount,
+                busy: state.machine.busyCount,
+                waiting: state.machine.waitingCount
+            )
+            return result
+        }
+    }
+
+    // MARK: Life
+
+    /// Serves calls until shutdown or cancellation, and returns when all connections are closed.
+    ///
+    /// Graceful shutdown lets running calls end; cancellation interrupts them.
+    func run() async {
+        guard let waiting = change({ $0.started() }) else {
+            return logger.error("the Postgres client runs already, or has shut down")
+        }
+        threads.start()
+        for (slot, request) in waiting { start(request, on: slot) }
+        await withTaskCancellationHandler {
+            await withGracefulShutdownHandler {
+                await withDiscardingTaskGroup { group in
+                    for await deadline in timers {
+                        group.addTask { await self.expire(at: deadline) }
+                    }
+                    group.cancelAll()
+                }
+            } onGracefulShutdown: {
+                self.shutDown()
+            }
+        } onCancel: {
+            self.shutDown(interrupting: true)
+        }
+        await withCheckedContinuation { continuation in
+            let isStopped = state.withLock { state in
+                if state.machine.phase == .stopped { return true }
+                state.drained = continuation
+                return false
+            }
+            if isStopped { continuation.resume() }
+        }
+        do {
+            try await threads.shutdownGracefully()
+        } catch {
+            logger.error("the driver threads did not stop", metadata: ["error": "\(error)"])
+        }
+    }
+
+    /// Refuses all further calls and closes connections as they become free.
+    func shutDown(interrupting: Bool = false) {
+        let (refused, idle) = change { machine in
+            let action = machine.shutdownBegan()
+            if interrupting {
+                for (slot, id) in machine.running { slots[slot].interrupt.raise(for: id) }
+            }
+            return action
+        }
+        for request in refused { request.refuse(.shutDown) }
+        for slot in idle {
+            threads.submit { _ in self.close(slot) }
+        }
+        timersInput.finish()
+    }
+
+    private func expire(at deadline: ContinuousClock.Instant) async {
+        do {
+            try await ContinuousClock().sleep(until: deadline)
+        } catch {
+            return
+        }
+        let (expired, next) = change { $0.timerFired(at: .now) }
+        for request in expired { request.refuse(.poolTimeout) }
+        if let next { timersInput.yield(next) }
+    }
+}

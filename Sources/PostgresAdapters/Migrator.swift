@@ -1,0 +1,96 @@
+import Postgres
+package import RecommendationCore
+
+/// Applies the migrations that are compiled into the program: plain SQL, forward only, each in a transaction of its own,
+/// under an advisory lock, with a checksum of what was applied.
+package struct Migrator: Sendable {
+    /// One migration.
+    package struct Migration: Sendable {
+        package let name: String
+        let sql: String
+        /// FNV-1a over the text: against an edited file, not against an attacker.
+        var checksum: Int64 {
+            let hash = self.sql.utf8.reduce(UInt64(0xCBF2_9CE4_8422_2325)) { ($0 ^ UInt64($1)) &* 0x100_0000_01B3 }
+            return Int64(bitPattern: hash)
+        }
+    }
+
+    /// What was found or done.
+    package struct Report: Sendable {
+        package let applied: [String]
+        package let pending: [String]
+    }
+
+    /// In order; every file of `migrations/` is named here. The generated name has `_` for the first digit.
+    package static let migrations = [
+        Migration(name: "0001_schema", sql: String(decoding: PackageResources._001_schema_sql, as: UTF8.self))
+    ]
+
+    private let store: PostgresStore
+
+    package init(store: PostgresStore) {
+        self.store = store
+    }
+
+    /// Applies what is pending, or with `dryRun` only says what is.
+    ///
+    /// - Throws: `conflict` where the database has a migration that this program does not know, or another text of one.
+    package func migrate(dryRun: Bool = false) async throws(RepositoryError) -> Report {
+        let done = try await self.appliedChecksums()
+        let known = Set(Self.migrations.map(\.name))
+        if let foreign = done.keys.filter({ !known.contains($0) }).sorted().first {
+            throw .conflict("the database has migration \(foreign), which this program does not know; use a newer one")
+        }
+        for migration in Self.migrations {
+            if let checksum = done[migration.name], checksum != migration.checksum {
+                throw .conflict("migration \(migration.name) was applied with another text")
+            }
+        }
+        let pending = Self.migrations.filter { done[$0.name] == nil }
+        if dryRun { return Report(applied: [], pending: pending.map(\.name)) }
+        for migration in pending { try await self.apply(migration) }
+        try await PostgresIncarnation.ensure(self.store)
+        do {
+            try await PostgresJournal(store: self.store, incarnation: { "" }).maintain()
+        } catch {
+            throw .unavailable("the journal's partitions cannot be made")
+        }
+        return Report(applied: pending.map(\.name), pending: [])
+    }
+
+    private func appliedChecksums() async throws(RepositoryError) -> [String: Int64] {
+        try await self.store.mapped {
+            let exists = try await self.store.client.query("SELECT to_regclass('schema_migrations') IS NOT NULL") {
+                row throws(PostgresError) in try row.decode(0, as: Bool.self)
+            }
+            guard exists[0] else { return [:] }
+            let rows = try await self.store.client.query("SELECT name, checksum FROM schema_migrations") {
+                row throws(PostgresError) in (try row.decode(0, as: String.self), try row.decode(1, as: Int64.self))
+            }
+            return Dictionary(rows, uniquingKeysWith: { first, _ in first })
+        }
+    }
+
+    private func apply(_ migration: Migration) async throws(RepositoryError) {
+        try await self.store.transaction { transaction in
+            try transaction.execute("SELECT pg_advisory_xact_lock(7305805360)")
+            try transaction.execute(
+                """
+                CREATE TABLE IF NOT EXISTS schema_migrations (
+                    name text PRIMARY KEY, checksum bigint NOT NULL, applied_at timestamptz NOT NULL DEFAULT now()
+                )
+                """
+            )
+            let there = try transaction.query("SELECT FROM schema_migrations WHERE name = $1", [migration.name]) {
+                _ throws(PostgresError) in true
+            }
+            // Another node was faster.
+            guard there.isEmpty else { return }
+            try transaction.executeScript(PostgresStatement(trusted: migration.sql))
+            try transaction.execute(
+                "INSERT INTO schema_migrations (name, checksum) VALUES ($1, $2)",
+                [migration.name, migration.checksum]
+            )
+        }
+    }
+}

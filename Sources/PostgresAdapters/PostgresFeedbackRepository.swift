@@ -1,0 +1,163 @@
+import Postgres
+package import RecommendationCore
+
+/// Events and the versions they raise, in one transaction (coherence, section 1).
+package struct PostgresFeedbackRepository: FeedbackRepository {
+    private let store: PostgresStore
+
+    package init(store: PostgresStore) {
+        self.store = store
+    }
+
+    package func record(
+        _ events: [Feedback],
+        tenant: Tenant.ID,
+        invalidating: Set<EventType>
+    ) async throws(RepositoryError) -> RecordedFeedback {
+        let number = try await self.store.requiredNumber(of: tenant)
+        return try await self.store.transaction { transaction in
+            try Self.record(events, tenant: number, invalidating: invalidating, in: &transaction)
+        }
+    }
+
+    private struct LockedUser {
+        let number: Int64
+        let version: Int64
+    }
+
+    private static func record(
+        _ events: [Feedback],
+        tenant: Int32,
+        invalidating: Set<EventType>,
+        in transaction: inout PostgresTransaction
+    ) throws(PostgresError) -> RecordedFeedback {
+        let items = try Self.items(Set(events.map(\.item)), tenant: tenant, in: &transaction)
+        // An event of an unknown item stores nothing, not even its user.
+        let known = events.filter { items[$0.item] != nil }
+        let users = try Self.lock(Set(known.map(\.user)), tenant: tenant, in: &transaction)
+        let stored = try Self.insert(known, users: users, items: items, tenant: tenant, in: &transaction)
+        var raised = Set<User.ID>()
+        var place = 0
+        for event in events where items[event.item] != nil {
+            if stored[place], invalidating.contains(event.type) { raised.insert(event.user) }
+            place += 1
+        }
+        var versions = users.mapValues(\.version)
+        for (user, version) in try Self.raise(raised, tenant: tenant, in: &transaction) { versions[user] = version }
+        let transactions = try transaction.query("SELECT pg_current_xact_id()") {
+            row throws(PostgresError) in try row.decode(0, as: UInt64.self)
+        }
+        place = 0
+        let outcomes = events.map { event -> FeedbackOutcome in
+            guard items[event.item] != nil, let version = versions[event.user] else { return .unknownItem }
+            defer { place += 1 }
+            return stored[place] ? .stored(version) : .duplicate(version)
+        }
+        return RecordedFeedback(outcomes: outcomes, transaction: transactions[0])
+    }
+
+    private static func items(
+        _ ids: Set<Item.ID>,
+        tenant: Int32,
+        in transaction: inout PostgresTransaction
+    ) throws(PostgresError) -> [Item.ID: Int32] {
+        let rows = try transaction.query(
+            "SELECT item_id, number FROM items WHERE tenant = $1 AND item_id = ANY($2)",
+            [tenant, ids.map(\.string)]
+        ) { row throws(PostgresError) in
+            (Item.ID(trusted: try row.decode(0)), try row.decode(1, as: Int32.self))
+        }
+        return Dictionary(rows, uniquingKeysWith: { first, _ in first })
+    }
+
+    /// Creates the users that are new and locks all in key order, so that batches cannot deadlock.
+    private static func lock(
+        _ ids: Set<User.ID>,
+        tenant: Int32,
+        in transaction: inout PostgresTransaction
+    ) throws(PostgresError) -> [User.ID: LockedUser] {
+        let sorted = ids.sorted().map(\.string)
+        try transaction.execute(
+            """
+            INSERT INTO user_state (tenant, user_id, version)
+            SELECT $1, id, nextval('user_version_seq') FROM unnest($2::text[]) WITH ORDINALITY AS given (id, place)
+            ORDER BY place
+            ON CONFLICT (tenant, user_id) DO NOTHING
+            """,
+            [tenant, sorted]
+        )
+        let rows = try transaction.query(
+            """
+            SELECT user_id, number, version FROM user_state
+            WHERE tenant = $1 AND user_id = ANY($2) ORDER BY user_id FOR UPDATE
+            """,
+            [tenant, sorted]
+        ) { row throws(PostgresError) in
+            (User.ID(trusted: try row.decode(0)), LockedUser(number: try row.decode(1), version: try row.decode(2)))
+        }
+        return Dictionary(rows, uniquingKeysWith: { first, _ in first })
+    }
+
+    /// Whether each event was stored; one whose id was there before was not.
+    private static func insert(
+        _ events: [Feedback],
+        users: [User.ID: LockedUser],
+        items: [Item.ID: Int32],
+        tenant: Int32,
+        in transaction: inout PostgresTransaction
+    ) throws(PostgresError) -> [Bool] {
+        guard !events.isEmpty else { return [] }
+        let inserted = try transaction.query(
+            """
+            INSERT INTO interactions
+                (tenant, user_number, item_number, type, value, occurred_at, event_id, recommendation_id, position)
+            SELECT $1, u, i, t, v, o, e, r, p
+            FROM unnest($2::bigint[], $3::integer[], $4::smallint[], $5::real[], $6::timestamptz[], $7::text[],
+                        $8::bytea[], $9::smallint[]) AS given (u, i, t, v, o, e, r, p)
+            ON CONFLICT (tenant, event_id) WHERE event_id IS NOT NULL DO NOTHING
+            RETURNING event_id
+            """,
+            [
+                tenant,
+                events.map { users[$0.user]!.number },
+                events.map { items[$0.item]! },
+                events.map { Int16($0.type.code) },
+                events.map(\.value),
+                events.map(\.occurredAt.postgres),
+                events.map(\.eventID),
+                events.map { $0.attribution?.recommendationID },
+                events.map { $0.attribution.map { Int16(clamping: $0.position) } },
+            ]
+        ) { row throws(PostgresError) in try row.decode(0, as: String?.self) }
+        // Ids by bytes: as Swift strings, composed and decomposed text would be one.
+        var new = Set(inserted.compactMap { $0.map { Array($0.utf8) } })
+        return events.map { event in
+            guard let id = event.eventID else { return true }
+            // The first of a repeated id in one call is the one that was stored.
+            return new.remove(Array(id.utf8)) != nil
+        }
+    }
+
+    /// Raises versions and appends to the journal.
+    static func raise(
+        _ users: Set<User.ID>,
+        tenant: Int32,
+        in transaction: inout PostgresTransaction
+    ) throws(PostgresError) -> [(User.ID, Int64)] {
+        guard !users.isEmpty else { return [] }
+        return try transaction.query(
+            """
+            WITH raised AS (
+                UPDATE user_state SET version = greatest(version + 1, nextval('user_version_seq'))
+                WHERE tenant = $1 AND user_id = ANY($2) RETURNING user_id, version
+            ), journal AS (
+                INSERT INTO invalidations (tenant, user_id, version) SELECT $1, user_id, version FROM raised
+            )
+            SELECT user_id, version FROM raised
+            """,
+            [tenant, users.sorted().map(\.string)]
+        ) { row throws(PostgresError) in
+            (User.ID(trusted: try row.decode(0)), try row.decode(1, as: Int64.self))
+        }
+    }
+}

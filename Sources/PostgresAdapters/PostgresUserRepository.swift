@@ -1,0 +1,80 @@
+import Postgres
+package import RecommendationCore
+
+/// Reads of single users, each one statement.
+package struct PostgresUserRepository: UserRepository {
+    /// The newest events that are read: the newest 500 are scored, all of them tell what has been seen.
+    private static let historyLimit = 10_000
+
+    private let store: PostgresStore
+
+    package init(store: PostgresStore) {
+        self.store = store
+    }
+
+    private struct Row: Sendable {
+        let version: Int64
+        let consent: Bool
+        let event: HistoryEvent?
+    }
+
+    package func state(of user: User.ID, tenant: Tenant.ID) async throws(RepositoryError) -> UserState {
+        guard let number = try await self.store.number(of: tenant) else { return .unknown }
+        let rows = try await self.store.mapped {
+            try await self.store.client.query(
+                """
+                SELECT s.version, s.consent, h.item_number, h.type, h.value, h.occurred_at
+                FROM user_state s
+                LEFT JOIN LATERAL (
+                    SELECT item_number, type, value, occurred_at FROM interactions
+                    WHERE user_number = s.number ORDER BY occurred_at DESC LIMIT $3
+                ) h ON true
+                WHERE s.tenant = $1 AND s.user_id = $2
+                """,
+                [number, user.string, Self.historyLimit]
+            ) { row throws(PostgresError) -> Row in
+                var event: HistoryEvent?
+                if let item = try row.decode(2, as: Int32?.self) {
+                    // A type that a later version knows says nothing to this one.
+                    if let type = EventType(code: UInt8(clamping: try row.decode(3, as: Int16.self))) {
+                        event = HistoryEvent(
+                            item: UInt32(bitPattern: item),
+                            type: type,
+                            value: try row.decode(4),
+                            occurredAt: Timestamp(try row.decode(5))
+                        )
+                    }
+                }
+                return Row(version: try row.decode(0), consent: try row.decode(1), event: event)
+            }
+        }
+        guard let first = rows.first else { return .unknown }
+        return UserState(version: first.version, consent: first.consent, history: rows.compactMap(\.event))
+    }
+
+    package func version(of user: User.ID, tenant: Tenant.ID) async throws(RepositoryError) -> User.Version {
+        guard let number = try await self.store.number(of: tenant) else { return 0 }
+        let rows = try await self.store.mapped {
+            try await self.store.client.query(
+                "SELECT version FROM user_state WHERE tenant = $1 AND user_id = $2",
+                [number, user.string]
+            ) { row throws(PostgresError) in try row.decode(0, as: Int64.self) }
+        }
+        return rows.first ?? 0
+    }
+
+    package func raiseVersion(
+        of user: User.ID,
+        tenant: Tenant.ID
+    ) async throws(RepositoryError) -> (version: User.Version, transaction: UInt64)? {
+        guard let number = try await self.store.number(of: tenant) else { return nil }
+        return try await self.store.transaction { transaction in
+            let raised = try PostgresFeedbackRepository.raise([user], tenant: number, in: &transaction)
+            guard let version = raised.first?.1 else { return nil }
+            let transactions = try transaction.query("SELECT pg_current_xact_id()") {
+                row throws(PostgresError) in try row.decode(0, as: UInt64.self)
+            }
+            return (version, transactions[0])
+        }
+    }
+}

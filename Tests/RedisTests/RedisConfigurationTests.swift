@@ -1,0 +1,87 @@
+import Testing
+
+@testable import Redis
+
+@Suite("A Redis configuration")
+struct RedisConfigurationTests {
+    @Test("is read from a URL")
+    func url() throws {
+        let full = try RedisConfiguration(url: "redis://us%65r:p%40s%3As/w%2F@example.org:6380/12")
+        #expect(full.host == "example.org" && full.port == 6380 && full.database == 12)
+        #expect(full.username == "user" && full.password == "p@s:s/w/")
+
+        let short = try RedisConfiguration(url: "redis://localhost")
+        #expect(short.host == "localhost" && short.port == 6379 && short.database == 0)
+        #expect(short.username == nil && short.password == nil)
+        #expect(short.commandTimeout == .milliseconds(100) && short.maxQueued == 10_000)
+
+        let passwordOnly = try RedisConfiguration(url: "redis://:a@b@[::1]:7000/")
+        #expect(passwordOnly.host == "::1" && passwordOnly.port == 7000)
+        #expect(passwordOnly.username == nil && passwordOnly.password == "a@b")
+    }
+
+    @Test(
+        "refuses what it does not support or understand",
+        arguments: [
+            ("localhost:6379", .missingScheme), ("rediss://h", .tlsNotSupported),
+            ("redis+sentinel://h", .sentinelNotSupported), ("redis+cluster://h", .clusterNotSupported),
+            ("http://h", .unknownScheme), ("redis://", .invalidHost), ("redis://:6379", .invalidHost),
+            ("redis://[::1", .invalidHost), ("redis://[::1]x", .invalidHost), ("redis://h:0", .invalidPort),
+            ("redis://h:65536", .invalidPort), ("redis://h:", .invalidPort), ("redis://h:+1", .invalidPort),
+            ("redis://h/x", .invalidDatabase), ("redis://h/-1", .invalidDatabase),
+            ("redis://u@h", .missingPassword), ("redis://u:@h", .missingPassword),
+            ("redis://:%4@h", .invalidEscape), ("redis://:%zz@h", .invalidEscape), ("redis://:%ff@h", .invalidEscape),
+            ("redis://h?db=1", .unexpectedSuffix), ("redis://h/1#x", .unexpectedSuffix),
+        ] as [(String, RedisURLProblem)]
+    )
+    func refusals(url: String, problem: RedisURLProblem) {
+        #expect(throws: RedisError.invalidURL(problem)) { try RedisConfiguration(url: url) }
+    }
+
+    @Test("shows its password nowhere")
+    func secrecy() {
+        var configuration = RedisConfiguration(username: "user", password: "hunter2")
+        var dumped = ""
+        dump(configuration, to: &dumped)
+        #expect(!"\(configuration) \(dumped) \(String(reflecting: configuration))".contains("hunter2"))
+        #expect(configuration.password == "hunter2")
+        configuration.password = nil
+        #expect(configuration.handshake.isEmpty)
+    }
+
+    @Test(
+        "an error of a URL never holds the password",
+        arguments: [
+            "user:hunter2@host", "hunter2://host", "redis://user:hunter2@", "redis://user:hunter2@host:hunter2",
+            "redis://hunter2@host", "redis://user:%hunter2@host", "redis://:hunter2@host/hunter2",
+        ]
+    )
+    func secrecyOfErrors(url: String) throws {
+        let error = try #require(throws: RedisError.self) { try RedisConfiguration(url: url) }
+        #expect(!"\(error) \(String(reflecting: error))".contains("hunter2"))
+    }
+
+    @Test("asks for authentication first, with or without a user")
+    func handshake() {
+        let full = RedisConfiguration(database: 2, username: "u", password: "p", clientName: "n")
+        #expect(full.handshake.map(\.step) == ["AUTH", "CLIENT", "SELECT"])
+        #expect(full.handshake[0].command.encoded == RedisCommand("AUTH", "u", "p").encoded)
+        let plain = RedisConfiguration(password: "p")
+        #expect(plain.handshake.map(\.command.encoded) == [RedisCommand("AUTH", "p").encoded])
+    }
+
+    @Test("the backoff doubles up to its maximum, and jitter takes at most half")
+    func backoff() {
+        let backoff = RedisBackoff()
+        var generator = SeededGenerator(seed: 1)
+        for (failures, bound) in [(0, 50), (1, 100), (2, 200), (5, 1600), (6, 2000), (1000, 2000)] {
+            var pauses: Set<Duration> = []
+            for _ in 0..<100 {
+                let pause = backoff.pause(afterFailures: failures, using: &generator)
+                #expect(pause >= .milliseconds(bound) / 2 && pause <= .milliseconds(bound))
+                pauses.insert(pause)
+            }
+            #expect(pauses.count > 50)
+        }
+    }
+}
