@@ -17,6 +17,7 @@ let metrics: Target.Dependency = .product(name: "Metrics", package: "swift-metri
 let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
 let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
+let nioHTTP1: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio")
 let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
 
 let package = Package(
@@ -72,7 +73,7 @@ let package = Package(
         .target(
             name: "HTTPAPI",
             dependencies: [
-                "Serving", "RecommendationCore", log, metrics, nioCore, crypto,
+                "Serving", "RecommendationCore", log, metrics, lifecycle, nioCore, nioHTTP1,
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
@@ -91,7 +92,8 @@ let package = Package(
                 "RecommendationCore", "RecommendationEngine", "Caching", "Redis", "Postgres", "RedisAdapters",
                 "PostgresAdapters", "Serving", "Training", "HTTPAPI", "Observability", "LocalServers",
                 .product(name: "Configuration", package: "swift-configuration"),
-                log, metrics, lifecycle, crypto, nioCore, nioPosix,
+                log, metrics, lifecycle, crypto, nioCore,
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ],
             swiftSettings: settings
         ),
@@ -102,7 +104,10 @@ let package = Package(
         ),
         .executableTarget(
             name: "vireo",
-            dependencies: ["App", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            dependencies: [
+                "App", "RecommendationCore", "Training", "Observability", log, metrics,
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
             swiftSettings: settings
         ),
         .testTarget(name: "CachingTests", dependencies: ["Caching", "VireoTestKit", log], swiftSettings: settings),

@@ -29,7 +29,7 @@ package struct TrainingSet: Sendable {
         }
     }
 
-    static func read(
+    package static func read(
         from data: any TrainingDataRepository,
         tenant: Tenant.ID
     ) async throws(RepositoryError) -> TrainingSet {

@@ -69,7 +69,7 @@ package struct Settings: Sendable {
                 port: try sources.integer(.httpPort, in: 0...65_535) ?? 8_080,
                 adminHost: adminHost,
                 adminPort: try sources.integer(.adminPort, in: 0...65_535) ?? 9_080,
-                isAuthenticationOn: auth == "on"
+                authentication: auth == "on"
             ),
             nodeID: nodeID?.value ?? random,
             signingKeys: signingKeys,

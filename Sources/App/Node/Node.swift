@@ -1,17 +1,18 @@
 import Caching
 import HTTPAPI
 package import Logging
-import NIOPosix
+import NIOCore
 package import Observability
 import Postgres
 import PostgresAdapters
 import RecommendationCore
 import Redis
 import RedisAdapters
-package import ServiceLifecycle
+import ServiceLifecycle
 import Serving
 import Synchronization
 import Training
+import UnixSignals
 
 /// One stateless node: everything wired, in the order of start; services stop in reverse.
 package struct Node: Sendable {

@@ -95,7 +95,7 @@ package struct Doctor: Sendable {
         }
         let offset = server.time - Double(WallClock.now().microseconds) / 1e6
         add(abs(offset) < 1 ? .good : .warning, "clock differs by \(Int(offset * 1_000)) ms")
-        let migrations = try await session.migrator.migrate(dryRun: true)
+        let migrations = try await session.migrate(dryRun: true)
         if migrations.pending.isEmpty {
             add(.good, "schema is up to date")
         } else {

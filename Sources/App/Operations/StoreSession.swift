@@ -1,11 +1,11 @@
 package import Logging
 import Postgres
-package import PostgresAdapters
+import PostgresAdapters
 package import RecommendationCore
 
 /// The store for the length of one command of the shell.
 package struct StoreSession: Sendable {
-    package let store: PostgresStore
+    let store: PostgresStore
     package let log: Logger
 
     /// Runs `body` with an open client, and closes it.
@@ -24,10 +24,15 @@ package struct StoreSession: Sendable {
         }
     }
 
-    package var models: PostgresModelRepository { PostgresModelRepository(store: self.store) }
-    package var data: PostgresTrainingData { PostgresTrainingData(store: self.store) }
-    package var keys: PostgresAPIKeyRepository { PostgresAPIKeyRepository(store: self.store) }
-    package var imports: PostgresImportRepository { PostgresImportRepository(store: self.store) }
-    package var nodes: PostgresNodeRepository { PostgresNodeRepository(store: self.store) }
-    package var migrator: Migrator { Migrator(store: self.store) }
+    package var models: any ModelRepository { PostgresModelRepository(store: self.store) }
+    package var data: any TrainingDataRepository { PostgresTrainingData(store: self.store) }
+    package var keys: any APIKeyRepository { PostgresAPIKeyRepository(store: self.store) }
+    package var imports: any ImportRepository { PostgresImportRepository(store: self.store) }
+    package var nodes: any NodeRepository { PostgresNodeRepository(store: self.store) }
+
+    /// Applies the migrations that are pending, or only says which are.
+    package func migrate(dryRun: Bool = false) async throws(RepositoryError) -> (applied: [String], pending: [String]) {
+        let report = try await Migrator(store: self.store).migrate(dryRun: dryRun)
+        return (report.applied, report.pending)
+    }
 }

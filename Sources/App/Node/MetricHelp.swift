@@ -1,0 +1,33 @@
+/// What each metric means, for `/metrics`.
+package enum MetricHelp {
+    package static let texts: [String: String] = [
+        "vireo_recommendations_total": "Recommendations served, by the tier the pool came from.",
+        "vireo_fallbacks_total": "Recommendations that were not the user's own fresh list, by kind.",
+        "vireo_stage_seconds": "Time of each stage of a recommendation, by the tier the pool came from.",
+        "vireo_pool_age_seconds": "Age of the pool when it was served: staleness at serve.",
+        "vireo_pool_candidates": "Unseen candidates in a computed pool.",
+        "vireo_cache_results_total": "Looks at a cache tier, by what they came to.",
+        "vireo_computations_total": "Pools computed.",
+        "vireo_compute_seconds": "Time to compute a pool, the read of the user included.",
+        "vireo_fills_refused_total": "Fills that L2 did not take, by reason.",
+        "vireo_flights_joined_total": "Requests that shared another's computation.",
+        "vireo_flight_joins_rejected_total": "Requests that joined a computation and had to make their own.",
+        "vireo_foreign_compute_waits_total": "Waits for a computation on another node.",
+        "vireo_l1_writes_refused_total": "Writes of L1 that an invalidation overtook.",
+        "vireo_l2_undecodable_total": "Entries of L2 that were not what was asked for, by reason.",
+        "vireo_lease_age_seconds": "Time since the state of this node was proved fresh.",
+        "vireo_heartbeats_failed_total": "Heartbeats that Redis did not take.",
+        "vireo_bus_messages_applied_total": "Messages of the bus applied.",
+        "vireo_control_applied": "The last control log id applied.",
+        "vireo_control_reads_failed_total": "Reads of the control log that failed.",
+        "vireo_relayed_rows_total": "Invalidations brought to Redis by the relay of this node.",
+        "vireo_relay_failures_total": "Passes of the relay that failed.",
+        "vireo_invalidations_unpropagated_total": "Writes answered before their invalidation was out.",
+        "vireo_final_stage_rejections_total": "Candidates removed by the final stage, by reason.",
+        "vireo_feedback_total": "Feedback events, by result.",
+        "vireo_feedback_events_total": "Feedback events stored, by type.",
+        "vireo_feedback_channel_total": "Feedback events heard over Redis, by result.",
+        "vireo_snapshot_build_seconds": "Time to build and store a model.",
+        "vireo_snapshot_load_seconds": "Time to load a model.",
+    ]
+}

@@ -1,0 +1,75 @@
+import Hummingbird
+import HummingbirdCore
+package import Logging
+import NIOCore
+package import RecommendationCore
+import ServiceLifecycle
+
+/// One listening port as a service: the public API, or administration and operations.
+///
+/// Graceful shutdown stops listening, lets requests in progress end, closes idle connections, and then returns.
+package struct HTTPServer: Service {
+    package enum Role: String, Sendable {
+        case `public`, admin
+    }
+
+    let application: Application<Responder>
+
+    /// - Parameters:
+    ///   - wallClock: The time for request ids and for dates that must lie ahead.
+    ///   - onBound: Called once with the bound port, before the first connection is accepted.
+    package init(
+        _ role: Role,
+        configuration: HTTPConfiguration,
+        useCases: UseCases,
+        log: Logger,
+        wallClock: @escaping @Sendable () -> Timestamp,
+        onBound: @escaping @Sendable (Int) async -> Void = { _ in }
+    ) {
+        let limits = configuration.limits
+        let routes =
+            switch role {
+            case .public: RecommendationRoutes(useCases: useCases).routes + FeedbackRoutes(useCases: useCases).routes
+            case .admin:
+                TombstoneRoutes(useCases: useCases, wallClock: wallClock).routes + PurgeRoutes(useCases: useCases).routes
+                    + FleetRoutes(useCases: useCases).routes + OperationsRoutes(useCases: useCases).routes
+            }
+        let table = RouteTable(routes)
+        let telemetry = RequestTelemetry(templates: table.templates, log: log)
+        let identity = RequestIdentity(wallClock: wallClock)
+        let deadlines = Deadlines(limit: limits.deadline)
+        let refuse: @Sendable (Refusal) -> RefusalResponse = { refusal in
+            let id = identity.make()
+            telemetry.refused(refusal, requestID: id)
+            return RefusalResponse(refusal, requestID: id, serverName: configuration.serverName)
+        }
+        let isAdmin = role == .admin
+        self.application = Application(
+            responder: Responder(
+                routes: table,
+                authentication: Authentication(isOn: configuration.authentication, look: useCases.authenticate),
+                identity: identity,
+                deadlines: deadlines,
+                telemetry: telemetry,
+                maximumBody: limits.body
+            ),
+            server: HTTPServerBuilder { responder in
+                GuardedChannel(responder: responder, limits: limits, refuse: refuse)
+            },
+            configuration: ApplicationConfiguration(
+                address: .hostname(
+                    isAdmin ? configuration.adminHost : configuration.host,
+                    port: isAdmin ? configuration.adminPort : configuration.port
+                ),
+                serverName: configuration.serverName
+            ),
+            services: [deadlines],
+            onServerRunning: { channel in await onBound(channel.localAddress?.port ?? 0) },
+            logger: log
+        )
+    }
+
+    package func run() async throws {
+        try await self.application.run()
+    }
+}

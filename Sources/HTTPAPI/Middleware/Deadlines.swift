@@ -1,0 +1,137 @@
+import ServiceLifecycle
+import Synchronization
+
+/// Answers in time, also where the work does not end.
+///
+/// Each request's work is a task of its own that starts in place; where it ends without having waited, which is so for an
+/// answer from memory, nothing else happens. Otherwise its caller waits, noted here, and ``run()`` looks at what is noted
+/// every tick: one timer for all requests, as starting and stopping one for each would cost more than most answers. Work
+/// that is late is cancelled and its caller answered; work that does not heed this is waited for by ``run()``, so that no
+/// task outlives the service.
+final class Deadlines: Service, Sendable {
+    private struct Waiting {
+        let deadline: ContinuousClock.Instant
+        let race: Race
+        let work: Task<Void, Never>
+    }
+
+    private let limit: Duration
+    private let tick: Duration
+    private let now: @Sendable () -> ContinuousClock.Instant
+    private let waiting = Mutex<[ObjectIdentifier: Waiting]>([:])
+
+    init(
+        limit: Duration,
+        tick: Duration? = nil,
+        now: @escaping @Sendable () -> ContinuousClock.Instant = { ContinuousClock.now }
+    ) {
+        self.limit = limit
+        self.tick = tick ?? max(.milliseconds(1), min(.milliseconds(50), limit / 10))
+        self.now = now
+    }
+
+    /// How many callers wait.
+    var count: Int { self.waiting.withLock { $0.count } }
+
+    /// The result of some work, or 504.
+    func run(_ operation: @escaping @Sendable () async -> Result<Answer, Problem>) async throws(Problem) -> Answer {
+        let race = Race()
+        let work = Self.start { race.finish(await operation()) }
+        if let result = race.result { return try result.get() }
+        let key = ObjectIdentifier(race)
+        let entry = Waiting(deadline: self.now() + self.limit, race: race, work: work)
+        self.waiting.withLock { $0[key] = entry }
+        let result = await withTaskCancellationHandler {
+            await race.wait()
+        } onCancel: {
+            work.cancel()
+        }
+        _ = self.waiting.withLock { $0.removeValue(forKey: key) }
+        return try result.get()
+    }
+
+    func run() async throws {
+        await withDiscardingTaskGroup { late in
+            while !Task.isCancelled, !Task.isShuttingDownGracefully {
+                for work in self.expire() { late.addTask { await work.value } }
+                do {
+                    try await cancelWhenGracefulShutdown { try await Task.sleep(for: self.tick) }
+                } catch {
+                    break
+                }
+            }
+            for work in self.expire() { late.addTask { await work.value } }
+        }
+    }
+
+    /// Answers whoever has waited for too long; the work that was cancelled.
+    func expire() -> [Task<Void, Never>] {
+        let now = self.now()
+        let late = self.waiting.withLock { waiting in
+            let late = waiting.filter { $0.value.deadline <= now }
+            for key in late.keys { waiting[key] = nil }
+            return late
+        }
+        for entry in late.values {
+            entry.race.finish(.failure(.deadlineExceeded))
+            entry.work.cancel()
+        }
+        return late.values.map(\.work)
+    }
+
+    /// Begins on the caller's thread and goes on there until the work first waits.
+    private static func start(_ work: @escaping @Sendable () async -> Void) -> Task<Void, Never> {
+        if #available(macOS 26, *) {
+            Task.immediate { await work() }
+        } else {
+            Task { await work() }
+        }
+    }
+}
+
+/// One result, of two that may come: the first counts.
+private final class Race: Sendable {
+    private enum State {
+        case running
+        case awaited(CheckedContinuation<Result<Answer, Problem>, Never>)
+        case finished(Result<Answer, Problem>)
+    }
+
+    private let state = Mutex(State.running)
+
+    /// The result, if there is one already.
+    var result: Result<Answer, Problem>? {
+        self.state.withLock { state in
+            guard case .finished(let result) = state else { return nil }
+            return result
+        }
+    }
+
+    func finish(_ result: Result<Answer, Problem>) {
+        let continuation = self.state.withLock { state -> CheckedContinuation<Result<Answer, Problem>, Never>? in
+            switch state {
+            case .running:
+                state = .finished(result)
+                return nil
+            case .awaited(let continuation):
+                state = .finished(result)
+                return continuation
+            case .finished:
+                return nil
+            }
+        }
+        continuation?.resume(returning: result)
+    }
+
+    /// Waits for the result; one caller may.
+    func wait() async -> Result<Answer, Problem> {
+        await withCheckedContinuation { continuation in
+            let result = self.state.withLock { state -> Result<Answer, Problem>? in
+                if case .finished(let result) = state { return result }
+                state = .awaited(continuation)
+                return nil
+            }
+            if let result { continuation.resume(returning: result) }
+        }
+    }
+}

@@ -1,0 +1,155 @@
+import HTTPTypes
+import Hummingbird
+import HummingbirdCore
+import NIOCore
+import RecommendationCore
+import Serving
+
+/// From a request to its response: route, key, query, body, use case under its deadline, and then the headers, the log line
+/// and the counts that every response has.
+///
+/// It stands where Hummingbird's router would: the router decodes paths into `String`s by rules of its own, answers a known
+/// path with another method by 404, and costs two locks a request.
+struct Responder: HTTPResponder {
+    typealias Context = CallContext
+
+    let routes: RouteTable
+    let authentication: Authentication
+    let identity: RequestIdentity
+    let deadlines: Deadlines
+    let telemetry: RequestTelemetry
+    let maximumBody: Int
+
+    func respond(to request: Request, context: CallContext) async throws -> Response {
+        let start = ContinuousClock.now
+        let id = self.identity.id(of: request.headers)
+        var template = RequestTelemetry.unmatched
+        var path: ArraySlice<UInt8>?
+        let outcome: Result<Answer, Problem>
+        do {
+            outcome = .success(try await self.answer(request, template: &template, path: &path))
+        } catch {
+            outcome = .failure(error)
+        }
+        let response: Response
+        var cause: String?
+        switch outcome {
+        case .success(let answer):
+            response = Self.response(answer, id: id)
+        case .failure(let problem):
+            cause = problem.cause
+            response = Self.response(problem, path: path, id: id)
+        }
+        self.telemetry.answered(
+            method: request.method,
+            template: template,
+            status: response.status,
+            requestID: id,
+            duration: ContinuousClock.now - start,
+            cause: cause
+        )
+        return request.method == .head ? response.createHeadResponse() : response
+    }
+
+    /// - Parameters:
+    ///   - template: Becomes the route's, once it is known.
+    ///   - path: Becomes the path as it was sent, once it is read.
+    private func answer(
+        _ request: Request,
+        template: inout String,
+        path: inout ArraySlice<UInt8>?
+    ) async throws(Problem) -> Answer {
+        let target = try RequestTarget(request.head.path ?? "")
+        path = target.path
+        switch self.routes.match(request.method, target.path) {
+        case .none:
+            throw .notFound
+        case .otherMethods(let known, let allow):
+            template = known
+            throw .methodNotAllowed(allow)
+        case .route(let route, let segments):
+            template = route.path.text
+            let principal = try self.authentication.principal(of: request.headers, scope: route.scope)
+            let query = try QueryParameters(target.query, known: route.parameters)
+            let body = route.takesBody ? try await self.body(of: request) : ByteBuffer()
+            let call = Call(
+                principal: principal,
+                isFleet: self.authentication.isFleet(principal),
+                segments: segments,
+                query: query,
+                body: body
+            )
+            return try await self.deadlines.run { () async -> Result<Answer, Problem> in
+                do throws(Problem) {
+                    return .success(try await route.answer(call))
+                } catch {
+                    return .failure(error)
+                }
+            }
+        }
+    }
+
+    private func body(of request: Request) async throws(Problem) -> ByteBuffer {
+        guard request.headers[.contentType].map(Self.isJSON) ?? false,
+            request.headers[.contentEncoding].map({ $0.lowercased() == "identity" }) ?? true
+        else { throw .unsupportedMediaType }
+        if let length = request.headers[.contentLength].flatMap(Int.init), length > self.maximumBody {
+            throw .bodyTooLarge(self.maximumBody)
+        }
+        do {
+            return try await request.body.collect(upTo: self.maximumBody)
+        } catch is NIOTooManyBytesError {
+            throw .bodyTooLarge(self.maximumBody)
+        } catch {
+            // The connection broke: the answer will not arrive, but it is counted.
+            throw .malformed("incomplete_body", "the body ended too early")
+        }
+    }
+
+    /// Whether a media type is JSON, whatever its parameters.
+    static func isJSON(_ contentType: String) -> Bool {
+        let type = contentType.utf8.prefix { $0 != UInt8(ascii: ";") }
+        let trimmed = Substring(type).trimmingSpaces
+        return trimmed.lowercased() == "application/json"
+    }
+
+    private static func response(_ answer: Answer, id: String) -> Response {
+        var headers = answer.headers
+        headers.append(HTTPField(name: .contentType, value: answer.contentType))
+        headers.append(Self.notCached)
+        headers.append(HTTPField(name: .requestID, value: id))
+        return Response(status: answer.status, headers: headers, body: ResponseBody(byteBuffer: answer.body))
+    }
+
+    private static func response(_ problem: Problem, path: ArraySlice<UInt8>?, id: String) -> Response {
+        // A path of any length can be sent; repeated is what a person would read.
+        let instance = path.flatMap { $0.count <= 2_048 ? String(decoding: $0, as: UTF8.self) : nil }
+        var headers = problem.headers
+        headers.append(Self.problemType)
+        headers.append(Self.notCached)
+        headers.append(HTTPField(name: .requestID, value: id))
+        return Response(
+            status: problem.status,
+            headers: headers,
+            body: ResponseBody(byteBuffer: problem.document(instance: instance, requestID: id))
+        )
+    }
+
+    static let notCached = HTTPField(name: .cacheControl, value: "private, no-store")
+    static let problemType = HTTPField(name: .contentType, value: "application/problem+json")
+}
+
+/// What Hummingbird hands over beside the request: nothing of it is needed.
+struct CallContext: InitializableFromSource {
+    init(source: ApplicationRequestContextSource) {}
+}
+
+extension Substring {
+    /// Without the spaces and tabs around it.
+    var trimmingSpaces: Substring {
+        var text = self
+        while let first = text.utf8.first, first == 0x20 || first == 0x09 { text.removeFirst() }
+        while let last = text.utf8.last, last == 0x20 || last == 0x09 { text.removeLast() }
+        return text
+    }
+}

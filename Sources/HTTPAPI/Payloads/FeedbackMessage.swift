@@ -1,0 +1,33 @@
+package import Serving
+
+/// Why a message on the feedback channel is not an event.
+package struct FeedbackMessageError: Error, Sendable, Equatable {
+    package let code: String
+    /// Without a leading `#/`; empty for the message as a whole.
+    package let field: String
+}
+
+/// The same object as over HTTP, arriving over Redis: there an event id is required, because nothing else tells the nodes
+/// that hear it that it is one event.
+package enum FeedbackMessage {
+    package static let maximumBytes = 65_536
+
+    package static func decode(_ bytes: [UInt8]) throws(FeedbackMessageError) -> FeedbackRequest {
+        guard bytes.count <= Self.maximumBytes else { throw FeedbackMessageError(code: "too_large", field: "") }
+        let document: JSONValue
+        do throws(JSONError) {
+            document = try JSONReader.read(bytes)
+        } catch {
+            throw FeedbackMessageError(code: "malformed_json", field: "")
+        }
+        let request: FeedbackRequest
+        do throws(Problem) {
+            request = try FeedbackPayload.request(document)
+        } catch {
+            let first = error.errors.first
+            throw FeedbackMessageError(code: first?.code ?? error.code, field: first.map { String($0.pointer.dropFirst(2)) } ?? "")
+        }
+        guard request.eventID != nil else { throw FeedbackMessageError(code: "required", field: "event_id") }
+        return request
+    }
+}

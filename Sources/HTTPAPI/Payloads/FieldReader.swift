@@ -1,0 +1,132 @@
+import RecommendationCore
+
+/// Takes the fields of a JSON object one by one and gathers what is wrong with them.
+///
+/// A field that is null is as one that is absent.
+struct FieldReader {
+    private let members: [JSONMember]
+    private(set) var errors = FieldErrors()
+
+    /// - Parameter document: What the body must be, for the answer where it is something else.
+    init(_ value: JSONValue, fields: [String], document: String) throws(Problem) {
+        guard case .object(let members) = value else {
+            throw .invalid([FieldError(pointer: Pointer.root.string, code: "invalid", allowed: document)])
+        }
+        let unknown = members.map(\.name).filter { name in !fields.contains { $0.hasSameBytes(as: name) } }
+        guard unknown.isEmpty else { throw .unknownParameters(unknown, allowed: fields) }
+        self.members = members
+    }
+
+    /// Throws all that was found wrong, if anything was.
+    func check() throws(Problem) {
+        try self.errors.check()
+    }
+
+    /// Adds an error that takes more than one field, or the time, to see.
+    mutating func add(_ field: String, _ code: String, allowed: String?) {
+        self.errors.add(Pointer(field), code, allowed: allowed)
+    }
+
+    mutating func identifier<Entity>(_ field: String, required: Bool) -> Identifier<Entity>? {
+        guard let value = self.value(field, required: required) else { return nil }
+        return self.identifier(value, at: Pointer(field))
+    }
+
+    /// One to `maximum` ids.
+    mutating func identifiers<Entity>(_ field: String, maximum: Int) -> [Identifier<Entity>] {
+        guard let value = self.value(field, required: true) else { return [] }
+        guard case .array(let elements) = value, (1...maximum).contains(elements.count) else {
+            self.add(field, "invalid", allowed: "an array of 1 to \(maximum) ids")
+            return []
+        }
+        var identifiers: [Identifier<Entity>] = []
+        for (index, element) in elements.enumerated() {
+            var pointer = Pointer(field)
+            pointer.append(index)
+            if let identifier: Identifier<Entity> = self.identifier(element, at: pointer) {
+                identifiers.append(identifier)
+            }
+        }
+        return identifiers
+    }
+
+    /// Text of up to `maximum` bytes.
+    mutating func text(_ field: String, required: Bool = false, maximum: Int) -> String? {
+        guard let value = self.value(field, required: required) else { return nil }
+        guard case .string(let text) = value, text.utf8.count <= maximum else {
+            self.add(field, "invalid", allowed: "a string of up to \(maximum) bytes")
+            return nil
+        }
+        return text
+    }
+
+    mutating func number(_ field: String) -> Double? {
+        switch self.value(field, required: false) {
+        case nil: return nil
+        case .integer(let integer): return Double(integer)
+        case .number(let number) where number.isFinite: return number
+        case .number: self.add(field, "out_of_range", allowed: "a finite number")
+        default: self.add(field, "invalid", allowed: "a number")
+        }
+        return nil
+    }
+
+    mutating func flag(_ field: String) -> Bool? {
+        guard let value = self.value(field, required: false) else { return nil }
+        guard case .bool(let flag) = value else {
+            self.add(field, "invalid", allowed: "true|false")
+            return nil
+        }
+        return flag
+    }
+
+    mutating func timestamp(_ field: String) -> Timestamp? {
+        guard let value = self.value(field, required: false) else { return nil }
+        guard case .string(let text) = value, let timestamp = Timestamp(rfc3339: text) else {
+            self.add(field, "invalid", allowed: "an RFC 3339 time, for example 2026-09-01T10:00:00Z")
+            return nil
+        }
+        return timestamp
+    }
+
+    /// One of a few words.
+    mutating func choice<Value>(
+        _ field: String,
+        among words: [String],
+        code: String = "invalid",
+        _ make: (String) -> Value?
+    ) -> Value? {
+        guard let value = self.value(field, required: true) else { return nil }
+        guard case .string(let text) = value, let choice = make(text) else {
+            self.add(field, code, allowed: words.joined(separator: "|"))
+            return nil
+        }
+        return choice
+    }
+
+    private mutating func identifier<Entity>(_ value: JSONValue, at pointer: Pointer) -> Identifier<Entity>? {
+        guard case .string(let string) = value else {
+            self.errors.add(pointer, "invalid", allowed: IdentifierError.allowed)
+            return nil
+        }
+        return self.errors.identifier(string, at: pointer)
+    }
+
+    private mutating func value(_ field: String, required: Bool) -> JSONValue? {
+        let value = self.members.first { field.hasSameBytes(as: $0.name) }?.value
+        switch value {
+        case nil, .null:
+            if required { self.add(field, "required", allowed: nil) }
+            return nil
+        default:
+            return value
+        }
+    }
+}
+
+extension String {
+    /// Equality as names have it; `==` takes some strings of other bytes for equal.
+    func hasSameBytes(as other: String) -> Bool {
+        self.utf8.elementsEqual(other.utf8)
+    }
+}

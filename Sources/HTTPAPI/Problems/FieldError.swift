@@ -1,0 +1,83 @@
+import RecommendationCore
+
+/// What is wrong with one field.
+struct FieldError: Sendable, Equatable {
+    /// A JSON pointer as a URI fragment; a parameter of path or query is pointed at as if it were a field.
+    let pointer: String
+    /// `required`, `invalid`, `out_of_range`, `unknown_type`, ...
+    let code: String
+    let allowed: String?
+
+    /// The error for a person, for example `limit must be 1..100`.
+    var sentence: String {
+        let field = self.pointer == "#" ? "the body" : String(self.pointer.dropFirst(2))
+        if self.code == "required" { return "\(field) is required" }
+        guard let allowed else { return "\(field) is not valid" }
+        return "\(field) must be \(allowed)"
+    }
+}
+
+/// The errors of a request, gathered so that a caller learns all of them at once.
+struct FieldErrors {
+    /// What one answer lists; the others of a large array are like these.
+    static let maximum = 20
+
+    private(set) var list: [FieldError] = []
+
+    mutating func add(_ pointer: Pointer, _ code: String, allowed: String?) {
+        guard self.list.count < Self.maximum else { return }
+        self.list.append(FieldError(pointer: pointer.string, code: code, allowed: allowed))
+    }
+
+    mutating func identifier<Entity>(_ string: String, at pointer: Pointer) -> Identifier<Entity>? {
+        do {
+            return try Identifier(validating: string)
+        } catch {
+            self.add(pointer, "invalid", allowed: IdentifierError.allowed)
+            return nil
+        }
+    }
+
+    func check() throws(Problem) {
+        guard self.list.isEmpty else { throw .invalid(self.list) }
+    }
+}
+
+/// A JSON pointer in its form as a URI fragment, RFC 6901 section 6.
+struct Pointer: Sendable, Equatable {
+    private(set) var string = "#"
+
+    /// The whole document.
+    static let root = Pointer()
+
+    init() {}
+
+    init(_ names: String...) {
+        for name in names { self.append(name) }
+    }
+
+    mutating func append(_ index: Int) {
+        self.string += "/\(index)"
+    }
+
+    /// Appends a member's name; of a very long one, which came from outside, its beginning.
+    mutating func append(_ name: String) {
+        var bytes = Array("/".utf8)
+        for byte in name.utf8.prefix(128) {
+            switch byte {
+            case UInt8(ascii: "~"): bytes += Array("~0".utf8)
+            case UInt8(ascii: "/"): bytes += Array("~1".utf8)
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"):
+                bytes.append(byte)
+            default:
+                bytes.append(UInt8(ascii: "%"))
+                bytes.append(Self.hexadecimal[Int(byte >> 4)])
+                bytes.append(Self.hexadecimal[Int(byte & 15)])
+            }
+        }
+        self.string += String(decoding: bytes, as: UTF8.self)
+    }
+
+    private static let hexadecimal = Array("0123456789ABCDEF".utf8)
+}

@@ -1,0 +1,110 @@
+import HTTPTypes
+import RecommendationCore
+
+extension Problem {
+    /// 400: what was sent cannot be read.
+    static func malformed(_ code: String, _ detail: String, errors: [FieldError] = []) -> Problem {
+        Problem(status: .badRequest, code: code, detail: detail, errors: errors)
+    }
+
+    /// 400: names nobody knows, in the query or in the body.
+    static func unknownParameters(_ names: [String], allowed: [String]) -> Problem {
+        let list = allowed.isEmpty ? "none" : allowed.joined(separator: "|")
+        return .malformed(
+            "unknown_parameter",
+            allowed.isEmpty ? "this takes no parameters" : "known here: \(list)",
+            errors: names.prefix(FieldErrors.maximum).map { name in
+                FieldError(pointer: Pointer(name).string, code: "unknown_parameter", allowed: list)
+            }
+        )
+    }
+
+    /// 401.
+    static var unauthenticated: Problem {
+        Problem(
+            status: .unauthorized,
+            code: "unauthenticated",
+            detail: "send a valid key as Authorization: Bearer KEY",
+            headers: [.wwwAuthenticate: "Bearer"]
+        )
+    }
+
+    /// 403.
+    static func missingScope(_ scope: Scope) -> Problem {
+        Problem(status: .forbidden, code: "missing_scope", detail: "the key lacks the scope \(scope.rawValue)")
+    }
+
+    /// 403: what only a key of the fleet may do.
+    static func fleetOnly(_ what: String) -> Problem {
+        Problem(status: .forbidden, code: "fleet_only", detail: "\(what) takes an admin key of the tenant _fleet")
+    }
+
+    /// 404.
+    static var notFound: Problem {
+        Problem(status: .notFound, code: "not_found", detail: "there is nothing here")
+    }
+
+    /// 405.
+    static func methodNotAllowed(_ allowed: String) -> Problem {
+        Problem(
+            status: .methodNotAllowed,
+            code: "method_not_allowed",
+            detail: "allowed here: \(allowed)",
+            headers: [.allow: allowed]
+        )
+    }
+
+    /// 413. What is still to come is not read: the connection ends with the answer.
+    static func bodyTooLarge(_ maximum: Int) -> Problem {
+        Problem(
+            status: .contentTooLarge,
+            code: "body_too_large",
+            detail: "a body has at most \(maximum) bytes",
+            headers: [.connection: "close"]
+        )
+    }
+
+    /// 415.
+    static var unsupportedMediaType: Problem {
+        Problem(
+            status: .unsupportedMediaType,
+            code: "unsupported_media_type",
+            detail: "the body must be application/json without a content encoding",
+            headers: [.accept: "application/json"]
+        )
+    }
+
+    /// 422: fields that can be read and do not hold what they may.
+    static func invalid(_ errors: [FieldError]) -> Problem {
+        Problem(
+            status: .unprocessableContent,
+            code: "invalid_parameter",
+            detail: errors.map(\.sentence).joined(separator: "; "),
+            errors: errors
+        )
+    }
+
+    /// 503.
+    static func unavailable(_ code: String, _ detail: String) -> Problem {
+        Problem(status: .serviceUnavailable, code: code, detail: detail, headers: [.retryAfter: "1"])
+    }
+
+    /// 504.
+    static var deadlineExceeded: Problem {
+        Problem(
+            status: .gatewayTimeout,
+            code: "deadline_exceeded",
+            detail: "there was no answer in time; a write may still take effect, and may be sent again"
+        )
+    }
+
+    /// 500.
+    static func internalError(_ cause: String) -> Problem {
+        Problem(
+            status: .internalServerError,
+            code: "internal_error",
+            detail: "the request failed here; the log has it under its request id",
+            cause: cause
+        )
+    }
+}

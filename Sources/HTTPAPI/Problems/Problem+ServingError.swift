@@ -1,0 +1,24 @@
+import HTTPTypes
+import Serving
+
+extension Problem {
+    /// What a use case's error is in HTTP: the one place that says so.
+    init(_ error: ServingError) {
+        switch error {
+        case .notReady:
+            self = .unavailable("not_ready", "there is no model and no list to fall back on yet")
+        case .unknownSurface(let allowed):
+            self = .invalid([
+                FieldError(pointer: "#/surface", code: "unknown_surface", allowed: allowed.joined(separator: "|"))
+            ])
+        case .unverified:
+            self = .unavailable("unverified", "the control state cannot be verified, and the policy refuses to serve")
+        case .notDurable:
+            self = .unavailable("not_durable", "nothing is known to be stored; send it again")
+        case .conflict(let reason):
+            self = Problem(status: .conflict, code: "conflict", detail: reason)
+        case .failed(let cause):
+            self = .internalError(cause)
+        }
+    }
+}

@@ -1,0 +1,89 @@
+import HTTPTypes
+import NIOCore
+
+/// An error answer, RFC 9457.
+struct Problem: Error, Sendable, Equatable {
+    var status: HTTPResponse.Status
+    /// What a program reads; also the last part of `type`.
+    var code: String
+    var detail: String
+    var errors: [FieldError] = []
+    var headers: HTTPFields = [:]
+    /// Members of the document beyond the common ones.
+    var lists: [List] = []
+    /// What went wrong inside: for the log, never for the caller.
+    var cause: String?
+
+    struct List: Sendable, Equatable {
+        let name: StaticName
+        let values: [String]
+    }
+
+    enum StaticName: String, Sendable {
+        case waitingFor = "waiting_for"
+        case degraded
+    }
+
+    /// The same for all problems of a status, RFC 9457 section 3.1.3.
+    var title: String {
+        switch self.status {
+        case .badRequest: "Malformed request"
+        case .unauthorized: "Authentication required"
+        case .forbidden: "Not allowed"
+        case .notFound: "Not found"
+        case .methodNotAllowed: "Method not allowed"
+        case .requestTimeout: "Request timed out"
+        case .conflict: "Conflict"
+        case .contentTooLarge: "Request too large"
+        case .unsupportedMediaType: "Unsupported media type"
+        case .unprocessableContent: "Invalid request"
+        case .requestHeaderFieldsTooLarge: "Request headers too large"
+        case .serviceUnavailable: "Try again later"
+        case .gatewayTimeout: "Deadline exceeded"
+        default: "Internal error"
+        }
+    }
+
+    /// - Parameter instance: The path as it was sent; nil where there is none worth repeating.
+    func document(instance: String?, requestID: String) -> ByteBuffer {
+        var json = JSONWriter(capacity: 512)
+        json.raw(#"{"type":"#)
+        json.string("urn:vireo:problem:" + self.code)
+        json.raw(#","title":"#)
+        json.string(self.title)
+        json.raw(#","status":"#)
+        json.integer(self.status.code)
+        json.raw(#","detail":"#)
+        json.string(self.detail)
+        if let instance {
+            json.raw(#","instance":"#)
+            json.string(instance)
+        }
+        json.raw(#","code":"#)
+        json.string(self.code)
+        json.raw(#","request_id":"#)
+        json.string(requestID)
+        for list in self.lists {
+            json.raw(",")
+            json.string(list.name.rawValue)
+            json.raw(":")
+            json.list(list.values) { json, value in json.string(value) }
+        }
+        if !self.errors.isEmpty {
+            json.raw(#","errors":"#)
+            json.list(self.errors) { json, error in
+                json.raw(#"{"pointer":"#)
+                json.string(error.pointer)
+                json.raw(#","code":"#)
+                json.string(error.code)
+                if let allowed = error.allowed {
+                    json.raw(#","allowed":"#)
+                    json.string(allowed)
+                }
+                json.raw("}")
+            }
+        }
+        json.raw("}")
+        return json.buffer
+    }
+}

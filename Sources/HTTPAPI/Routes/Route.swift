@@ -1,0 +1,154 @@
+import HTTPTypes
+import NIOCore
+import RecommendationCore
+import Serving
+
+/// A method on a path, and what answers it.
+struct Route: Sendable {
+    let method: HTTPRequest.Method
+    let path: PathTemplate
+    /// What the caller's key must allow; nil: no key is asked for.
+    let scope: Scope?
+    /// The query's parameters; any other is refused.
+    let parameters: [String]
+    /// Whether it takes a JSON document.
+    let takesBody: Bool
+    let answer: @Sendable (Call) async throws(Problem) -> Answer
+
+    init(
+        _ method: HTTPRequest.Method,
+        _ path: String,
+        scope: Scope?,
+        parameters: [String] = [],
+        takesBody: Bool = false,
+        answer: @escaping @Sendable (Call) async throws(Problem) -> Answer
+    ) {
+        self.method = method
+        self.path = PathTemplate(path)
+        self.scope = scope
+        self.parameters = parameters
+        self.takesBody = takesBody
+        self.answer = answer
+    }
+}
+
+/// A request that has found its route and may take it.
+struct Call: Sendable {
+    let principal: Principal
+    /// Whether the caller may name other tenants and see nodes.
+    let isFleet: Bool
+    /// What stands in the path for the template's names, in order, percent-encoded.
+    let segments: [ArraySlice<UInt8>]
+    let query: QueryParameters
+    let body: ByteBuffer
+
+    /// The id in a path, decoded.
+    func segment(_ index: Int) throws(Problem) -> String {
+        guard let decoded = RequestTarget.percentDecoded(self.segments[index]) else {
+            throw .malformed("malformed_path", "the path is not percent-encoded UTF-8")
+        }
+        return decoded
+    }
+
+    func json() throws(Problem) -> JSONValue {
+        do {
+            return try JSONReader.read(Array(self.body.readableBytesView))
+        } catch {
+            throw Problem(error)
+        }
+    }
+}
+
+/// What a route answers, before the headers that all answers have.
+struct Answer: Sendable {
+    var status: HTTPResponse.Status = .ok
+    var contentType = "application/json"
+    var headers: HTTPFields = [:]
+    var body: ByteBuffer
+
+    static func json(_ body: ByteBuffer) -> Answer { Answer(body: body) }
+}
+
+/// A path with names for the segments that differ, for example `/v1/recommendations/{user_id}`.
+struct PathTemplate: Sendable {
+    private enum Segment: Sendable {
+        case literal([UInt8])
+        case parameter
+    }
+
+    /// The template itself: the one name of a route in logs and metrics.
+    let text: String
+    private let segments: [Segment]
+
+    init(_ text: String) {
+        self.text = text
+        self.segments = text.utf8.dropFirst().split(separator: UInt8(ascii: "/")).map { part in
+            part.first == UInt8(ascii: "{") ? .parameter : .literal(Array(part))
+        }
+    }
+
+    /// The segments that stand for parameters; nil where the path is another. A parameter is never empty.
+    func match(_ path: ArraySlice<UInt8>) -> [ArraySlice<UInt8>]? {
+        var parameters: [ArraySlice<UInt8>] = []
+        var rest = path
+        for segment in self.segments {
+            guard rest.popFirst() == UInt8(ascii: "/") else { return nil }
+            let part = rest.prefix { $0 != UInt8(ascii: "/") }
+            rest = rest[part.endIndex...]
+            switch segment {
+            case .literal(let bytes):
+                guard part.elementsEqual(bytes) else { return nil }
+            case .parameter:
+                guard !part.isEmpty else { return nil }
+                parameters.append(part)
+            }
+        }
+        return rest.isEmpty ? parameters : nil
+    }
+}
+
+/// All routes of a port.
+struct RouteTable: Sendable {
+    enum Match {
+        case route(Route, [ArraySlice<UInt8>])
+        /// The path is known, the method is not; what is allowed there.
+        case otherMethods(template: String, allow: String)
+        case none
+    }
+
+    /// The routes of a path, with its `Allow`.
+    private struct Resource: Sendable {
+        let path: PathTemplate
+        var routes: [Route]
+
+        var allow: String {
+            self.routes.flatMap { $0.method == .get ? ["GET", "HEAD"] : [$0.method.rawValue] }.joined(separator: ", ")
+        }
+    }
+
+    private var resources: [Resource] = []
+
+    init(_ routes: [Route]) {
+        for route in routes {
+            if let index = self.resources.firstIndex(where: { $0.path.text == route.path.text }) {
+                self.resources[index].routes.append(route)
+            } else {
+                self.resources.append(Resource(path: route.path, routes: [route]))
+            }
+        }
+    }
+
+    var templates: [String] { self.resources.map(\.path.text) }
+
+    func match(_ method: HTTPRequest.Method, _ path: ArraySlice<UInt8>) -> Match {
+        let wanted = method == .head ? .get : method
+        for resource in self.resources {
+            guard let parameters = resource.path.match(path) else { continue }
+            guard let route = resource.routes.first(where: { $0.method == wanted }) else {
+                return .otherMethods(template: resource.path.text, allow: resource.allow)
+            }
+            return .route(route, parameters)
+        }
+        return .none
+    }
+}

@@ -1,0 +1,58 @@
+import HTTPTypes
+import RecommendationCore
+import Serving
+
+/// `/v1/admin/tombstones`: deny entries of the key's tenant.
+struct TombstoneRoutes {
+    let useCases: UseCases
+    let wallClock: @Sendable () -> Timestamp
+
+    private static let path = "/v1/admin/tombstones"
+
+    var routes: [Route] {
+        [
+            Route(.get, Self.path, scope: .admin, parameters: ["kind"], answer: self.list),
+            Route(.post, Self.path, scope: .admin, takesBody: true, answer: self.add),
+            Route(.delete, Self.path, scope: .admin, takesBody: true, answer: self.remove),
+        ]
+    }
+
+    @Sendable
+    private func list(_ call: Call) async throws(Problem) -> Answer {
+        var kind: Tombstone.Kind?
+        if let text = call.query["kind"] {
+            kind = Tombstone.Kind(rawValue: text)
+            if kind == nil {
+                let allowed = Tombstone.Kind.allCases.map(\.rawValue).joined(separator: "|")
+                throw .invalid([FieldError(pointer: "#/kind", code: "invalid", allowed: allowed)])
+            }
+        }
+        let tombstones = try await mapped { () async throws(ServingError) in
+            try await self.useCases.listTombstones(kind, call.principal.tenant)
+        }
+        return .json(JSONWriter.document(tombstones))
+    }
+
+    @Sendable
+    private func add(_ call: Call) async throws(Problem) -> Answer {
+        let payload = try TombstonePayload(try call.json(), expiresAfter: self.wallClock())
+        let answer = try await mapped { () async throws(ServingError) in
+            try await self.useCases.addTombstones(
+                payload.tombstones,
+                payload.reason,
+                payload.expiresAt,
+                call.principal.tenant
+            )
+        }
+        return .json(JSONWriter.document(answer, changed: #","added":"#, unchanged: #","already":"#))
+    }
+
+    @Sendable
+    private func remove(_ call: Call) async throws(Problem) -> Answer {
+        let payload = try TombstonePayload(try call.json(), expiresAfter: nil)
+        let answer = try await mapped { () async throws(ServingError) in
+            try await self.useCases.removeTombstones(payload.tombstones, call.principal.tenant)
+        }
+        return .json(JSONWriter.document(answer, changed: #","removed":"#, unchanged: #","absent":"#))
+    }
+}

@@ -1,0 +1,62 @@
+package import RecommendationCore
+package import Serving
+
+/// What the API can be asked for; App fills it with the services, a test with canned answers.
+package struct UseCases: Sendable {
+    package var recommend: @Sendable (RecommendationRequest) async throws(ServingError) -> Recommendation
+    package var recordFeedback: @Sendable ([FeedbackRequest], Tenant.ID) async throws(ServingError) -> FeedbackAnswer
+    /// Tombstones, reason, end, tenant.
+    package var addTombstones:
+        @Sendable ([Tombstone], String?, Timestamp?, Tenant.ID) async throws(ServingError) -> TombstoneAnswer
+    package var removeTombstones: @Sendable ([Tombstone], Tenant.ID) async throws(ServingError) -> TombstoneAnswer
+    package var listTombstones: @Sendable (Tombstone.Kind?, Tenant.ID) async throws(ServingError) -> [ListedTombstone]
+    /// Scope, `dry_run`, tenant. A purge of a tenant comes with that tenant, whoever asks for it.
+    package var purge: @Sendable (PurgeScope, Bool, Tenant.ID) async throws(ServingError) -> PurgeAnswer
+    package var models: @Sendable (Tenant.ID) async throws(ServingError) -> [ModelVersion]
+    package var nodes: @Sendable () async throws(ServingError) -> [NodeStatus]
+    /// The caller behind a presented key; it compares in constant time or by hash.
+    package var authenticate: @Sendable (String) -> Principal?
+    package var readiness: @Sendable () -> Readiness
+    /// The exposition for Prometheus.
+    package var metrics: @Sendable () -> [UInt8]
+
+    package init(
+        recommend: @escaping @Sendable (RecommendationRequest) async throws(ServingError) -> Recommendation,
+        recordFeedback:
+            @escaping @Sendable ([FeedbackRequest], Tenant.ID) async throws(ServingError) -> FeedbackAnswer,
+        addTombstones:
+            @escaping @Sendable ([Tombstone], String?, Timestamp?, Tenant.ID) async throws(ServingError) ->
+            TombstoneAnswer,
+        removeTombstones:
+            @escaping @Sendable ([Tombstone], Tenant.ID) async throws(ServingError) -> TombstoneAnswer,
+        listTombstones:
+            @escaping @Sendable (Tombstone.Kind?, Tenant.ID) async throws(ServingError) -> [ListedTombstone],
+        purge: @escaping @Sendable (PurgeScope, Bool, Tenant.ID) async throws(ServingError) -> PurgeAnswer,
+        models: @escaping @Sendable (Tenant.ID) async throws(ServingError) -> [ModelVersion],
+        nodes: @escaping @Sendable () async throws(ServingError) -> [NodeStatus],
+        authenticate: @escaping @Sendable (String) -> Principal?,
+        readiness: @escaping @Sendable () -> Readiness,
+        metrics: @escaping @Sendable () -> [UInt8]
+    ) {
+        self.recommend = recommend
+        self.recordFeedback = recordFeedback
+        self.addTombstones = addTombstones
+        self.removeTombstones = removeTombstones
+        self.listTombstones = listTombstones
+        self.purge = purge
+        self.models = models
+        self.nodes = nodes
+        self.authenticate = authenticate
+        self.readiness = readiness
+        self.metrics = metrics
+    }
+}
+
+/// Calls a use case and says its error in HTTP.
+func mapped<Value>(_ body: () async throws(ServingError) -> Value) async throws(Problem) -> Value {
+    do {
+        return try await body()
+    } catch {
+        throw Problem(error)
+    }
+}
