@@ -14,6 +14,7 @@ let driverSettings = settings + [.strictMemorySafety()]
 
 let log: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let metrics: Target.Dependency = .product(name: "Metrics", package: "swift-metrics")
+let metricsTestKit: Target.Dependency = .product(name: "MetricsTestKit", package: "swift-metrics")
 let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
 let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
@@ -110,6 +111,20 @@ let package = Package(
             ],
             swiftSettings: settings
         ),
+        .testTarget(name: "RecommendationCoreTests", dependencies: ["RecommendationCore"], swiftSettings: settings),
+        .testTarget(
+            name: "RecommendationEngineTests",
+            dependencies: ["RecommendationEngine", "RecommendationCore"],
+            swiftSettings: settings
+        ),
         .testTarget(name: "CachingTests", dependencies: ["Caching", "VireoTestKit", log], swiftSettings: settings),
+        .testTarget(
+            name: "RedisTests",
+            dependencies: ["Redis", "LocalServers", nioCore, nioPosix, log, metrics, metricsTestKit, lifecycle],
+            swiftSettings: settings
+        ),
+        .testTarget(name: "ObservabilityTests", dependencies: ["Observability", log, metrics], swiftSettings: settings),
+        .testTarget(name: "LocalServersTests", dependencies: ["LocalServers", log], swiftSettings: settings),
+        .testTarget(name: "FleetTests", dependencies: ["vireo", "LocalServers", log], swiftSettings: settings),
     ]
 )
