@@ -125,6 +125,15 @@ let package = Package(
         ),
         .testTarget(name: "ObservabilityTests", dependencies: ["Observability", log, metrics], swiftSettings: settings),
         .testTarget(name: "LocalServersTests", dependencies: ["LocalServers", log], swiftSettings: settings),
+        .testTarget(
+            name: "HTTPAPITests",
+            dependencies: [
+                "HTTPAPI", "Serving", "RecommendationCore", log, metrics, metricsTestKit, lifecycle, nioCore, nioHTTP1,
+                nioPosix, .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "InMemoryLogging", package: "swift-log"),
+            ],
+            swiftSettings: settings
+        ),
         .testTarget(name: "FleetTests", dependencies: ["vireo", "LocalServers", log], swiftSettings: settings),
     ]
 )

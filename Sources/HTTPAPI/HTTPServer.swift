@@ -31,7 +31,8 @@ package struct HTTPServer: Service {
             switch role {
             case .public: RecommendationRoutes(useCases: useCases).routes + FeedbackRoutes(useCases: useCases).routes
             case .admin:
-                TombstoneRoutes(useCases: useCases, wallClock: wallClock).routes + PurgeRoutes(useCases: useCases).routes
+                TombstoneRoutes(useCases: useCases, wallClock: wallClock).routes
+                    + PurgeRoutes(useCases: useCases).routes
                     + FleetRoutes(useCases: useCases).routes + OperationsRoutes(useCases: useCases).routes
             }
         let table = RouteTable(routes)

@@ -10,7 +10,7 @@ package struct UseCases: Sendable {
         @Sendable ([Tombstone], String?, Timestamp?, Tenant.ID) async throws(ServingError) -> TombstoneAnswer
     package var removeTombstones: @Sendable ([Tombstone], Tenant.ID) async throws(ServingError) -> TombstoneAnswer
     package var listTombstones: @Sendable (Tombstone.Kind?, Tenant.ID) async throws(ServingError) -> [ListedTombstone]
-    /// Scope, `dry_run`, tenant. A purge of a tenant comes with that tenant, whoever asks for it.
+    /// Scope, `dry_run`, tenant; a purge of a tenant comes with that tenant, whoever asks for it.
     package var purge: @Sendable (PurgeScope, Bool, Tenant.ID) async throws(ServingError) -> PurgeAnswer
     package var models: @Sendable (Tenant.ID) async throws(ServingError) -> [ModelVersion]
     package var nodes: @Sendable () async throws(ServingError) -> [NodeStatus]

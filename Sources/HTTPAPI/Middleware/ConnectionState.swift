@@ -75,7 +75,7 @@ struct ConnectionState {
         return self.stop(.body)
     }
 
-    /// All that could be decoded of what arrived was handed on. If that was nothing, a head has begun and not ended.
+    /// All that could be decoded of what arrived was handed on; if that was nothing, a head has begun and not ended.
     mutating func readCompleted() -> TimerChange {
         guard self.forwards else { return .none }
         defer { self.sawPart = false }

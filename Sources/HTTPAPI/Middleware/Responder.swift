@@ -8,8 +8,8 @@ import Serving
 /// From a request to its response: route, key, query, body, use case under its deadline, and then the headers, the log line
 /// and the counts that every response has.
 ///
-/// It stands where Hummingbird's router would: the router decodes paths into `String`s by rules of its own, answers a known
-/// path with another method by 404, and costs two locks a request.
+/// It stands where Hummingbird's router would, which answers a known path with another method by 404, and leaves the bytes
+/// of an id to be judged after they have become a `String`.
 struct Responder: HTTPResponder {
     typealias Context = CallContext
 

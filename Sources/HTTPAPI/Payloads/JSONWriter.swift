@@ -1,16 +1,22 @@
 import NIOCore
 
 /// Writes JSON bytes one after the other: its caller knows the document's shape, so that nothing is built to be encoded.
+///
+/// They are gathered in an array and copied once: each of the hundreds of small writes of a list would cost several times as
+/// much in a `ByteBuffer`.
 struct JSONWriter {
-    private(set) var buffer: ByteBuffer
+    private var bytes: [UInt8] = []
 
     init(capacity: Int) {
-        self.buffer = ByteBufferAllocator().buffer(capacity: capacity)
+        self.bytes.reserveCapacity(capacity)
     }
+
+    /// What was written.
+    var buffer: ByteBuffer { ByteBuffer(bytes: self.bytes) }
 
     /// Punctuation and names, as they are.
     mutating func raw(_ text: StaticString) {
-        self.buffer.writeStaticString(text)
+        self.bytes.append(contentsOf: UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
     }
 
     mutating func null() {
@@ -22,10 +28,10 @@ struct JSONWriter {
     }
 
     mutating func integer(_ value: some FixedWidthInteger) {
-        self.buffer.writeString(String(value))
+        self.bytes.append(contentsOf: String(value).utf8)
     }
 
-    /// A number to four decimals at most, without an exponent. What is not a number is 0.
+    /// A number to four decimals at most, without an exponent; what is not a number is 0.
     mutating func fixed(_ value: Float) {
         guard value.isFinite else { return self.raw("0") }
         let scaled = Int64(min((Double(value).magnitude * 10_000).rounded(), 9e15))
@@ -37,7 +43,7 @@ struct JSONWriter {
         var rest = fraction
         var unit: Int64 = 1_000
         while rest > 0 {
-            self.buffer.writeInteger(UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest / unit))
+            self.bytes.append(UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest / unit))
             rest %= unit
             unit /= 10
         }
@@ -46,7 +52,7 @@ struct JSONWriter {
     /// A number to its last digit; what is not a number is null.
     mutating func double(_ value: Double) {
         guard value.isFinite else { return self.null() }
-        self.buffer.writeString(value.description)
+        self.bytes.append(contentsOf: value.description.utf8)
     }
 
     mutating func string(_ text: String) {
@@ -75,12 +81,12 @@ struct JSONWriter {
     }
 
     /// Writes runs of what may stand as it is in one piece.
-    private mutating func escape(_ bytes: UnsafeBufferPointer<UInt8>) {
+    private mutating func escape(_ text: UnsafeBufferPointer<UInt8>) {
         var start = 0
-        for index in bytes.indices {
-            let byte = bytes[index]
+        for index in text.indices {
+            let byte = text[index]
             guard byte < 0x20 || byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\") else { continue }
-            self.buffer.writeBytes(UnsafeBufferPointer(rebasing: bytes[start..<index]))
+            self.bytes.append(contentsOf: UnsafeBufferPointer(rebasing: text[start..<index]))
             start = index + 1
             switch byte {
             case UInt8(ascii: "\""): self.raw("\\\"")
@@ -90,10 +96,10 @@ struct JSONWriter {
             case UInt8(ascii: "\t"): self.raw("\\t")
             default:
                 self.raw(byte < 0x10 ? "\\u000" : "\\u001")
-                self.buffer.writeInteger(Self.hexadecimal[Int(byte & 15)])
+                self.bytes.append(Self.hexadecimal[Int(byte & 15)])
             }
         }
-        self.buffer.writeBytes(UnsafeBufferPointer(rebasing: bytes[start...]))
+        self.bytes.append(contentsOf: UnsafeBufferPointer(rebasing: text[start...]))
     }
 
     private static let hexadecimal = Array("0123456789abcdef".utf8)

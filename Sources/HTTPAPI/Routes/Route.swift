@@ -87,7 +87,7 @@ struct PathTemplate: Sendable {
         }
     }
 
-    /// The segments that stand for parameters; nil where the path is another. A parameter is never empty.
+    /// The segments that stand for parameters, none of them empty; nil where the path is another.
     func match(_ path: ArraySlice<UInt8>) -> [ArraySlice<UInt8>]? {
         var parameters: [ArraySlice<UInt8>] = []
         var rest = path

@@ -127,7 +127,8 @@ final class Fleet: Sendable {
                 throw Done()
             }
             do {
-                try await group.waitForAll()
+                // Not waitForAll(): that waits for the nodes as well.
+                while try await group.next() != nil {}
             } catch is Done {}
             group.cancelAll()
             do { try await group.waitForAll() } catch is LocalServerError {}

@@ -1,0 +1,244 @@
+import HTTPAPI
+import InMemoryLogging
+import Logging
+import RecommendationCore
+import ServiceLifecycle
+import Synchronization
+
+@testable import Serving
+
+struct Ports: Sendable {
+    let `public`: Int
+    let admin: Int
+    let logs: InMemoryLogHandler
+    /// Begins a graceful shutdown.
+    let stop: @Sendable () async -> Void
+}
+
+/// Both servers on free ports, until the body returns.
+func withServers<Value: Sendable>(
+    _ useCases: UseCases = Canned().useCases,
+    authentication: Bool = false,
+    limits: HTTPConfiguration.Limits = HTTPConfiguration.Limits(),
+    _ body: @escaping @Sendable (Ports) async throws -> Value
+) async throws -> Value {
+    let configuration = HTTPConfiguration(port: 0, adminPort: 0, authentication: authentication, limits: limits)
+    let logs = InMemoryLogHandler()
+    var log = Logger(label: "test", factory: { _ in logs })
+    log.logLevel = .debug
+    let clock: @Sendable () -> Timestamp = { Timestamp(seconds: 1_788_256_800) }
+    let (publicPorts, publicBound) = AsyncStream<Int>.makeStream()
+    let (adminPorts, adminBound) = AsyncStream<Int>.makeStream()
+    let servers = [
+        HTTPServer(.public, configuration: configuration, useCases: useCases, log: log, wallClock: clock) {
+            publicBound.yield($0)
+        },
+        HTTPServer(.admin, configuration: configuration, useCases: useCases, log: log, wallClock: clock) {
+            adminBound.yield($0)
+        },
+    ]
+    let group = ServiceGroup(configuration: ServiceGroupConfiguration(services: servers, logger: log))
+    return try await withThrowingTaskGroup(of: Void.self) { tasks in
+        tasks.addTask { try await group.run() }
+        var publicIterator = publicPorts.makeAsyncIterator()
+        var adminIterator = adminPorts.makeAsyncIterator()
+        let ports = Ports(
+            public: await publicIterator.next()!,
+            admin: await adminIterator.next()!,
+            logs: logs,
+            stop: { await group.triggerGracefulShutdown() }
+        )
+        let result: Result<Value, any Error>
+        do {
+            result = .success(try await body(ports))
+        } catch {
+            result = .failure(error)
+        }
+        await group.triggerGracefulShutdown()
+        try await tasks.waitForAll()
+        return try result.get()
+    }
+}
+
+/// Canned answers, and what was asked for.
+final class Canned: Sendable {
+    struct Asked {
+        var recommendations: [RecommendationRequest] = []
+        var feedback: [(FeedbackRequest, Tenant.ID)] = []
+        var added: [([Tombstone], String?, Timestamp?, Tenant.ID)] = []
+        var removed: [([Tombstone], Tenant.ID)] = []
+        var listed: [(Tombstone.Kind?, Tenant.ID)] = []
+        var purges: [(PurgeScope, Bool, Tenant.ID)] = []
+        var models: [Tenant.ID] = []
+        var presentedKeys: [String] = []
+    }
+
+    private let asked = Mutex(Asked())
+
+    var last: Asked { self.asked.withLock { $0 } }
+
+    /// The answers, which a test may replace.
+    var useCases: UseCases {
+        UseCases(
+            recommend: { request throws(ServingError) in
+                self.asked.withLock { $0.recommendations.append(request) }
+                return .full
+            },
+            recordFeedback: { requests, tenant throws(ServingError) in
+                self.asked.withLock { asked in asked.feedback += requests.map { ($0, tenant) } }
+                return FeedbackAnswer(
+                    accepted: requests.count,
+                    duplicates: 0,
+                    rejected: [],
+                    userVersions: [(requests[0].user, 119)],
+                    propagated: true
+                )
+            },
+            addTombstones: { tombstones, reason, expiresAt, tenant throws(ServingError) in
+                self.asked.withLock { $0.added.append((tombstones, reason, expiresAt, tenant)) }
+                return TombstoneAnswer(epoch: 9012, changed: 1, unchanged: 0, propagated: true)
+            },
+            removeTombstones: { tombstones, tenant throws(ServingError) in
+                self.asked.withLock { $0.removed.append((tombstones, tenant)) }
+                return TombstoneAnswer(epoch: 9013, changed: 2, unchanged: 3, propagated: false)
+            },
+            listTombstones: { kind, tenant throws(ServingError) in
+                self.asked.withLock { $0.listed.append((kind, tenant)) }
+                return [
+                    ListedTombstone(
+                        tombstone: Tombstone(kind: .item, key: Identifier(trusted: "i7")),
+                        reason: "legal",
+                        expiresAt: nil,
+                        epoch: 9012,
+                        createdAt: Timestamp(seconds: 1_788_256_800)
+                    )
+                ]
+            },
+            purge: { scope, dryRun, tenant throws(ServingError) in
+                self.asked.withLock { $0.purges.append((scope, dryRun, tenant)) }
+                if dryRun { return .nothing }
+                if case .user = scope { return .user(version: 121, propagated: true) }
+                return .generation(epoch: 9013, propagated: true)
+            },
+            models: { tenant throws(ServingError) in
+                self.asked.withLock { $0.models.append(tenant) }
+                return [.active, .building]
+            },
+            nodes: { () throws(ServingError) in [.example] },
+            authenticate: { key in
+                self.asked.withLock { $0.presentedKeys.append(key) }
+                return switch key {
+                case "reader": Principal(tenant: .acme, scopes: [.read])
+                case "writer": Principal(tenant: .acme, scopes: [.write])
+                case "admin": Principal(tenant: .acme, scopes: [.admin])
+                case "fleet": Principal(tenant: .fleet, scopes: [.admin])
+                default: nil
+                }
+            },
+            readiness: { Readiness(ready: true, waitingFor: [], degraded: ["redis"]) },
+            metrics: { Array("vireo_up 1\n".utf8) }
+        )
+    }
+}
+
+extension Identifier where Entity == Tenant {
+    static var acme: Self { Self(trusted: "acme") }
+}
+
+extension ModelVersion {
+    static let active = ModelVersion(
+        number: 42,
+        tenant: .default,
+        state: .active,
+        recipe: "g=.5",
+        builtAt: Timestamp(seconds: 1_788_256_800),
+        interactions: 20_000_000,
+        users: 1_000_000,
+        items: 50_000,
+        bytes: 9,
+        checksum: 7,
+        metrics: ["recall_at_10": 0.5, "ndcg_at_10": 0.21]
+    )
+
+    static let building: ModelVersion = {
+        var model = ModelVersion.active
+        model.number = 43
+        model.state = .building
+        model.metrics = [:]
+        return model
+    }()
+}
+
+extension NodeStatus {
+    static let example = NodeStatus(
+        id: "n1",
+        startedAt: Timestamp(seconds: 1_788_256_800),
+        version: "0.1.0",
+        httpURL: "http://127.0.0.1:8080",
+        adminURL: "http://127.0.0.1:9080",
+        leaseAgeMilliseconds: 80,
+        controlApplied: 9013,
+        model: "m42",
+        policy: "p7",
+        l1Entries: 1,
+        l1Bytes: 900,
+        seenAt: Timestamp(seconds: 1_788_256_800)
+    )
+}
+
+extension Recommendation {
+    /// An answer in which every field holds something.
+    static let full = Recommendation(
+        id: RecommendationID(high: 0, low: 1),
+        user: User.ID(trusted: "u1"),
+        surface: "home",
+        generatedAt: Timestamp(seconds: 1_788_256_800),
+        items: [
+            RecommendedItem(
+                item: Item.ID(trusted: "i7"),
+                rank: 1,
+                score: 0.8123,
+                trackingToken: "v1.k3",
+                collaborative: 0.52,
+                content: 0.21,
+                popularity: 0.0823,
+                reason: .becauseYouLiked,
+                seed: RecommendedItem.Seed(item: Item.ID(trusted: "i3"), title: "Alien")
+            ),
+            RecommendedItem(
+                item: Item.ID(trusted: "i\"8"),
+                rank: 2,
+                score: 0.5,
+                trackingToken: "v1.k4",
+                collaborative: 0,
+                content: 0.2,
+                popularity: 0.3,
+                reason: .similarToHistory,
+                seed: nil
+            ),
+        ],
+        modelVersion: "m42",
+        policyVersion: "p7",
+        tier: .l1,
+        ageMilliseconds: 1_412,
+        fallback: nil,
+        fallbackReason: nil,
+        degraded: [.redis, .unverified],
+        filtered: {
+            var counts = FilteredCounts()
+            counts.tombstone = 1
+            counts.unavailable = 2
+            counts.seen = 4
+            counts.suppressed = 5
+            counts.policy = 6
+            counts.frequencyCap = 7
+            counts.diversity = 3
+            counts.poolExhausted = true
+            return counts
+        }(),
+        userVersion: 118,
+        stages: [
+            Stage(name: "cache", duration: .microseconds(120)), Stage(name: "final", duration: .microseconds(1_500)),
+        ]
+    )
+}
