@@ -134,6 +134,11 @@ let package = Package(
             ],
             swiftSettings: settings
         ),
+        .testTarget(
+            name: "TrainingTests",
+            dependencies: ["Training", "RecommendationCore", "RecommendationEngine", log],
+            swiftSettings: settings
+        ),
         .testTarget(name: "FleetTests", dependencies: ["vireo", "LocalServers", log], swiftSettings: settings),
     ]
 )

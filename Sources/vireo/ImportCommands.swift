@@ -29,7 +29,7 @@ struct Import: AsyncParsableCommand {
             try await FillOperation(session: session).importFile(path: self.path, tenant: tenant) { progress.show($0.line) }
         }
         progress.clear()
-        report.show(json: self.json)
+        show(report, json: self.json)
     }
 }
 
@@ -66,6 +66,21 @@ struct Demo: AsyncParsableCommand {
             ) { progress.show($0.line) }
         }
         progress.clear()
-        report.show(json: self.json)
+        show(report, json: self.json)
     }
+}
+
+private func show(_ report: ImportReport, json: Bool) {
+    for line in report.rejected.first { Terminal.error("rejected \(line)") }
+    let untold = report.rejected.count - report.rejected.first.count
+    if untold > 0 { Terminal.error("rejected \(untold) more lines") }
+    guard json else { return Terminal.line(report.summary) }
+    Terminal.line(
+        """
+        {"items":{"new":\(report.itemsNew),"changed":\(report.itemsChanged),"unchanged":\(report.itemsUnchanged)},\
+        "interactions":{"stored":\(report.interactionsStored),"unchanged":\(report.interactionsUnchanged)},\
+        "rejected":\(report.rejected.count),"generation":\(report.generation.map { "\($0)" } ?? "null"),\
+        "seconds":\(report.seconds)}
+        """
+    )
 }

@@ -29,7 +29,8 @@ package struct Settings: Sendable {
                 throw .invalid(.postgresURL, source: source, allowed: "postgresql://user:password@host:port/database")
             }
         }
-        postgres?.poolSize = try sources.integer(.postgresPool, in: 1...256) ?? 8
+        let pool = try sources.integer(.postgresPool, in: 1...256) ?? 8
+        postgres?.poolSize = pool
         postgres?.applicationName = "vireo"
         var redis: RedisConfiguration?
         if let (url, source) = try sources.string(.redisURL) {

@@ -1,41 +1,43 @@
 package import RecommendationCore
-import Training
+package import Training
 
-/// Temporary: replaced when the importer lands.
-package struct FillReport: Sendable {
-    package var summary: String
-    package func show(json: Bool) {}
-}
-package struct FillProgress: Sendable { package var line: String }
+/// `vireo import` and `vireo demo-data`: rows into the store, by the same chunks.
 package struct FillOperation: Sendable {
     private let session: StoreSession
-    package init(session: StoreSession) { self.session = session }
-    package func importFile(path: String, tenant: Tenant.ID, progress: (FillProgress) -> Void) async throws -> FillReport {
-        FillReport(summary: "none")
+
+    package init(session: StoreSession) {
+        self.session = session
     }
-    package func demoData(users: Int, items: Int, interactions: Int, seed: UInt64, tenant: Tenant.ID, progress: (FillProgress) -> Void) async throws -> FillReport {
-        let repo = self.session.imports
-        let all = (1...items).map { n in
-            let s = String(repeating: "0", count: 6 - "\(n)".count) + "\(n)"
-            return Item(id: Item.ID(trusted: "i\(s)"), title: "Item \(n)", categories: ["c\(n % 20)"])
-        }
-        _ = try await repo.store(items: all, tenant: tenant)
-        var state: UInt64 = seed
-        func next(_ k: Int) -> Int { state = state &* 6364136223846793005 &+ 1442695040888963407; return Int((state >> 33) % UInt64(k)) }
-        let types: [EventType] = [.view, .click, .purchase, .like]
-        var done = 0
-        while done < interactions {
-            var rows: [ImportedInteraction] = []
-            for _ in 0..<min(20_000, interactions - done) {
-                let u = next(users) + 1, cluster = u % 10
-                let i = (next(items / 10) * next(100) / 100) * 10 + cluster + 1
-                let us = String(repeating: "0", count: 6 - "\(u)".count) + "\(u)", isx = String(repeating: "0", count: 6 - "\(i)".count) + "\(i)"
-                rows.append(ImportedInteraction(line: done + rows.count, user: User.ID(trusted: "u\(us)"), item: Item.ID(trusted: "i\(isx)"), type: types[next(4)], value: 1, occurredAt: Timestamp(seconds: 1_780_000_000 + Int64(next(90 * 86_400)))))
-            }
-            _ = try await repo.store(interactions: rows, alreadyRaised: [], tenant: tenant)
-            done += rows.count
-        }
-        _ = try await repo.finish(tenant: tenant)
-        return FillReport(summary: "\(items) items, \(interactions) interactions")
+
+    private var service: ImportService { ImportService(repository: self.session.imports, log: self.session.log) }
+
+    package func importFile(
+        path: String,
+        tenant: Tenant.ID,
+        progress: (ImportProgress) -> Void
+    ) async throws(ImportError) -> ImportReport {
+        try await self.service.run(path: path, format: .movieLens, tenant: tenant, progress: progress)
+    }
+
+    package func demoData(
+        users: Int,
+        items: Int,
+        interactions: Int,
+        seed: UInt64,
+        tenant: Tenant.ID,
+        progress: (ImportProgress) -> Void
+    ) async throws(ImportError) -> ImportReport {
+        let data = try DemoData(users: users, items: items, interactions: interactions, seed: seed)
+        return try await self.service.run(data, tenant: tenant, progress: progress)
+    }
+}
+
+extension ImportReport {
+    /// One line for a person.
+    package var summary: String {
+        let items = self.itemsNew + self.itemsChanged + self.itemsUnchanged
+        return "\(items) items (\(self.itemsNew) new, \(self.itemsChanged) changed), "
+            + "\(self.interactionsStored) interactions stored, \(self.interactionsUnchanged) unchanged, "
+            + "\(self.rejected.count) lines rejected, \((self.seconds * 10).rounded() / 10) s"
     }
 }

@@ -1,0 +1,45 @@
+/// The fields of one line of CSV (RFC 4180, except that a quoted field cannot hold a line break).
+struct CSVRecord {
+    private(set) var fields: [ArraySlice<UInt8>] = []
+
+    /// Takes a line apart; fields without quotes are slices of it.
+    mutating func parse(_ line: ArraySlice<UInt8>, columns: Int) throws(Rejection) {
+        self.fields.removeAll(keepingCapacity: true)
+        var rest = line
+        while true {
+            guard self.fields.count < columns else { throw .tooManyColumns(expected: columns) }
+            if rest.first == UInt8(ascii: "\"") {
+                self.fields.append(try Self.quoted(&rest))
+            } else {
+                let end = rest.firstIndex(of: UInt8(ascii: ",")) ?? rest.endIndex
+                self.fields.append(rest[..<end])
+                rest = rest[end...]
+            }
+            guard rest.popFirst() != nil else { break }
+        }
+        guard self.fields.count == columns else {
+            throw .missingColumn(expected: columns, found: self.fields.count)
+        }
+    }
+
+    /// Lets go of the line, so that its reader need not copy the buffer.
+    mutating func clear() { self.fields.removeAll(keepingCapacity: true) }
+
+    private static func quoted(_ rest: inout ArraySlice<UInt8>) throws(Rejection) -> ArraySlice<UInt8> {
+        let quote = UInt8(ascii: "\"")
+        rest.removeFirst()
+        var field: ArraySlice<UInt8> = []
+        while let end = rest.firstIndex(of: quote) {
+            let part = rest[..<end]
+            rest = rest[(end + 1)...]
+            if field.isEmpty { field = part } else { field += part }
+            guard rest.first == quote else {
+                guard rest.isEmpty || rest.first == UInt8(ascii: ",") else { throw .badQuoting }
+                return field
+            }
+            field.append(quote)
+            rest.removeFirst()
+        }
+        throw .badQuoting
+    }
+}
