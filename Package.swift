@@ -123,7 +123,11 @@ let package = Package(
             dependencies: ["Redis", "LocalServers", nioCore, nioPosix, log, metrics, metricsTestKit, lifecycle],
             swiftSettings: settings
         ),
-        .testTarget(name: "ObservabilityTests", dependencies: ["Observability", log, metrics], swiftSettings: settings),
+        .testTarget(
+            name: "ObservabilityTests",
+            dependencies: ["Observability", log, metrics],
+            swiftSettings: settings
+        ),
         .testTarget(name: "LocalServersTests", dependencies: ["LocalServers", log], swiftSettings: settings),
         .testTarget(
             name: "HTTPAPITests",
@@ -132,6 +136,11 @@ let package = Package(
                 nioPosix, .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "InMemoryLogging", package: "swift-log"),
             ],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "ServingTests",
+            dependencies: ["Serving", "RecommendationCore", "RecommendationEngine", log],
             swiftSettings: settings
         ),
         .testTarget(

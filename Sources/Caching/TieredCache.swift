@@ -31,8 +31,9 @@ public struct CacheAnswer: Sendable {
     public let tier: CacheTier
     /// Redis could not be used.
     public let withoutShared: Bool
-    /// Time spent looking in L1 and L2, and computing.
+    /// Time spent looking in L1 and L2.
     public let lookup: Duration
+    /// Time spent computing, or waiting for who computes.
     public let compute: Duration
 }
 

@@ -28,7 +28,9 @@ package enum ChildProcess {
             let result = try await Subprocess.run(
                 .name("sh"),
                 // The shell only opens the log; the program takes its place.
-                arguments: Arguments(["-c", #"log=$1; shift; exec "$@" >>"$log" 2>&1"#, "sh", log, program] + arguments),
+                arguments: Arguments(
+                    ["-c", #"log=$1; shift; exec "$@" >>"$log" 2>&1"#, "sh", log, program] + arguments
+                ),
                 environment: .inherit.updating(updates),
                 platformOptions: options,
                 input: .none,

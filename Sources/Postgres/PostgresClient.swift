@@ -7,7 +7,7 @@ public import ServiceLifecycle
 /// for at most `acquireTimeout`, and runs on a driver thread, where its closure decodes too.
 ///
 /// ```swift
-/// let names = try await client.query("SELECT name FROM item WHERE id = ANY($1)", [ids]) { row throws(PostgresError) in
+/// let names = try await client.query("SELECT name FROM item WHERE id = ANY($1)", [ids]) { row in
 ///     try row.decode(0, as: String.self)
 /// }
 /// ```
@@ -45,12 +45,12 @@ public final class PostgresClient: Service, Sendable {
         canceller.stop()
     }
 
-    /// Runs a statement and decodes its rows.
+    /// Runs a statement and decodes its rows; an error of the closure's own becomes `.rowRefused`.
     public func query<Row: Sendable>(
         _ statement: PostgresStatement,
         _ bindings: PostgresBindings = [],
         timeout: Duration? = nil,
-        decode: @escaping @Sendable (borrowing PostgresRow) throws(PostgresError) -> Row
+        decode: @escaping @Sendable (borrowing PostgresRow) throws -> Row
     ) async throws(PostgresError) -> [Row] {
         try await pool.query(statement, bindings, timeout: timeout, decode: decode)
     }
@@ -75,6 +75,7 @@ public final class PostgresClient: Service, Sendable {
     /// What `body` throws comes out unchanged, after ROLLBACK; all other errors are `PostgresError`. A lost connection is
     /// `.connectionLost` before COMMIT is sent and `.commitUnknown` after. With a `timeout`, it takes the place of
     /// `statementTimeout` too, so it can also be longer.
+    @discardableResult
     public func transaction<Value: Sendable>(
         isolation: PostgresIsolation = .readCommitted,
         readOnly: Bool = false,
@@ -117,6 +118,7 @@ public final class PostgresClient: Service, Sendable {
     ///
     /// The connection is opened before `body` begins and closed when it ends, which releases its locks. It is never
     /// opened again: after a loss all calls throw `.connectionLost`. Cancelling the task closes it.
+    @discardableResult
     public func withSession<Value>(
         _ body: (PostgresSession) async throws -> Value
     ) async throws -> Value {

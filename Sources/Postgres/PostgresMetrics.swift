@@ -14,7 +14,10 @@ struct PostgresMetrics: Sendable {
         busy = Gauge(label: "vireo_postgres_connections", dimensions: [("pool", name), ("state", "busy")])
         waiting = Gauge(label: "vireo_postgres_waiting", dimensions: [("pool", name)])
         let counters = PostgresError.Kind.allCases.map { kind in
-            (kind, Counter(label: "vireo_postgres_errors_total", dimensions: [("pool", name), ("kind", kind.rawValue)]))
+            (
+                kind,
+                Counter(label: "vireo_postgres_errors_total", dimensions: [("pool", name), ("kind", kind.rawValue)])
+            )
         }
         errors = Dictionary(uniqueKeysWithValues: counters)
     }

@@ -59,7 +59,7 @@ package final class AdvisoryLock: Service, Leadership {
                 try await session.execute("SELECT 1")
             } else {
                 let taken = try await session.query("SELECT pg_try_advisory_lock($1)", [self.job.rawValue]) {
-                    row throws(PostgresError) in try row.decode(0, as: Bool.self)
+                    row in try row.decode(0, as: Bool.self)
                 }
                 if taken.first == true {
                     self.state.withLock { $0.isHeld = true }

@@ -61,11 +61,11 @@ package struct Migrator: Sendable {
     private func appliedChecksums() async throws(RepositoryError) -> [String: Int64] {
         try await self.store.mapped {
             let exists = try await self.store.client.query("SELECT to_regclass('schema_migrations') IS NOT NULL") {
-                row throws(PostgresError) in try row.decode(0, as: Bool.self)
+                row in try row.decode(0, as: Bool.self)
             }
             guard exists[0] else { return [:] }
             let rows = try await self.store.client.query("SELECT name, checksum FROM schema_migrations") {
-                row throws(PostgresError) in (try row.decode(0, as: String.self), try row.decode(1, as: Int64.self))
+                row in (try row.decode(0, as: String.self), try row.decode(1, as: Int64.self))
             }
             return Dictionary(rows, uniquingKeysWith: { first, _ in first })
         }
@@ -82,7 +82,7 @@ package struct Migrator: Sendable {
                 """
             )
             let there = try transaction.query("SELECT FROM schema_migrations WHERE name = $1", [migration.name]) {
-                _ throws(PostgresError) in true
+                _ in true
             }
             // Another node was faster.
             guard there.isEmpty else { return }

@@ -15,10 +15,15 @@ package struct PostgresAPIKeyRepository: APIKeyRepository {
                 "INSERT INTO tenants (tenant_id) VALUES ($1) ON CONFLICT DO NOTHING",
                 [key.tenant.string]
             )
-            let tenants = try transaction.query("SELECT tenant FROM tenants WHERE tenant_id = $1", [key.tenant.string]) {
-                row throws(PostgresError) in try row.decode(0, as: Int32.self)
+            let tenants = try transaction.query("SELECT tenant FROM tenants WHERE tenant_id = $1", [key.tenant.string])
+            {
+                row in try row.decode(0, as: Int32.self)
             }
-            _ = try PostgresStore.appendControl(&transaction, tenant: tenants[0], kind: PostgresControlRepository.Kind.keys)
+            _ = try PostgresStore.appendControl(
+                &transaction,
+                tenant: tenants[0],
+                kind: PostgresControlRepository.Kind.keys
+            )
             try transaction.execute(
                 "INSERT INTO api_keys (key_id, tenant, scopes, secret_hash, created_at) VALUES ($1, $2, $3, $4, $5)",
                 [key.id, tenants[0], key.scopes.map(\.rawValue).sorted(), key.secretHash, key.createdAt.postgres]
@@ -36,7 +41,7 @@ package struct PostgresAPIKeyRepository: APIKeyRepository {
             SELECT k.key_id, t.tenant_id, k.scopes, k.secret_hash, k.created_at
             FROM api_keys k JOIN tenants t USING (tenant) WHERE k.revoked_at IS NULL ORDER BY k.created_at, k.key_id
             """
-        ) { row throws(PostgresError) in
+        ) { row in
             APIKey(
                 id: try row.decode(0),
                 tenant: Tenant.ID(trusted: try row.decode(1)),
@@ -52,7 +57,7 @@ package struct PostgresAPIKeyRepository: APIKeyRepository {
             let tenants = try transaction.query(
                 "UPDATE api_keys SET revoked_at = now() WHERE key_id = $1 AND revoked_at IS NULL RETURNING tenant",
                 [id]
-            ) { row throws(PostgresError) in try row.decode(0, as: Int32.self) }
+            ) { row in try row.decode(0, as: Int32.self) }
             guard let tenant = tenants.first else { return false }
             _ = try PostgresStore.appendControl(&transaction, tenant: tenant, kind: PostgresControlRepository.Kind.keys)
             return true

@@ -40,10 +40,11 @@ package struct PostgresControlRepository: ControlRepository {
                 FROM incarnation i
                 """,
                 [position]
-            ) { row throws(PostgresError) in
+            ) { row in
                 (
                     try row.decode(0, as: String.self), try row.decode(1, as: Int64.self),
-                    try row.decode(2, as: UInt64.self), try row.decode(3, as: Bool.self), try row.decode(4, as: Bool.self)
+                    try row.decode(2, as: UInt64.self), try row.decode(3, as: Bool.self),
+                    try row.decode(4, as: Bool.self)
                 )
             }
         }
@@ -64,12 +65,14 @@ package struct PostgresControlRepository: ControlRepository {
         items position: UInt64?,
         in transaction: inout PostgresTransaction
     ) throws(PostgresError) -> ControlDelta {
+        // A first read is the whole catalogue.
+        try transaction.execute("SET LOCAL statement_timeout = '60s'")
         let heads = try transaction.query(
             """
             SELECT i.id, (SELECT coalesce(max(id), 0) FROM control_log), pg_snapshot_xmin(pg_current_snapshot())
             FROM incarnation i
             """
-        ) { row throws(PostgresError) in
+        ) { row in
             (try row.decode(0, as: String.self), try row.decode(1, as: Int64.self), try row.decode(2, as: UInt64.self))
         }
         let (incarnation, head, next) = heads[0]
@@ -80,7 +83,7 @@ package struct PostgresControlRepository: ControlRepository {
             GROUP BY t.tenant, t.tenant_id
             """,
             [id ?? 0]
-        ) { row throws(PostgresError) in
+        ) { row in
             (
                 try row.decode(0, as: Int32.self), Tenant.ID(trusted: try row.decode(1)),
                 Set(try row.decode(2, as: [String].self))
@@ -110,7 +113,7 @@ package struct PostgresControlRepository: ControlRepository {
         let rows = try transaction.query(
             "SELECT scope, key, generation FROM generations WHERE tenant = $1",
             [number]
-        ) { row throws(PostgresError) in
+        ) { row in
             (try row.decode(0, as: String.self), try row.decode(1, as: String.self), try row.decode(2, as: Int64.self))
         }
         for (scope, key, generation) in rows {
@@ -127,7 +130,7 @@ package struct PostgresControlRepository: ControlRepository {
               AND EXISTS (SELECT FROM model_chunks c WHERE c.model = m.number) ORDER BY number DESC
             """,
             [number]
-        ) { row throws(PostgresError) in (try row.decode(0, as: Int64.self), try row.decode(1, as: String.self)) }
+        ) { row in (try row.decode(0, as: Int64.self), try row.decode(1, as: String.self)) }
         let active = models.first { $0.1 == "active" }?.0
         return TenantControl(
             tenant: tenant,
@@ -163,7 +166,7 @@ package struct PostgresControlRepository: ControlRepository {
                     number, tombstones.map(\.kind.rawValue), tombstones.map(\.key.string), reason, expiresAt?.postgres,
                     epoch,
                 ]
-            ) { row throws(PostgresError) in try row.decode(0, as: Bool.self) }
+            ) { row in try row.decode(0, as: Bool.self) }
             return (epoch, added.count { $0 })
         }
     }
@@ -207,7 +210,7 @@ package struct PostgresControlRepository: ControlRepository {
             WHERE tenant = $1 AND ($2::text IS NULL OR kind = $2) ORDER BY epoch DESC, kind, key
             """,
             [tenant, kind?.rawValue]
-        ) { row throws(PostgresError) -> ListedTombstone? in
+        ) { row -> ListedTombstone? in
             guard let kind = Tombstone.Kind(rawValue: try row.decode(0)) else { return nil }
             return ListedTombstone(
                 tombstone: Tombstone(kind: kind, key: Identifier(trusted: try row.decode(1))),

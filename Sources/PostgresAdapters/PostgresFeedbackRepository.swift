@@ -45,7 +45,7 @@ package struct PostgresFeedbackRepository: FeedbackRepository {
         var versions = users.mapValues(\.version)
         for (user, version) in try Self.raise(raised, tenant: tenant, in: &transaction) { versions[user] = version }
         let transactions = try transaction.query("SELECT pg_current_xact_id()") {
-            row throws(PostgresError) in try row.decode(0, as: UInt64.self)
+            row in try row.decode(0, as: UInt64.self)
         }
         place = 0
         let outcomes = events.map { event -> FeedbackOutcome in
@@ -64,7 +64,7 @@ package struct PostgresFeedbackRepository: FeedbackRepository {
         let rows = try transaction.query(
             "SELECT item_id, number FROM items WHERE tenant = $1 AND item_id = ANY($2)",
             [tenant, ids.map(\.string)]
-        ) { row throws(PostgresError) in
+        ) { row in
             (Item.ID(trusted: try row.decode(0)), try row.decode(1, as: Int32.self))
         }
         return Dictionary(rows, uniquingKeysWith: { first, _ in first })
@@ -92,7 +92,7 @@ package struct PostgresFeedbackRepository: FeedbackRepository {
             WHERE tenant = $1 AND user_id = ANY($2) ORDER BY user_id FOR UPDATE
             """,
             [tenant, sorted]
-        ) { row throws(PostgresError) in
+        ) { row in
             (User.ID(trusted: try row.decode(0)), LockedUser(number: try row.decode(1), version: try row.decode(2)))
         }
         return Dictionary(rows, uniquingKeysWith: { first, _ in first })
@@ -128,7 +128,7 @@ package struct PostgresFeedbackRepository: FeedbackRepository {
                 events.map { $0.attribution?.recommendationID },
                 events.map { $0.attribution.map { Int16(clamping: $0.position) } },
             ]
-        ) { row throws(PostgresError) in try row.decode(0, as: String?.self) }
+        ) { row in try row.decode(0, as: String?.self) }
         // Ids by bytes: as Swift strings, composed and decomposed text would be one.
         var new = Set(inserted.compactMap { $0.map { Array($0.utf8) } })
         return events.map { event in
@@ -156,7 +156,7 @@ package struct PostgresFeedbackRepository: FeedbackRepository {
             SELECT user_id, version FROM raised
             """,
             [tenant, users.sorted().map(\.string)]
-        ) { row throws(PostgresError) in
+        ) { row in
             (User.ID(trusted: try row.decode(0)), try row.decode(1, as: Int64.self))
         }
     }

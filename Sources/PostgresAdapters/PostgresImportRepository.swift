@@ -27,7 +27,7 @@ package struct PostgresImportRepository: ImportRepository {
                     OR EXISTS (SELECT FROM interactions WHERE tenant = $1)
                 """,
                 [number]
-            ) { row throws(PostgresError) in try row.decode(0, as: Bool.self) }
+            ) { row in try row.decode(0, as: Bool.self) }
         }
         return !found[0]
     }
@@ -56,7 +56,7 @@ package struct PostgresImportRepository: ImportRepository {
                 ) ON COMMIT DROP
                 """
             )
-            _ = try transaction.copyIn("import_items") { writer throws(PostgresError) in
+            _ = try transaction.copyIn("import_items") { writer in
                 for (place, item) in items.enumerated() {
                     try writer.append(Int64(place))
                     try writer.append(item.id.string)
@@ -121,7 +121,7 @@ package struct PostgresImportRepository: ImportRepository {
                 WHERE NOT EXISTS (SELECT FROM items i WHERE i.tenant = $1 AND i.item_id = c.item_id) ORDER BY line
                 """,
                 [number]
-            ) { row throws(PostgresError) in try row.decode(0, as: Int.self) }
+            ) { row in try row.decode(0, as: Int.self) }
             try transaction.execute(
                 """
                 INSERT INTO user_state (tenant, user_id, version)
@@ -153,7 +153,7 @@ package struct PostgresImportRepository: ImportRepository {
                 GROUP BY s.user_id ORDER BY s.user_id
                 """,
                 [number]
-            ) { row throws(PostgresError) in (User.ID(trusted: try row.decode(0)), try row.decode(1, as: Int.self)) }
+            ) { row in (User.ID(trusted: try row.decode(0)), try row.decode(1, as: Int.self)) }
             let raised = touched.map(\.0).filter { !alreadyRaised.contains($0) }
             try Self.raise(raised, tenant: number, in: &transaction)
             let stored = touched.reduce(0) { $0 + $1.1 }
@@ -178,7 +178,7 @@ package struct PostgresImportRepository: ImportRepository {
             ) ON COMMIT DROP
             """
         )
-        _ = try transaction.copyIn("import_interactions") { writer throws(PostgresError) in
+        _ = try transaction.copyIn("import_interactions") { writer in
             for interaction in interactions {
                 try writer.append(Int64(interaction.line))
                 try writer.append(interaction.user.string)

@@ -36,7 +36,7 @@ enum PostgresItems {
         try transaction.query(
             "SELECT t.tenant_id, \(Self.columns) FROM items i JOIN tenants t USING (tenant) WHERE i.xid >= $1",
             [position]
-        ) { row throws(PostgresError) in
+        ) { row in
             (tenant: Tenant.ID(trusted: try row.decode(0)), item: try Self.decode(row, from: 1))
         }
     }

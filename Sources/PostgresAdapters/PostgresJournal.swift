@@ -50,8 +50,10 @@ package struct PostgresJournal: Journal {
         _ bindings: PostgresBindings
     ) async throws(JournalError) -> [Line] {
         do {
-            return try await self.store.client.query(statement, bindings) { row throws(PostgresError) -> Line in
-                guard let id = try row.decode(1, as: Int64?.self) else { return Line(next: try row.decode(0), row: nil) }
+            return try await self.store.client.query(statement, bindings) { row -> Line in
+                guard let id = try row.decode(1, as: Int64?.self) else {
+                    return Line(next: try row.decode(0), row: nil)
+                }
                 return Line(
                     next: try row.decode(0),
                     row: (id, try row.decode(2), try row.decode(3), try row.decode(4), try row.decode(5))
@@ -65,7 +67,7 @@ package struct PostgresJournal: Journal {
     package func head() async throws(JournalError) -> UInt64 {
         do {
             let rows = try await self.store.client.query("SELECT pg_snapshot_xmax(pg_current_snapshot())") {
-                row throws(PostgresError) in try row.decode(0, as: UInt64.self)
+                row in try row.decode(0, as: UInt64.self)
             }
             return rows[0]
         } catch {
@@ -82,9 +84,11 @@ package struct PostgresJournal: Journal {
                 SELECT to_char(hour AT TIME ZONE 'UTC', 'YYYYMMDDHH24'), hour, hour + interval '1 hour'
                 FROM generate_series(date_trunc('hour', now()), now() + interval '2 hours', interval '1 hour') AS hour
                 """
-            ) { row throws(PostgresError) in
-                (try row.decode(0, as: String.self), try row.decode(1, as: PostgresTimestamp.self),
-                 try row.decode(2, as: PostgresTimestamp.self))
+            ) { row in
+                (
+                    try row.decode(0, as: String.self), try row.decode(1, as: PostgresTimestamp.self),
+                    try row.decode(2, as: PostgresTimestamp.self)
+                )
             }
             for (name, start, end) in hours {
                 let first = Timestamp(start).rfc3339
@@ -96,7 +100,7 @@ package struct PostgresJournal: Journal {
                         FOR VALUES FROM (\(literal: first)) TO (\(literal: last))
                         """
                     )
-                } catch where error.sqlState == .checkViolation || error.sqlState?.code == "42P17" {
+                } catch  where error.sqlState == .checkViolation || error.sqlState?.code == "42P17" {
                     continue
                 }
             }
@@ -107,7 +111,7 @@ package struct PostgresJournal: Journal {
                   AND to_timestamp(substr(c.relname, 15), 'YYYYMMDDHH24') AT TIME ZONE 'UTC'
                       < (now() AT TIME ZONE 'UTC') - interval '26 hours'
                 """
-            ) { row throws(PostgresError) in try row.decode(0, as: String.self) }
+            ) { row in try row.decode(0, as: String.self) }
             for name in old { _ = try await self.store.client.execute("DROP TABLE IF EXISTS \(identifier: name)") }
             _ = try await self.store.client.execute(
                 "DELETE FROM invalidations_default WHERE created_at < now() - interval '26 hours'"

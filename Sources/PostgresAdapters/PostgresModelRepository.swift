@@ -20,7 +20,7 @@ package struct PostgresModelRepository: ModelRepository {
                 FROM model_versions WHERE tenant = $1 AND state <> 'building' ORDER BY number DESC LIMIT 1000
                 """,
                 [number]
-            ) { row throws(PostgresError) in
+            ) { row in
                 ModelVersion(
                     number: try row.decode(0),
                     tenant: tenant,
@@ -56,7 +56,7 @@ package struct PostgresModelRepository: ModelRepository {
                     Int64(artifact.count), Int64(bitPattern: model.checksum),
                     PostgresJSON(ModelMetrics.format(model.metrics)), dataMark,
                 ]
-            ) { row throws(PostgresError) in try row.decode(0, as: Int64.self) }
+            ) { row in try row.decode(0, as: Int64.self) }
             for (index, start) in stride(from: 0, to: artifact.count, by: Self.chunkSize).enumerated() {
                 try transaction.execute(
                     "INSERT INTO model_chunks (model, chunk, bytes) VALUES ($1, $2, $3)",
@@ -64,7 +64,11 @@ package struct PostgresModelRepository: ModelRepository {
                 )
             }
             // Last: the lock is held for no longer than the commit.
-            _ = try PostgresStore.appendControl(&transaction, tenant: tenant, kind: PostgresControlRepository.Kind.model)
+            _ = try PostgresStore.appendControl(
+                &transaction,
+                tenant: tenant,
+                kind: PostgresControlRepository.Kind.model
+            )
             return numbers[0]
         }
     }
@@ -72,11 +76,15 @@ package struct PostgresModelRepository: ModelRepository {
     package func artifact(_ number: ModelVersion.Number) async throws(RepositoryError) -> [UInt8] {
         let (expected, chunks) = try await self.store.transaction(isolation: .repeatableRead, readOnly: true) {
             transaction in
+            try transaction.execute("SET LOCAL statement_timeout = '60s'")
             let sizes = try transaction.query("SELECT bytes FROM model_versions WHERE number = $1", [number]) {
-                row throws(PostgresError) in try row.decode(0, as: Int.self)
+                row in try row.decode(0, as: Int.self)
             }
-            let chunks = try transaction.query("SELECT bytes FROM model_chunks WHERE model = $1 ORDER BY chunk", [number]) {
-                row throws(PostgresError) in try row.decode(0, as: [UInt8].self)
+            let chunks = try transaction.query(
+                "SELECT bytes FROM model_chunks WHERE model = $1 ORDER BY chunk",
+                [number]
+            ) {
+                row in try row.decode(0, as: [UInt8].self)
             }
             return (sizes.first, chunks)
         }
@@ -107,7 +115,9 @@ package struct PostgresModelRepository: ModelRepository {
                 """,
                 [owner, number]
             )
-            guard activated == 1 else { throw RepositoryError.conflict("no such model version, or its artifact is gone") }
+            guard activated == 1 else {
+                throw RepositoryError.conflict("no such model version, or its artifact is gone")
+            }
             return epoch
         }
     }
@@ -121,7 +131,7 @@ package struct PostgresModelRepository: ModelRepository {
                 ORDER BY number DESC LIMIT 1
                 """,
                 [number]
-            ) { row throws(PostgresError) in try row.decode(0, as: String.self) }
+            ) { row in try row.decode(0, as: String.self) }
         }
         return marks.first
     }
@@ -145,7 +155,9 @@ package struct PostgresModelRepository: ModelRepository {
 /// Metrics as a flat JSON object of numbers.
 private enum ModelMetrics {
     static func format(_ metrics: [String: Double]) -> String {
-        let members = metrics.filter { $0.value.isFinite }.sorted { $0.key < $1.key }.map { "\"\($0.key)\":\($0.value)" }
+        let members = metrics.filter { $0.value.isFinite }.sorted { $0.key < $1.key }.map {
+            "\"\($0.key)\":\($0.value)"
+        }
         return "{\(members.joined(separator: ","))}"
     }
 

@@ -46,7 +46,7 @@ package struct PostgresNodeRepository: NodeRepository {
                        l1_entries, l1_bytes, loaded_models, seen_at
                 FROM nodes WHERE seen_at > now() - interval '1 minute' ORDER BY node_id
                 """
-            ) { row throws(PostgresError) in
+            ) { row in
                 NodeStatus(
                     id: try row.decode(0),
                     startedAt: Timestamp(try row.decode(1)),

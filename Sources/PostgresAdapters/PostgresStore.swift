@@ -16,7 +16,7 @@ package final class PostgresStore: Sendable {
         if let known = self.tenants.withLock({ $0[tenant] }) { return known }
         let rows = try await self.mapped {
             try await self.client.query("SELECT tenant FROM tenants WHERE tenant_id = $1", [tenant.string]) {
-                row throws(PostgresError) in try row.decode(0, as: Int32.self)
+                row in try row.decode(0, as: Int32.self)
             }
         }
         guard let number = rows.first else { return nil }
@@ -74,7 +74,7 @@ package final class PostgresStore: Sendable {
         let ids = try transaction.query(
             "INSERT INTO control_log (tenant, kind) VALUES ($1, $2) RETURNING id",
             [tenant, kind]
-        ) { row throws(PostgresError) in try row.decode(0, as: Int64.self) }
+        ) { row in try row.decode(0, as: Int64.self) }
         return ids[0]
     }
 }
@@ -92,7 +92,7 @@ extension RepositoryError {
                 case "53", "57", "58", "08", "40", "55": .unavailable("PostgreSQL: \(server.sqlState.code)")
                 default: .failed("PostgreSQL: \(server.sqlState.code)")
                 }
-            case .decoding: .corrupt("PostgreSQL: unexpected value")
+            case .decoding, .rowRefused: .corrupt("PostgreSQL: unexpected value")
             case .misuse: .failed("PostgreSQL: misuse of the driver")
             }
     }

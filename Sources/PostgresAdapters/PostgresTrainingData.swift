@@ -18,7 +18,7 @@ package struct PostgresTrainingData: TrainingDataRepository {
                     || (SELECT last_value FROM item_revision_seq)::text || '.'
                     || coalesce((SELECT n_tup_ins - n_tup_del FROM pg_stat_user_tables WHERE relname = 'interactions'), 0)::text
                 """
-            ) { row throws(PostgresError) in try row.decode(0, as: String.self) }
+            ) { row in try row.decode(0, as: String.self) }
         }
         return marks[0]
     }
@@ -30,7 +30,7 @@ package struct PostgresTrainingData: TrainingDataRepository {
             return try transaction.query(
                 "SELECT \(PostgresItems.columns) FROM items i WHERE i.tenant = $1 ORDER BY i.number",
                 [number]
-            ) { row throws(PostgresError) in try PostgresItems.decode(row, from: 0) }
+            ) { row in try PostgresItems.decode(row, from: 0) }
         }
     }
 
@@ -48,7 +48,7 @@ package struct PostgresTrainingData: TrainingDataRepository {
                 SELECT user_number, item_number, type, value, occurred_at FROM interactions
                 WHERE tenant = \(literal: Int64(number))
                 """
-            ) { row throws(PostgresError) in
+            ) { row in
                 update(
                     &result,
                     InteractionRow(
@@ -71,7 +71,7 @@ package struct PostgresTrainingData: TrainingDataRepository {
             var ids: [Int64: User.ID] = [:]
             _ = try transaction.copyOut(
                 "SELECT number, user_id FROM user_state WHERE tenant = \(literal: Int64(number))"
-            ) { row throws(PostgresError) in
+            ) { row in
                 ids[try row.int64()] = User.ID(trusted: try row.string())
             }
             return ids

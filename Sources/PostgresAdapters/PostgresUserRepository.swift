@@ -32,7 +32,7 @@ package struct PostgresUserRepository: UserRepository {
                 WHERE s.tenant = $1 AND s.user_id = $2
                 """,
                 [number, user.string, Self.historyLimit]
-            ) { row throws(PostgresError) -> Row in
+            ) { row -> Row in
                 var event: HistoryEvent?
                 if let item = try row.decode(2, as: Int32?.self) {
                     // A type that a later version knows says nothing to this one.
@@ -58,7 +58,7 @@ package struct PostgresUserRepository: UserRepository {
             try await self.store.client.query(
                 "SELECT version FROM user_state WHERE tenant = $1 AND user_id = $2",
                 [number, user.string]
-            ) { row throws(PostgresError) in try row.decode(0, as: Int64.self) }
+            ) { row in try row.decode(0, as: Int64.self) }
         }
         return rows.first ?? 0
     }
@@ -72,7 +72,7 @@ package struct PostgresUserRepository: UserRepository {
             let raised = try PostgresFeedbackRepository.raise([user], tenant: number, in: &transaction)
             guard let version = raised.first?.1 else { return nil }
             let transactions = try transaction.query("SELECT pg_current_xact_id()") {
-                row throws(PostgresError) in try row.decode(0, as: UInt64.self)
+                row in try row.decode(0, as: UInt64.self)
             }
             return (version, transactions[0])
         }

@@ -44,11 +44,15 @@ package struct SnapshotSchedule: Service {
 
     package func run() async throws {
         await cancelWhenGracefulShutdown {
+            var builtAt: ContinuousClock.Instant?
             while !Task.isCancelled {
-                if await self.leadership.isLeader() {
+                let isDue = builtAt.map { ContinuousClock.now - $0 >= self.interval } ?? true
+                if isDue, await self.leadership.isLeader() {
+                    builtAt = .now
                     for tenant in self.tenants() { await self.rebuild(tenant) }
                 }
-                try? await Task.sleep(for: self.interval)
+                // Often, so that a node that becomes the builder does not wait a whole interval.
+                try? await Task.sleep(for: min(self.interval, .seconds(1)))
             }
         }
         await self.leadership.resign()

@@ -126,7 +126,9 @@ package final class InMemorySharedCache: SharedCache, InvalidationBus, RelayProg
     package func raiseFloors(_ invalidations: [Invalidation]) async throws(SharedCacheError) {
         try self.enter("raise") { state in
             for invalidation in invalidations {
-                guard let hash = state.hashes[invalidation.key], (hash.floor ?? .min) < invalidation.version else { continue }
+                guard let hash = state.hashes[invalidation.key], (hash.floor ?? .min) < invalidation.version else {
+                    continue
+                }
                 state.hashes[invalidation.key]!.floor = invalidation.version
                 state.hashes[invalidation.key]!.lease = nil
             }

@@ -26,7 +26,9 @@ struct Import: AsyncParsableCommand {
         let tenant = try self.tenant.id()
         let progress = Terminal.Progress()
         let report = try await self.options.session { session in
-            try await FillOperation(session: session).importFile(path: self.path, tenant: tenant) { progress.show($0.line) }
+            try await FillOperation(session: session).importFile(path: self.path, tenant: tenant) {
+                progress.show($0.line)
+            }
         }
         progress.clear()
         show(report, json: self.json)

@@ -8,7 +8,9 @@ enum Environment {
         var entry = environ
         while let variable = entry.pointee {
             let text = String(cString: variable)
-            if let equals = text.firstIndex(of: "=") { values[String(text[..<equals])] = String(text[text.index(after: equals)...]) }
+            if let equals = text.firstIndex(of: "=") {
+                values[String(text[..<equals])] = String(text[text.index(after: equals)...])
+            }
             entry += 1
         }
         return values

@@ -58,7 +58,10 @@ struct CacheEntryTests {
         for _ in 0..<100_000 {
             var mutated = bytes
             for _ in 0..<Int.random(in: 1...4, using: &generator) {
-                mutated[Int.random(in: 0..<mutated.count, using: &generator)] ^= UInt8.random(in: 1...255, using: &generator)
+                mutated[Int.random(in: 0..<mutated.count, using: &generator)] ^= UInt8.random(
+                    in: 1...255,
+                    using: &generator
+                )
             }
             if mutated != bytes, (try? CacheEntry(decoding: mutated, key: self.key, field: self.field)) != nil {
                 accepted += 1
@@ -86,7 +89,8 @@ struct CacheKeyTests {
     @Test("ids that differ in any byte make different keys")
     func hostileIDs() {
         let ids = [
-            "a|b", "a", "b", "{x}", "*", "a/b", "a%2Fb", "a\\nb", "u1}", "{", "", "é", "e\u{301}", ":", "👩‍🚀👩‍🚀", "A", "%7Bx%7D",
+            "a|b", "a", "b", "{x}", "*", "a/b", "a%2Fb", "a\\nb", "u1}", "{", "", "é", "e\u{301}", ":", "👩‍🚀👩‍🚀", "A",
+            "%7Bx%7D",
         ]
         var keys = Set<CacheKey>()
         for owner in ids {

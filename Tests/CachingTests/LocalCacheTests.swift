@@ -73,7 +73,10 @@ struct LocalCacheTests {
             case 0: cache.invalidate(self.key(number), below: .random(in: 0..<100, using: &generator))
             case 1...4: _ = cache.find(self.key(number), self.field)
             default:
-                let entry = self.entry(.random(in: 0..<100, using: &generator), bytes: .random(in: 0..<900, using: &generator))
+                let entry = self.entry(
+                    .random(in: 0..<100, using: &generator),
+                    bytes: .random(in: 0..<900, using: &generator)
+                )
                 _ = self.write(cache, number, entry)
             }
             #expect(cache.usage.bytes <= bound)

@@ -63,7 +63,10 @@ struct RelayTests {
         try await self.relay.pass(&memory)
         #expect(self.shared.published.count == 2)
         // The long one commits: its row has a low transaction id and comes late.
-        self.journal.page = JournalPage(rows: [self.row(3, xid: 5, version: 9), self.row(1, xid: 10, version: 7)], next: 13)
+        self.journal.page = JournalPage(
+            rows: [self.row(3, xid: 5, version: 9), self.row(1, xid: 10, version: 7)],
+            next: 13
+        )
         try await self.relay.pass(&memory)
         #expect(self.shared.published.last == .invalidation(Invalidation(key: self.key, version: 9)))
         #expect(self.shared.published.count == 3)

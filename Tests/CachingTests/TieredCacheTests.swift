@@ -38,6 +38,7 @@ struct Node {
         _ = await self.keeper.readControl()
         self.shared.setRelayedNow(100)
         self.journal.headNow = 1
+        await self.keeper.restoreTrust()
         await self.beat()
         await self.beat()
     }

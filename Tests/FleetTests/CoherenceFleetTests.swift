@@ -72,8 +72,12 @@ struct CoherenceFleetTests {
             }
             try await fleet.postgres.restart()
             try await eventually("the tombstone can be taken away", within: 20) {
-                try await fleet.admin(1).send("DELETE", "/v1/admin/tombstones", body: #"{"kind":"item","ids":["\#(item)"]}"#)
-                    .status == 200
+                try await fleet.admin(1).send(
+                    "DELETE",
+                    "/v1/admin/tombstones",
+                    body: #"{"kind":"item","ids":["\#(item)"]}"#
+                )
+                .status == 200
             }
             try await eventually("the item is back on the other node", within: 10) {
                 try await fleet.slate(0, user: "nobody").ids.contains(item)
@@ -106,7 +110,12 @@ struct CoherenceFleetTests {
                 group.addTask {
                     for version in 2...3 {
                         // An event makes the next model another one than the last.
-                        try await fleet.feedback(0, user: "u000001", item: "i00000\(version)", event: "switch-\(version)")
+                        try await fleet.feedback(
+                            0,
+                            user: "u000001",
+                            item: "i00000\(version)",
+                            event: "switch-\(version)"
+                        )
                         try await Vireo.succeed(["train", "--activate"], fleet.environment)
                         let activated = ContinuousClock.now
                         // The command line announces nothing: a node hears by its own read, within a second and a lease.
@@ -129,7 +138,10 @@ struct CoherenceFleetTests {
 
     /// The model in the body of a tracking token.
     static func model(inToken token: String) -> Int {
-        var text = token.split(separator: ".")[2].replacingOccurrences(of: "-", with: "+").replacingOccurrences(of: "_", with: "/")
+        var text = token.split(separator: ".")[2].replacingOccurrences(of: "-", with: "+").replacingOccurrences(
+            of: "_",
+            with: "/"
+        )
         while text.count % 4 != 0 { text += "=" }
         let bytes = [UInt8](Data(base64Encoded: text) ?? Data())
         return bytes.count > 24 ? bytes[21..<25].reduce(0) { $0 << 8 | Int($1) } : -1
@@ -139,8 +151,10 @@ struct CoherenceFleetTests {
     func hostileIDs() async throws {
         try await Fleet.with { fleet in
             let ids = [
-                "a|b", "a", "b", "{x}", "x", "*", "?", "[a-z]*", "a/b", "a%2Fb", "../a", "a\\nb", "a b", "\"", "'; DROP TABLE items; --",
-                "caf\u{E9}", "cafe\u{301}", String(repeating: "\u{1F680}", count: 32), "default/u000001", "u000001}", "}{", ":", "floor",
+                "a|b", "a", "b", "{x}", "x", "*", "?", "[a-z]*", "a/b", "a%2Fb", "../a", "a\\nb", "a b", "\"",
+                "'; DROP TABLE items; --",
+                "caf\u{E9}", "cafe\u{301}", String(repeating: "\u{1F680}", count: 32), "default/u000001", "u000001}",
+                "}{", ":", "floor",
             ]
             let other = try await Vireo.succeed(
                 ["keys", "create", "--tenant", "other|tenant", "--scopes", "read,write"],
@@ -195,7 +209,9 @@ struct CoherenceFleetTests {
             try await eventually("the item is gone on both", within: 3) {
                 try await fleet.everywhere { node in try await !fleet.slate(node, user: "u000010").ids.contains(item) }
             }
-            for garbage in ["", "{", "[]", #"{"event_id":"x"}"#, #"{"user_id":"u","item_id":"i","type":"view"}"#, "\u{0}"] {
+            for garbage in [
+                "", "{", "[]", #"{"event_id":"x"}"#, #"{"user_id":"u","item_id":"i","type":"view"}"#, "\u{0}",
+            ] {
                 _ = try await RedisCommandLine.publish("vireo:feedback", garbage, port: fleet.redis.port)
             }
             _ = try await RedisCommandLine.publish("vireo:feedback", event, port: fleet.redis.port)

@@ -9,7 +9,8 @@ struct CommandLineTests {
         arguments: [
             (["recommend", "--limit", "0"], "1..1000"), (["recommend", "--limit", "x"], "limit"),
             (["import", "/tmp", "--format", "xml"], "movielens"), (["import"], "path"), (["nonsense"], "nonsense"),
-            (["keys", "create", "--scopes", "root"], "read,write,admin"), (["train", "--recipe", "magic"], "item-cosine"),
+            (["keys", "create", "--scopes", "root"], "read,write,admin"),
+            (["train", "--recipe", "magic"], "item-cosine"),
             (["train", "--tenant", ""], "1 to 128"), (["dev", "--nodes", "0"], "1..16"),
             (["keys", "create", "--tenant", "a\u{1}b"], "control"),
         ]
@@ -25,7 +26,8 @@ struct CommandLineTests {
         arguments: [
             ("VIREO_HTTP_PORT", "99999", "0..65535"), ("VIREO_POSTGRES_POOL", "many", "1..256"),
             ("VIREO_LOG_LEVEL", "loud", "trace|debug"), ("VIREO_AUTH", "maybe", "on|off"),
-            ("VIREO_SIGNING_KEY", "k1:c2hvcnQ=", "32 bytes"), ("VIREO_POSTGRES_URL", "mysql://u:s3cret@h/d", "postgresql://"),
+            ("VIREO_SIGNING_KEY", "k1:c2hvcnQ=", "32 bytes"),
+            ("VIREO_POSTGRES_URL", "mysql://u:s3cret@h/d", "postgresql://"),
             ("VIREO_REDIS_URL", "http://u:s3cret@h", "redis://"), ("VIREO_NODE_ID", "a b", "A-Za-z0-9"),
             ("VIREO_TYPO", "1", "VIREO_POSTGRES_URL"), ("VIREO_HTTP_PORT_FILE", "/etc/hosts", "unknown setting"),
         ]
@@ -56,7 +58,10 @@ struct CommandLineTests {
         #expect(!outcome.errors.contains("s3cret"))
         let doctor = try await Vireo.run(
             ["doctor"],
-            ["VIREO_POSTGRES_URL": "postgresql://u:s3cret@127.0.0.1:1/d", "VIREO_REDIS_URL": "redis://u:s3cret@127.0.0.1:1"]
+            [
+                "VIREO_POSTGRES_URL": "postgresql://u:s3cret@127.0.0.1:1/d",
+                "VIREO_REDIS_URL": "redis://u:s3cret@127.0.0.1:1",
+            ]
         )
         #expect(doctor.code == 1)
         #expect(doctor.output.contains("error\tpostgres"))

@@ -34,7 +34,9 @@ struct OutageFleetTests {
             try await eventually("nodes cache again", within: 20) {
                 for node in 0...1 {
                     let slate = try await fleet.slate(node, user: user)
-                    guard slate.served_from.tier == "l1", slate.degraded.isEmpty, !slate.ids.contains(item) else { return false }
+                    guard slate.served_from.tier == "l1", slate.degraded.isEmpty, !slate.ids.contains(item) else {
+                        return false
+                    }
                 }
                 return true
             }
@@ -53,7 +55,13 @@ struct OutageFleetTests {
             for node in 0...1 { _ = try await fleet.slate(node, user: user) }
             var acknowledged: [String] = []
             for number in 0..<50 {
-                try await fleet.feedback(number % 2, user: "u000031", item: "i000005", type: "view", event: "ack-\(number)")
+                try await fleet.feedback(
+                    number % 2,
+                    user: "u000031",
+                    item: "i000005",
+                    type: "view",
+                    event: "ack-\(number)"
+                )
                 acknowledged.append("ack-\(number)")
             }
             try await fleet.postgres.kill()

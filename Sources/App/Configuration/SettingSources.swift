@@ -28,7 +28,11 @@ package struct SettingSources: Sendable {
         for name in SettingName.allCases where name.isSecret {
             guard let path = environment[name.rawValue + "_FILE"] else { continue }
             guard environment[name.rawValue] == nil else {
-                throw .invalid(name, source: "environment", allowed: "\(name.rawValue) or \(name.rawValue)_FILE, not both")
+                throw .invalid(
+                    name,
+                    source: "environment",
+                    allowed: "\(name.rawValue) or \(name.rawValue)_FILE, not both"
+                )
             }
             environment[name.rawValue] = try Self.contents(of: path)
         }
@@ -37,7 +41,9 @@ package struct SettingSources: Sendable {
         )
         if let file {
             do {
-                let path = ConfigReader(provider: InMemoryProvider(values: ["filePath": ConfigValue(.string(file), isSecret: false)]))
+                let path = ConfigReader(
+                    provider: InMemoryProvider(values: ["filePath": ConfigValue(.string(file), isSecret: false)])
+                )
                 layers.append((file, try await FileProvider<JSONSnapshot>(config: path)))
             } catch {
                 throw .unreadable(path: file, reason: "it must be a JSON file, like {\"postgres\": {\"url\": \"…\"}}")
@@ -69,7 +75,9 @@ package struct SettingSources: Sendable {
         for (layer, provider) in self.layers {
             // A number in the file is as good as its digits.
             for type in [ConfigType.string, .int] {
-                guard let result = try? provider.value(forKey: key, type: type), let value = result.value else { continue }
+                guard let result = try? provider.value(forKey: key, type: type), let value = result.value else {
+                    continue
+                }
                 switch value.content {
                 case .string(let text): return (text, layer)
                 case .int(let number): return (String(number), layer)
@@ -113,7 +121,8 @@ package struct SettingSources: Sendable {
     }
 
     private static func contents(of path: String) throws(SettingsError) -> String {
-        guard let data = FileManager.default.contents(atPath: path), let text = String(data: data, encoding: .utf8) else {
+        guard let data = FileManager.default.contents(atPath: path), let text = String(data: data, encoding: .utf8)
+        else {
             throw .unreadable(path: path, reason: "no such file, or not UTF-8")
         }
         return text.trimmingWhitespace

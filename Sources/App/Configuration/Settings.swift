@@ -53,7 +53,11 @@ package struct Settings: Sendable {
         let adminHost = try sources.string(.adminHost)?.value ?? "127.0.0.1"
         let auth = try sources.oneOf(.auth, ["on", "off"]) ?? "on"
         if auth == "off", ![httpHost, adminHost].allSatisfy({ Self.loopback.contains($0) }) {
-            throw .invalid(.auth, source: "with \(httpHost) and \(adminHost)", allowed: "off only on loopback addresses")
+            throw .invalid(
+                .auth,
+                source: "with \(httpHost) and \(adminHost)",
+                allowed: "off only on loopback addresses"
+            )
         }
         var generator = SystemRandomNumberGenerator()
         let random = "n" + String(UInt64.random(in: 1 << 40 ... .max, using: &generator), radix: 36)
@@ -144,8 +148,10 @@ package enum SettingsError: Error, CustomStringConvertible, Sendable {
         switch self {
         case .unknown(let name, let source):
             "unknown setting \(name) in \(source); known are \(SettingName.allCases.map(\.rawValue).joined(separator: ", "))"
-        case .invalid(let name, let source, let allowed): "bad value of \(name.rawValue) (from \(source)); allowed: \(allowed)"
-        case .missing(let name): "\(name.rawValue) is required; set it in the environment, or as \(name.key) in the --config file"
+        case .invalid(let name, let source, let allowed):
+            "bad value of \(name.rawValue) (from \(source)); allowed: \(allowed)"
+        case .missing(let name):
+            "\(name.rawValue) is required; set it in the environment, or as \(name.key) in the --config file"
         case .unreadable(let path, let reason): "cannot read \(path): \(reason)"
         }
     }

@@ -51,7 +51,8 @@ package struct DevEnvironment: Sendable {
 
     /// Runs until the task is cancelled, then stops everything it started.
     package func run() async throws {
-        guard mkdir(self.options.directory, 0o700) == 0 || errno == EEXIST, let resolved = realpath(self.options.directory, nil)
+        guard mkdir(self.options.directory, 0o700) == 0 || errno == EEXIST,
+            let resolved = realpath(self.options.directory, nil)
         else { throw Failure.file(path: self.options.directory) }
         let directory = String(cString: resolved)
         free(resolved)

@@ -60,7 +60,9 @@ enum DevFiles {
 
     /// The program that is running.
     static func ownExecutable() throws -> String {
-        guard let path = realpath("/proc/self/exe", nil) else { throw DevEnvironment.Failure.file(path: "/proc/self/exe") }
+        guard let path = realpath("/proc/self/exe", nil) else {
+            throw DevEnvironment.Failure.file(path: "/proc/self/exe")
+        }
         defer { free(path) }
         return String(cString: path)
     }

@@ -6,44 +6,63 @@ import Redis
 import ServiceLifecycle
 import Serving
 
-/// Feedback over Redis pub/sub (coherence, section 7): every node hears each message, the unique event id in PostgreSQL is
-/// the claim, so it is stored once. At most once by nature: what is published while no node listens is gone.
+/// Feedback over Redis pub/sub (coherence, section 7): `vireo:feedback:TENANT`, and `vireo:feedback` for tenant `default`.
 ///
-/// A subscription of its own: a flood of feedback must not hold up invalidations.
+/// Every node hears each message, and the unique event id in PostgreSQL is the claim, so it is stored once. At most once by
+/// nature: what is published while no node listens is gone. Subscriptions of their own, one a tenant: a flood of feedback
+/// must not hold up invalidations, and no pattern lets an id reach into another tenant's.
 struct FeedbackChannel: Service {
     private static let prefix = "vireo:feedback"
-    /// Messages stored at once.
+    /// Messages of a tenant stored at once.
     private static let concurrency = 16
 
-    private let subscription: RedisSubscription
+    private let configuration: RedisConfiguration
     private let feedback: FeedbackService
     private let control: ControlState
     private let log: Logger
     private let metrics = ChannelMetrics()
 
     init(configuration: RedisConfiguration, feedback: FeedbackService, control: ControlState, log: Logger) {
-        // Of one tenant; a pattern would let every id reach into it.
-        self.subscription = RedisSubscription(configuration: configuration, channels: [Self.prefix], logger: log)
+        self.configuration = configuration
         self.feedback = feedback
         self.control = control
         self.log = log
     }
 
     func run() async throws {
+        await cancelWhenGracefulShutdown {
+            await withDiscardingTaskGroup { group in
+                var heard = Set<Tenant.ID>()
+                while !Task.isCancelled {
+                    for tenant in self.control.tenants where tenant != .fleet && heard.insert(tenant).inserted {
+                        group.addTask { await self.listen(tenant) }
+                    }
+                    // A tenant that is new is heard within a second.
+                    try? await Task.sleep(for: .seconds(1))
+                }
+                group.cancelAll()
+            }
+        }
+    }
+
+    private func listen(_ tenant: Tenant.ID) async {
+        var channels = ["\(Self.prefix):\(tenant.string)"]
+        if tenant == .default { channels.append(Self.prefix) }
+        let subscription = RedisSubscription(configuration: self.configuration, channels: channels, logger: self.log)
         await withTaskGroup(of: Void.self) { group in
             group.addTask {
-                do { try await self.subscription.run() } catch { self.log.error("feedback channel ended") }
+                do { try await subscription.run() } catch { self.log.error("feedback channel ended") }
             }
-            await cancelWhenGracefulShutdown {
+            group.addTask {
                 await withTaskGroup(of: Void.self) { stores in
                     var running = 0
-                    for await event in self.subscription.events {
+                    for await event in subscription.events {
                         guard case .message(_, let payload, _) = event else { continue }
                         if running == Self.concurrency {
                             await stores.next()
                             running -= 1
                         }
-                        stores.addTask { await self.store(payload) }
+                        stores.addTask { await self.store(payload, tenant: tenant) }
                         running += 1
                     }
                 }
@@ -51,10 +70,10 @@ struct FeedbackChannel: Service {
         }
     }
 
-    private func store(_ payload: [UInt8]) async {
+    private func store(_ payload: [UInt8], tenant: Tenant.ID) async {
         do {
             let request = try FeedbackMessage.decode(payload)
-            let answer = try await self.feedback.record([request], tenant: .default)
+            let answer = try await self.feedback.record([request], tenant: tenant)
             if let rejection = answer.rejected.first {
                 self.metrics.rejected.increment()
                 self.log.info("feedback over Redis rejected", metadata: ["code": "\(rejection.code)"])

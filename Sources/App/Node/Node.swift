@@ -39,7 +39,8 @@ package struct Node: Sendable {
         // The keeper hears of the connections, and is made after them.
         let keeperBox = KeeperBox()
         let namespace = RedisNamespace(node: settings.nodeID)
-        let redis = RedisClient(configuration: redisConfiguration, logger: log) { _ in keeperBox.keeper?.sharedDoubted() }
+        let redis = RedisClient(configuration: redisConfiguration, logger: log) { _ in keeperBox.keeper?.sharedDoubted()
+        }
         let subscription = RedisSubscription(
             configuration: redisConfiguration,
             channels: [RedisNamespace.busChannel, namespace.heartbeatChannel],

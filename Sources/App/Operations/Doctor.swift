@@ -33,7 +33,11 @@ package struct Doctor: Sendable {
         findings += await self.redis()
         findings.append(
             self.settings.signingKeys == nil
-                ? Finding(verdict: .bad, subject: "settings", text: "VIREO_SIGNING_KEY is not set; vireo serve will not start")
+                ? Finding(
+                    verdict: .bad,
+                    subject: "settings",
+                    text: "VIREO_SIGNING_KEY is not set; vireo serve will not start"
+                )
                 : Finding(verdict: .good, subject: "settings", text: "signing keys are set")
         )
         findings.append(self.openFiles())
@@ -65,7 +69,7 @@ package struct Doctor: Sendable {
                    (SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'async')::bigint,
                    current_setting('server_encoding')
             """
-        ) { row throws(PostgresError) in
+        ) { row in
             (
                 version: try row.decode(0, as: Int32.self), synchronous: try row.decode(1, as: String.self),
                 fsync: try row.decode(2, as: String.self), connections: try row.decode(3, as: Int32.self),
@@ -96,12 +100,11 @@ package struct Doctor: Sendable {
         let offset = server.time - Double(WallClock.now().microseconds) / 1e6
         add(abs(offset) < 1 ? .good : .warning, "clock differs by \(Int(offset * 1_000)) ms")
         let migrations = try await session.migrate(dryRun: true)
-        if migrations.pending.isEmpty {
-            add(.good, "schema is up to date")
-        } else {
+        guard migrations.pending.isEmpty else {
             add(.bad, "migrations are pending: \(migrations.pending.joined(separator: ", ")); run vireo migrate")
             return findings
         }
+        add(.good, "schema is up to date")
         let models = try await session.models.versions(tenant: .default)
         if let active = models.first(where: { $0.state == .active }) {
             add(.good, "tenant default serves \(ModelVersion.name(active.number)), built \(active.builtAt.rfc3339)")
@@ -147,12 +150,17 @@ package struct Doctor: Sendable {
         if fields["maxmemory"] != "0", policy == "noeviction" {
             add(.warning, "maxmemory with noeviction: when it is full nothing new is cached; allkeys-lru suits Vireo")
         }
-        if fields["cluster_enabled"] == "1" { add(.bad, "this is a cluster node; only a single Redis is supported yet") }
+        if fields["cluster_enabled"] == "1" {
+            add(.bad, "this is a cluster node; only a single Redis is supported yet")
+        }
         if fields["aof_enabled"] == "0" {
             add(.good, "no AOF: what a restart loses is checked against PostgreSQL until it is replayed")
         }
         if (fields["connected_slaves"] ?? "0") != "0" {
-            add(.warning, "replicas without min-replicas-to-write: after a fail-over the bound holds from the replay on")
+            add(
+                .warning,
+                "replicas without min-replicas-to-write: after a fail-over the bound holds from the replay on"
+            )
         }
         return findings
     }

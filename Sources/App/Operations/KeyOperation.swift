@@ -10,7 +10,9 @@ package struct KeyOperation: Sendable {
     }
 
     /// A new key: its id, and the text a client presents.
-    package func create(tenant: Tenant.ID, scopes: Set<Scope>) async throws(RepositoryError) -> (id: String, secret: String) {
+    package func create(tenant: Tenant.ID, scopes: Set<Scope>) async throws(RepositoryError) -> (
+        id: String, secret: String
+    ) {
         let id = Self.random(length: 12)
         let secret = "vireo_\(id)_\(Self.random(length: 43))"
         try await self.keys.create(

@@ -19,6 +19,8 @@ public final class CoherenceKeeper: Service, Sendable {
         var relayed: UInt64?
         var relayWaiters: [(transaction: UInt64, continuation: CheckedContinuation<Bool, Never>, id: UInt64)] = []
         var nextWaiter: UInt64 = 0
+        /// When the subscription last proved to be alive; nil without a session.
+        var heardAt: Instant?
         var stopping = false
     }
 
@@ -93,7 +95,7 @@ public final class CoherenceKeeper: Service, Sendable {
     /// The standing of the control state for a request that arrives now; without a lease it waits for one read.
     public func controlStanding() async -> ControlStanding {
         if self.standing().isLive { return .leased }
-        return await self.checks.wait() ? .checked : .unverified
+        return await self.checks.wait(since: self.now()) ? .checked : .unverified
     }
 
     // MARK: What writers do
@@ -156,7 +158,7 @@ public final class CoherenceKeeper: Service, Sendable {
 
     /// Asks for a read of the control log (after a change made on this node, for example).
     public func controlChangedLocally() async -> Bool {
-        await self.checks.wait()
+        await self.checks.wait(since: self.now())
     }
 
     // MARK: Running
@@ -169,6 +171,7 @@ public final class CoherenceKeeper: Service, Sendable {
                 group.addTask { await self.beat() }
                 group.addTask { await self.checks.run { await self.readControl() } }
                 group.addTask { await self.followControl() }
+                group.addTask { await self.followTrust() }
             }
         }
         let waiters = self.state.withLock { state in
@@ -187,11 +190,18 @@ public final class CoherenceKeeper: Service, Sendable {
     func apply(_ event: BusEvent) {
         switch event {
         case .began(let session):
-            self.state.withLock { $0.lease.sessionBegan(session) }
+            let now = self.now()
+            self.state.withLock { state in
+                state.lease.sessionBegan(session)
+                state.heardAt = now
+            }
             self.checks.request()
             self.log.info("subscription session began", metadata: ["session": "\(session)"])
         case .ended(let session):
-            self.state.withLock { $0.lease.sessionEnded(session) }
+            self.state.withLock { state in
+                state.lease.sessionEnded(session)
+                state.heardAt = nil
+            }
             self.log.info("subscription session ended", metadata: ["session": "\(session)"])
         case .message(.invalidation(let invalidation)):
             self.local.invalidate(invalidation.key, below: invalidation.version)
@@ -201,7 +211,11 @@ public final class CoherenceKeeper: Service, Sendable {
             self.checks.request()
             self.metrics.messages.increment()
         case .heartbeat(let heartbeat):
-            self.state.withLock { $0.lease.heartbeatReached(heartbeat) }
+            let now = self.now()
+            self.state.withLock { state in
+                state.lease.heartbeatReached(heartbeat)
+                state.heardAt = now
+            }
         }
     }
 
@@ -214,9 +228,17 @@ public final class CoherenceKeeper: Service, Sendable {
 
     func beatOnce() async {
         let sentAt = self.now()
-        let (heartbeat, need) = self.state.withLock { ($0.lease.heartbeatSending(at: sentAt), $0.trust.need) }
-        if case .journalHead(let generation) = need, let head = try? await self.journal.head() {
-            self.state.withLock { $0.trust.headRead(head, generation: generation) }
+        let silence = self.settings.lease * 3
+        let (heartbeat, isSilent) = self.state.withLock { state in
+            let isSilent = state.heardAt.map { sentAt - $0 > silence } ?? false
+            if isSilent { state.heardAt = sentAt }
+            return (state.lease.heartbeatSending(at: sentAt), isSilent)
+        }
+        self.checks.expire(waitingSince: sentAt.advanced(by: Duration.zero - self.settings.heartbeatInterval * 2))
+        if isSilent {
+            // A connection that is half open hears nothing and is not lost by itself.
+            self.log.warning("the subscription is silent; it is opened again")
+            self.bus.restartSession()
         }
         if let age = self.leaseAge() { self.metrics.leaseAge.record(age.seconds) }
         guard let heartbeat else { return }
@@ -244,6 +266,24 @@ public final class CoherenceKeeper: Service, Sendable {
         guard wentBack else { return }
         self.log.warning("Redis holds older data than before; L1 is verified again")
         self.bus.restartSession()
+    }
+
+    /// Reads the journal's head whenever trust in L2 waits for it; apart from the heartbeats, which must not wait.
+    private func followTrust() async {
+        while !Task.isCancelled {
+            await self.restoreTrust()
+            try? await Task.sleep(for: self.settings.heartbeatInterval)
+        }
+    }
+
+    func restoreTrust() async {
+        guard case .journalHead(let generation) = self.state.withLock({ $0.trust.need }) else { return }
+        do {
+            let head = try await self.journal.head()
+            self.state.withLock { $0.trust.headRead(head, generation: generation) }
+        } catch {
+            self.log.debug("the journal's head cannot be read", metadata: ["error": "\(error)"])
+        }
     }
 
     private func followControl() async {

@@ -29,8 +29,10 @@ public struct CacheKey: Hashable, Sendable {
         self.init(bytes: bytes)
     }
 
+    /// Whether two keys have the same bytes.
     public static func == (lhs: Self, rhs: Self) -> Bool { lhs.hash == rhs.hash && lhs.bytes == rhs.bytes }
 
+    /// Feeds the hash that was taken once.
     public func hash(into hasher: inout Hasher) { hasher.combine(self.hash) }
 }
 

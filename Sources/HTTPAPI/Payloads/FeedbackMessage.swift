@@ -25,7 +25,10 @@ package enum FeedbackMessage {
             request = try FeedbackPayload.request(document)
         } catch {
             let first = error.errors.first
-            throw FeedbackMessageError(code: first?.code ?? error.code, field: first.map { String($0.pointer.dropFirst(2)) } ?? "")
+            throw FeedbackMessageError(
+                code: first?.code ?? error.code,
+                field: first.map { String($0.pointer.dropFirst(2)) } ?? ""
+            )
         }
         guard request.eventID != nil else { throw FeedbackMessageError(code: "required", field: "event_id") }
         return request

@@ -27,7 +27,10 @@ extension Connection {
             throw error
         }
         return unsafe Connection(
-            owning: handle, configuration: configuration, interrupt: interrupt, canceller: canceller
+            owning: handle,
+            configuration: configuration,
+            interrupt: interrupt,
+            canceller: canceller
         )
     }
 

@@ -10,14 +10,16 @@ import Glibc
 /// or a proxy is frozen but still acknowledges TCP segments.
 ///
 /// **Stopping a statement.** When the deadline passes or the task is cancelled, a cancel request goes out on another
-/// thread and the statement gets `stopGrace` to end by itself. If it does, the connection stays in use, and is handed on only
-/// after the cancel request has been delivered, so it cannot hit the next statement. If it does not, the connection is
-/// dropped. A statement that succeeds in spite of the request has succeeded.
+/// thread and the statement gets `stopGrace` to end by itself. A request that overtakes its statement is ignored by the
+/// server, so it is repeated. If the statement ends, the connection stays in use, and is handed on only after the last
+/// request has been delivered, so none can hit the next statement. If it does not end, the connection is dropped. A
+/// statement that succeeds in spite of the request has succeeded.
 ///
 /// **The clock** is the real one: `poll` knows no other.
 @safe
 final class Connection {
     static let stopGrace: Duration = .seconds(1)
+    private static let cancelInterval: Duration = .milliseconds(200)
 
     let handle: OpaquePointer
     private let interrupt: Interrupt
@@ -40,6 +42,8 @@ final class Connection {
         var isInterruptible = true
         /// Why the statement is being stopped.
         var stop: PostgresError?
+        /// When a statement that is being stopped is given up together with the connection.
+        var graceEnd: ContinuousClock.Instant?
         var cancelRequest: CancelRequest?
     }
 
@@ -69,12 +73,10 @@ final class Connection {
     var serverVersion: Int { unsafe Int(PQserverVersion(handle)) }
     var isIdle: Bool { unsafe PQtransactionStatus(handle) == PQTRANS_IDLE }
 
-    /// False if the server has closed the connection while it was idle.
-    func isStillOpen() -> Bool {
-        if isBroken { return false }
+    /// Whether the server has sent nothing while the connection was idle: what it sends then is mostly its farewell.
+    var isQuiet: Bool {
         var socket = unsafe pollfd(fd: PQsocket(handle), events: Int16(POLLIN), revents: 0)
-        guard unsafe poll(&socket, 1, 0) != 0 else { return true }
-        return unsafe PQconsumeInput(handle) == 1 && PQstatus(handle) == CONNECTION_OK
+        return unsafe poll(&socket, 1, 0) == 0
     }
 
     func beginCall(_ id: UInt64, deadline: ContinuousClock.Instant?) {
@@ -229,7 +231,10 @@ final class Connection {
     /// With `throwsOnStop`, for COPY IN, a stop is thrown at once: ending the copy takes the place of a cancel request.
     func pause(for events: CInt, throwsOnStop: Bool = false) throws(PostgresError) {
         switch unsafe Self.wait(
-            PQsocket(handle), events, watch.isInterruptible ? interrupt : nil, until: watch.deadline
+            PQsocket(handle),
+            events,
+            watch.isInterruptible ? interrupt : nil,
+            until: watch.deadline
         ) {
         case .ready(let isReadable):
             if isReadable, unsafe PQconsumeInput(handle) == 0 {
@@ -240,30 +245,53 @@ final class Connection {
             interrupt.acknowledge()
             if watch.stop == nil, interrupt.isRaised(for: callID) { try stop(.cancelled, throwing: throwsOnStop) }
         case .deadlinePassed:
-            guard watch.stop == nil else { throw breakConnection() }
-            try stop(.timedOut, throwing: throwsOnStop)
+            if watch.stop == nil {
+                try stop(.timedOut, throwing: throwsOnStop)
+            } else {
+                try repeatCancelRequest()
+            }
         }
+    }
+
+    /// Throws if the call is cancelled or over its deadline, which `pause` finds only when it has to wait.
+    func stopIfDue() throws(PostgresError) {
+        guard watch.stop == nil else { return }
+        if interrupt.isRaised(for: callID) { try stop(.cancelled, throwing: true) }
+        if let deadline = watch.deadline, deadline <= .now { try stop(.timedOut, throwing: true) }
     }
 
     /// Stops the statement that runs, unless it is being stopped already; it then has the grace time to end.
     func stop(_ reason: PostgresError, throwing: Bool = false) throws(PostgresError) {
         guard watch.stop == nil else { return }
         watch.stop = reason
-        watch.deadline = .now + Self.stopGrace
+        watch.graceEnd = .now + Self.stopGrace
+        watch.deadline = watch.graceEnd
         if throwing { throw reason }
+        // From here on the interrupt tells that a request is done.
+        watch.isInterruptible = true
+        try sendCancelRequest()
+    }
+
+    private func sendCancelRequest() throws(PostgresError) {
         guard let request = unsafe PQgetCancel(handle) else { throw breakConnection() }
         let cancel = unsafe CancelRequest(handle: request, interrupt: interrupt)
         watch.cancelRequest = cancel
-        // From here on the interrupt tells that the request is done.
-        watch.isInterruptible = true
+        watch.deadline = .now + Self.cancelInterval
         canceller.send(cancel)
+    }
+
+    private func repeatCancelRequest() throws(PostgresError) {
+        guard let graceEnd = watch.graceEnd, .now < graceEnd, let request = watch.cancelRequest else {
+            throw breakConnection()
+        }
+        if request.isDone { try sendCancelRequest() } else { watch.deadline = graceEnd }
     }
 
     /// Waits until a cancel request has been delivered, so that it cannot hit the next statement.
     private func settleCancelRequest() throws(PostgresError) {
         guard let request = watch.cancelRequest else { return }
         while !request.isDone {
-            if case .deadlinePassed = Self.wait(-1, 0, interrupt, until: watch.deadline) {
+            if case .deadlinePassed = Self.wait(-1, 0, interrupt, until: watch.graceEnd) {
                 throw breakConnection()
             }
             interrupt.acknowledge()

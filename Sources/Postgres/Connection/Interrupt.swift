@@ -19,20 +19,20 @@ final class Interrupt: Sendable {
         if descriptor >= 0 { close(descriptor) }
     }
 
-    /// Asks the call to stop. Any thread.
+    /// Asks the call to stop, from any thread.
     func raise(for call: UInt64) {
         target.store(call, ordering: .sequentiallyConsistent)
         poke()
     }
 
-    /// Wakes the driver thread to look around. Any thread.
+    /// Wakes the driver thread to look around, from any thread.
     func poke() {
         var one: UInt64 = 1
         // A full counter is the only failure, and then the descriptor is readable already.
         _ = unsafe write(descriptor, &one, 8)
     }
 
-    /// Makes the descriptor unreadable again. The driver thread only.
+    /// Makes the descriptor unreadable again, on the driver thread.
     func acknowledge() {
         var count: UInt64 = 0
         _ = unsafe read(descriptor, &count, 8)

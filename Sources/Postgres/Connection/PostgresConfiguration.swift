@@ -1,6 +1,6 @@
 internal import CLibpq
 
-/// Why a connection URL was refused. Never quotes the URL, which may hold a password.
+/// Why a connection URL was refused; never quotes the URL, which may hold a password.
 public enum PostgresConfigurationError: Error, Sendable, Hashable {
     /// The text does not begin with `postgresql://` or `postgres://`.
     case notAPostgresURL

@@ -1,4 +1,6 @@
-/// Why a call failed. Holds neither the password nor bound values, except inside the server's own message and detail.
+/// Why a call failed.
+///
+/// Holds neither the password nor bound values, except inside the server's own message and detail.
 public enum PostgresError: Error, Sendable, Hashable {
     /// No connection could be opened; nothing was sent.
     case connectionFailed(reason: String)
@@ -16,6 +18,8 @@ public enum PostgresError: Error, Sendable, Hashable {
     case poolQueueFull
     /// The answer does not fit the Swift types asked for.
     case decoding(PostgresDecodingError)
+    /// The closure that decodes rows threw an error of its own, of this type.
+    case rowRefused(error: String)
     /// The task was cancelled: a statement outside a transaction may or may not have run.
     case cancelled
     /// The client is shutting down or has shut down.
@@ -98,6 +102,7 @@ extension PostgresError {
         case poolTimeout = "pool_timeout"
         case poolQueueFull = "pool_queue_full"
         case decoding
+        case rowRefused = "row_refused"
         case cancelled
         case shutDown = "shut_down"
         case misuse
@@ -113,6 +118,7 @@ extension PostgresError {
         case .poolTimeout: .poolTimeout
         case .poolQueueFull: .poolQueueFull
         case .decoding: .decoding
+        case .rowRefused: .rowRefused
         case .cancelled: .cancelled
         case .shutDown: .shutDown
         case .misuse: .misuse

@@ -4,9 +4,9 @@
 public struct PostgresServerError: Error, Sendable, Hashable {
     /// What went wrong, to be switched on.
     public let sqlState: SQLState
-    /// The server's primary message. Data exceptions (class 22) quote values in it.
+    /// The server's primary message; data exceptions (class 22) quote values in it.
     public let message: String
-    /// The server's detail. Constraint violations quote keys in it.
+    /// The server's detail; constraint violations quote keys in it.
     public let detail: String?
     /// The violated constraint, where there is one.
     public let constraint: String?

@@ -1,6 +1,6 @@
 internal import CLibpq
 
-/// The owner of a `PGresult`. Decoded to Swift values on the driver thread, so it never crosses an `await`.
+/// The owner of a result of libpq, decoded to Swift values on the driver thread: it never crosses an `await`.
 @safe
 struct ServerResult: ~Copyable {
     private let pointer: OpaquePointer
@@ -34,14 +34,21 @@ struct ServerResult: ~Copyable {
         )
     }
 
+    /// Calls `decode` for each row; an error of its own becomes `.rowRefused`.
     func decodeRows<Row>(
-        _ decode: (borrowing PostgresRow) throws(PostgresError) -> Row
+        _ decode: (borrowing PostgresRow) throws -> Row
     ) throws(PostgresError) -> [Row] {
         let count = unsafe PQntuples(pointer)
         var rows: [Row] = []
         rows.reserveCapacity(Int(count))
-        for index in 0..<count {
-            rows.append(try decode(unsafe PostgresRow(result: pointer, index: index)))
+        do {
+            for index in 0..<count {
+                rows.append(try decode(unsafe PostgresRow(result: pointer, index: index)))
+            }
+        } catch let error as PostgresError {
+            throw error
+        } catch {
+            throw .rowRefused(error: "\(type(of: error))")
         }
         return rows
     }

@@ -88,8 +88,10 @@ extension Connection {
 
     /// Hands bytes to libpq and waits until the socket has taken them, so that libpq's buffer does not grow.
     func putCopyData(_ bytes: [UInt8]) throws(PostgresError) {
+        // A server that reads fast never makes the flush wait.
+        try stopIfDue()
         let status = unsafe bytes.withUnsafeBytes { buffer in
-            unsafe PQputCopyData(handle, buffer.assumingMemoryBound(to: CChar.self).baseAddress, CInt(buffer.count))
+            unsafe PQputCopyData(handle, buffer.assumingMemoryBound(to: CChar.self).baseAddress, CInt(clamping: buffer.count))
         }
         guard status == 1 else { throw breakConnection() }
         try flush(throwsOnStop: true)

@@ -13,7 +13,7 @@ public struct PostgresCopyRow: ~Copyable {
     /// The number of fields.
     public let fieldCount: Int
 
-    /// nil for the trailer and for an empty message. `message` must outlive the row.
+    /// nil for the trailer and for an empty message; `message` must outlive the row.
     @unsafe
     init?(message: UnsafeRawBufferPointer, skipping header: Int) {
         guard message.count >= header + 2 else { return nil }

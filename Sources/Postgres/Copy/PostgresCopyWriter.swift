@@ -18,7 +18,9 @@ public struct PostgresCopyWriter: ~Copyable {
         self.columns = columns
         buffer = []
         buffer.reserveCapacity(Self.flushThreshold + 4_096)
-        buffer.append(contentsOf: Array("PGCOPY\n\u{FF}\r\n\0".unicodeScalars.map { UInt8(truncatingIfNeeded: $0.value) }))
+        buffer.append(
+            contentsOf: Array("PGCOPY\n\u{FF}\r\n\0".unicodeScalars.map { UInt8(truncatingIfNeeded: $0.value) })
+        )
         buffer.appendInteger(Int64(0))
     }
 

@@ -4,7 +4,7 @@ extension ConnectionPool {
         _ statement: PostgresStatement,
         _ bindings: PostgresBindings,
         timeout: Duration?,
-        decode: @escaping @Sendable (borrowing PostgresRow) throws(PostgresError) -> Row
+        decode: @escaping @Sendable (borrowing PostgresRow) throws -> Row
     ) async throws(PostgresError) -> [Row] {
         try await withConnection(timeout: timeout) { connection throws(PostgresError) in
             try connection.run(statement, bindings).decodeRows(decode)

@@ -42,7 +42,7 @@ final class ConnectionPool: Sendable {
         (timers, timersInput) = AsyncStream.makeStream(of: ContinuousClock.Instant.self)
     }
 
-    /// Runs `body` with a connection on a driver thread. `timeout` covers the wait for the connection too.
+    /// Runs `body` with a connection on a driver thread; `timeout` covers the wait for the connection too.
     func withConnection<Value: Sendable>(
         timeout: Duration? = nil,
         _ body: @escaping @Sendable (Connection) throws(PostgresError) -> Value

@@ -22,7 +22,7 @@ final class ConnectionSlot: Sendable {
         self.isPinned = isPinned
     }
 
-    /// Runs a call on the connection, opening it first if it is missing or has died while idle. Driver threads only.
+    /// Runs a call on the connection, opened first if missing or dead, on a driver thread.
     func run(_ request: PoolRequest) -> PoolRequest.Completion {
         connection.withLock { connection in
             do throws(PostgresError) {
@@ -49,8 +49,8 @@ final class ConnectionSlot: Sendable {
 
     private func reuse(_ connection: Connection?) -> Connection? {
         guard let connection else { return nil }
-        if connection.isStillOpen() { return connection }
-        logger.notice("the server has closed an idle connection")
+        if isPinned || connection.isQuiet { return connection }
+        logger.debug("the server has closed an idle connection")
         return nil
     }
 
@@ -69,7 +69,9 @@ final class ConnectionSlot: Sendable {
     }
 }
 
-/// A call on its way to a connection. Exactly one of `perform` and `refuse` is called, once.
+/// A call on its way to a connection.
+///
+/// Exactly one of `perform` and `refuse` is called, once.
 struct PoolRequest: Sendable {
     /// Resumes the caller; called when the slot is free again, so that the caller's next call finds it so.
     typealias Completion = @Sendable () -> Void

@@ -114,7 +114,7 @@ struct PoolStateMachine<Request: Sendable> {
         return .run(next.request)
     }
 
-    /// The requests to refuse and the idle slots to close. Busy ones follow when they are released.
+    /// The requests to refuse and the idle slots to close; busy ones follow when they are released.
     mutating func shutdownBegan() -> (refused: [Request], close: [Int]) {
         guard phase == .created || phase == .running else { return ([], []) }
         phase = .stopping

@@ -43,7 +43,7 @@ public struct PostgresBindings: Sendable, ExpressibleByArrayLiteral {
                                 .assumingMemoryBound(to: CChar.self)
                         }
                         unsafe values.initializeElement(at: index, to: value)
-                        unsafe numbers.initializeElement(at: index, to: CInt(range?.count ?? 0))
+                        unsafe numbers.initializeElement(at: index, to: CInt(clamping: range?.count ?? 0))
                         unsafe numbers.initializeElement(at: count + index, to: 1)
                     }
                     let lengths = numbers.baseAddress!

@@ -89,13 +89,16 @@ extension [UInt8] {
         }
     }
 
-    /// Appends the four bytes of length and the value, as arrays and COPY rows hold them. Returns whether it was NULL.
+    /// Appends the four bytes of length and the value, as arrays and COPY rows hold them.
+    ///
+    /// Returns whether it was NULL.
     @discardableResult
     mutating func appendField(_ value: some PostgresEncodable) -> Bool {
         let start = count
         appendInteger(Int32(-1))
         guard value.encode(into: &self) else { return true }
-        setInteger(Int32(count - start - 4), at: start)
+        // A length that does not fit turns negative, which the server refuses.
+        setInteger(Int32(truncatingIfNeeded: count - start - 4), at: start)
         return false
     }
 }

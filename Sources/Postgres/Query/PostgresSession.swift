@@ -16,7 +16,7 @@ public final class PostgresSession: Sendable {
         _ statement: PostgresStatement,
         _ bindings: PostgresBindings = [],
         timeout: Duration? = nil,
-        decode: @escaping @Sendable (borrowing PostgresRow) throws(PostgresError) -> Row
+        decode: @escaping @Sendable (borrowing PostgresRow) throws -> Row
     ) async throws(PostgresError) -> [Row] {
         try await pool.query(statement, bindings, timeout: timeout, decode: decode)
     }
@@ -37,6 +37,7 @@ public final class PostgresSession: Sendable {
     }
 
     /// Runs a transaction, as the client does.
+    @discardableResult
     public func transaction<Value: Sendable>(
         isolation: PostgresIsolation = .readCommitted,
         readOnly: Bool = false,

@@ -6,7 +6,7 @@ public struct PostgresStatement: Sendable, Hashable, ExpressibleByStringInterpol
     /// The text as sent.
     public let sql: String
 
-    /// Takes SQL from a trusted file, such as a migration. Never pass user input.
+    /// Takes SQL from a trusted file, such as a migration, never from user input.
     public init(trusted sql: String) {
         self.sql = sql
     }
@@ -56,12 +56,15 @@ public struct PostgresStatement: Sendable, Hashable, ExpressibleByStringInterpol
             sql += statement.sql
         }
 
-        private mutating func appendQuoted(_ text: String, by quote: Character, escapesBackslash: Bool, prefix: String) {
+        private mutating func appendQuoted(_ text: String, by quote: Character, escapesBackslash: Bool, prefix: String)
+        {
             sql += prefix
             sql.append(quote)
             // By scalar, not by Character: a quote with a combining mark is one Character that equals no quote.
             for scalar in text.unicodeScalars {
-                if Character(scalar) == quote || (escapesBackslash && scalar == "\\") { sql.unicodeScalars.append(scalar) }
+                if Character(scalar) == quote || (escapesBackslash && scalar == "\\") {
+                    sql.unicodeScalars.append(scalar)
+                }
                 sql.unicodeScalars.append(scalar)
             }
             sql.append(quote)

@@ -13,7 +13,7 @@ public struct PostgresTransaction: ~Copyable {
     public mutating func query<Row>(
         _ statement: PostgresStatement,
         _ bindings: PostgresBindings = [],
-        decode: (borrowing PostgresRow) throws(PostgresError) -> Row
+        decode: (borrowing PostgresRow) throws -> Row
     ) throws(PostgresError) -> [Row] {
         try connection.run(statement, bindings).decodeRows(decode)
     }

@@ -139,7 +139,7 @@ extension String: PostgresEncodable, PostgresDecodable {
     /// `text`.
     public static var postgresType: PostgresType { .text }
 
-    /// UTF-8. PostgreSQL refuses text that holds a NUL.
+    /// UTF-8; PostgreSQL refuses text that holds a NUL.
     public func encode(into buffer: inout [UInt8]) -> Bool {
         buffer.append(contentsOf: utf8)
         return true

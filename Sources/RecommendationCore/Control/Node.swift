@@ -1,10 +1,14 @@
 /// A node as the fleet lists it.
 public struct NodeStatus: Sendable, Equatable {
+    /// Its name in the fleet.
     public var id: String
+    /// When its process started.
     public var startedAt: Timestamp
     /// Of the program.
     public var version: String
+    /// Where its public API listens.
     public var httpURL: String
+    /// Where administration and operations listen.
     public var adminURL: String
     /// nil: no live lease.
     public var leaseAgeMilliseconds: Int64?
@@ -12,11 +16,15 @@ public struct NodeStatus: Sendable, Equatable {
     public var controlApplied: Int64
     /// The active model of the tenant `default`.
     public var model: String?
+    /// The policy of the tenant `default`.
     public var policy: String
+    /// Entries in L1.
     public var l1Entries: Int
+    /// Bytes of L1.
     public var l1Bytes: Int
     /// Model versions in memory.
     public var loadedModels: [ModelVersion.Number]
+    /// When it last said so.
     public var seenAt: Timestamp
 
     /// A status of these parts.

@@ -26,16 +26,20 @@ public struct Identifier<Entity>: Hashable, Sendable, Comparable, CustomStringCo
         self.string = string
     }
 
+    /// The id as it was given.
     public var description: String { self.string }
 
+    /// Whether two ids have the same bytes.
     public static func == (lhs: Self, rhs: Self) -> Bool {
         lhs.string.utf8.elementsEqual(rhs.string.utf8)
     }
 
+    /// The order of the bytes.
     public static func < (lhs: Self, rhs: Self) -> Bool {
         lhs.string.utf8.lexicographicallyPrecedes(rhs.string.utf8)
     }
 
+    /// Hashes the bytes.
     public func hash(into hasher: inout Hasher) {
         var string = self.string
         string.withUTF8 { hasher.combine(bytes: UnsafeRawBufferPointer($0)) }

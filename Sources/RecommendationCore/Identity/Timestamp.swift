@@ -13,6 +13,7 @@ public struct Timestamp: Hashable, Comparable, Sendable {
         self.microseconds = seconds * 1_000_000
     }
 
+    /// The order in time.
     public static func < (lhs: Self, rhs: Self) -> Bool { lhs.microseconds < rhs.microseconds }
 
     /// Milliseconds since 1970, rounded down.
@@ -38,7 +39,8 @@ public struct Timestamp: Hashable, Comparable, Sendable {
         let (year, month, dayOfMonth) = Self.civil(day: day)
         func two(_ value: Int64) -> String { value < 10 ? "0\(value)" : "\(value)" }
         func three(_ value: Int64) -> String { value < 10 ? "00\(value)" : value < 100 ? "0\(value)" : "\(value)" }
-        let date = "\(String(repeating: "0", count: max(0, 4 - "\(year)".utf8.count)))\(year)-\(two(month))-\(two(dayOfMonth))"
+        let date =
+            "\(String(repeating: "0", count: max(0, 4 - "\(year)".utf8.count)))\(year)-\(two(month))-\(two(dayOfMonth))"
         let clock = "\(two(secondOfDay / 3_600)):\(two(secondOfDay / 60 % 60)):\(two(secondOfDay % 60))"
         return "\(date)T\(clock).\(three(milliseconds))Z"
     }

@@ -59,7 +59,9 @@ public struct ImportedChunk: Sendable, Equatable {
 /// bump at the end takes everything computed before out of use.
 public protocol ImportRepository: Sendable {
     /// Adds items or changes those that differ; how many were new, changed, and as they were.
-    func store(items: [Item], tenant: Tenant.ID) async throws(RepositoryError) -> (new: Int, changed: Int, unchanged: Int)
+    func store(items: [Item], tenant: Tenant.ID) async throws(RepositoryError) -> (
+        new: Int, changed: Int, unchanged: Int
+    )
     /// Adds interactions that are not there yet. The version of each user who gets one is raised, unless it is in
     /// `alreadyRaised`.
     func store(

@@ -19,12 +19,15 @@ public struct Tombstone: Sendable, Hashable {
 
 /// A tombstone as it is listed.
 public struct ListedTombstone: Sendable, Equatable {
+    /// What is denied.
     public let tombstone: Tombstone
+    /// Why, for people.
     public let reason: String?
     /// It denies until then; nil: for good.
     public let expiresAt: Timestamp?
     /// The control log id that set it.
     public let epoch: Int64
+    /// When it was first set.
     public let createdAt: Timestamp
 
     /// A tombstone of these parts.

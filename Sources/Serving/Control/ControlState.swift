@@ -60,7 +60,8 @@ package final class ControlState: ControlFeed, Sendable {
     /// Whether every tenant with an active model has it loaded.
     package var hasModels: Bool {
         self.state.withLock { state in
-            state.applied != nil && state.tenants.values.allSatisfy { ($0.control.activeModel == nil) == ($0.model == nil) }
+            state.applied != nil
+                && state.tenants.values.allSatisfy { ($0.control.activeModel == nil) == ($0.model == nil) }
         }
     }
 
@@ -91,7 +92,10 @@ package final class ControlState: ControlFeed, Sendable {
             do {
                 try await self.load(ready)
             } catch {
-                self.log.warning("a ready model cannot be loaded", metadata: ["model": "\(ready)", "error": "\(error)"])
+                self.log.warning(
+                    "a ready model cannot be loaded",
+                    metadata: ["model": "\(ready)", "error": "\(error)"]
+                )
             }
         }
     }

@@ -55,7 +55,9 @@ package final class TenantState: Sendable {
         var groups = Set<Tombstone>()
         for tombstone in tombstones {
             if tombstone.kind == .item {
-                if let number = catalog.number(of: Item.ID(trusted: tombstone.key.string)) { bitmap[Int(number)] = true }
+                if let number = catalog.number(of: Item.ID(trusted: tombstone.key.string)) {
+                    bitmap[Int(number)] = true
+                }
             } else {
                 groups.insert(tombstone)
             }

@@ -17,7 +17,9 @@ package struct RecommendationID: Sendable, Hashable {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(16)
         for word in [self.high, self.low] {
-            for shift in stride(from: 56, through: 0, by: -8) { bytes.append(UInt8(truncatingIfNeeded: word >> UInt64(shift))) }
+            for shift in stride(from: 56, through: 0, by: -8) {
+                bytes.append(UInt8(truncatingIfNeeded: word >> UInt64(shift)))
+            }
         }
         return bytes
     }

@@ -17,7 +17,11 @@ package enum PoolCodec {
         return [UInt8](unsafeUninitializedCapacity: size) { buffer, count in
             var offset = 0
             func put<Value: FixedWidthInteger>(_ value: Value) {
-                UnsafeMutableRawBufferPointer(buffer).storeBytes(of: value.littleEndian, toByteOffset: offset, as: Value.self)
+                UnsafeMutableRawBufferPointer(buffer).storeBytes(
+                    of: value.littleEndian,
+                    toByteOffset: offset,
+                    as: Value.self
+                )
                 offset += MemoryLayout<Value>.size
             }
             put(Self.format)

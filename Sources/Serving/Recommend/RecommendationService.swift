@@ -112,7 +112,13 @@ package final class RecommendationService: Sendable {
         } catch {
             degraded.append(error.degradation)
             let popular = self.popularPool(state, model)
-            var slate = builder.slate(of: popular, limit: request.limit, id: id, user: request.user, model: model.number)
+            var slate = builder.slate(
+                of: popular,
+                limit: request.limit,
+                id: id,
+                user: request.user,
+                model: model.number
+            )
             answer = self.answer(request, state, slate, id: id, now: now)
             answer.fallback = .popular
             if slate.items.isEmpty {

@@ -49,7 +49,10 @@ final class Fleet: Sendable {
     ) async throws {
         let directory = try ScratchDirectory.make("vireo-fleet")
         let redis = try await LocalRedisServer.start(directory: "\(directory)/redis")
-        let postgres = try await LocalPostgresServer.start(directory: "\(directory)/postgres", settings: ["fsync": "off"])
+        let postgres = try await LocalPostgresServer.start(
+            directory: "\(directory)/postgres",
+            settings: ["fsync": "off"]
+        )
         var environment = settings
         environment["VIREO_POSTGRES_URL"] = postgres.url()
         environment["VIREO_REDIS_URL"] = redis.url
@@ -63,7 +66,10 @@ final class Fleet: Sendable {
             )
             try await Vireo.succeed(["train", "--activate"], environment)
             let app = try await Vireo.succeed(["keys", "create", "--scopes", "read,write"], environment)
-            let admin = try await Vireo.succeed(["keys", "create", "--tenant", "default", "--scopes", "admin"], environment)
+            let admin = try await Vireo.succeed(
+                ["keys", "create", "--tenant", "default", "--scopes", "admin"],
+                environment
+            )
             try await Self.run(count, directory, redis, postgres, environment, Key(app: app, admin: admin), body)
             outcome = .success(())
         } catch {
@@ -158,7 +164,9 @@ final class Fleet: Sendable {
     }
 
     @discardableResult
-    func feedback(_ index: Int, user: String, item: String, type: String = "purchase", event: String) async throws -> Written {
+    func feedback(_ index: Int, user: String, item: String, type: String = "purchase", event: String) async throws
+        -> Written
+    {
         let body = try JSONEncoder().encode(["event_id": event, "user_id": user, "item_id": item, "type": type])
         let response = try await self.app(index).post("/v1/feedback", String(decoding: body, as: UTF8.self))
         guard response.status == 200 else { throw RawHTTP.Failed(description: "\(response.status): \(response.body)") }
@@ -296,7 +304,8 @@ extension String {
     var escapedForPath: String {
         self.utf8.map { byte in
             let isPlain = (0x30...0x39).contains(byte) || (0x41...0x5A).contains(byte) || (0x61...0x7A).contains(byte)
-            return isPlain ? String(UnicodeScalar(byte)) : "%" + (byte < 16 ? "0" : "") + String(byte, radix: 16, uppercase: true)
+            return isPlain
+                ? String(UnicodeScalar(byte)) : "%" + (byte < 16 ? "0" : "") + String(byte, radix: 16, uppercase: true)
         }.joined()
     }
 }

@@ -23,7 +23,9 @@ struct RawHTTP: Sendable {
 
     func get(_ target: String) async throws -> Response { try await self.send("GET", target) }
 
-    func post(_ target: String, _ body: String) async throws -> Response { try await self.send("POST", target, body: body) }
+    func post(_ target: String, _ body: String) async throws -> Response {
+        try await self.send("POST", target, body: body)
+    }
 
     func send(_ method: String, _ target: String, body: String? = nil) async throws -> Response {
         var request = "\(method) \(target) HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n"
@@ -60,7 +62,9 @@ struct RawHTTP: Sendable {
         guard connected == 0 else { throw Failed(description: "cannot connect to \(port)") }
         var sent = 0
         while sent < bytes.count {
-            let count = bytes[sent...].withUnsafeBytes { Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
+            let count = bytes[sent...].withUnsafeBytes {
+                Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
+            }
             guard count > 0 else { break }
             sent += count
         }
@@ -69,7 +73,9 @@ struct RawHTTP: Sendable {
         while true {
             let count = recv(descriptor, &chunk, chunk.count, 0)
             if count == 0 { return answer }
-            guard count > 0 else { throw Failed(description: "no answer within \(timeout) s, \(answer.count) bytes so far") }
+            guard count > 0 else {
+                throw Failed(description: "no answer within \(timeout) s, \(answer.count) bytes so far")
+            }
             answer += chunk[..<count]
         }
     }
@@ -82,7 +88,9 @@ struct RawHTTP: Sendable {
         var headers: [String: String] = [:]
         for line in lines {
             guard let colon = line.firstIndex(of: ":") else { continue }
-            headers[line[..<colon].lowercased()] = line[line.index(after: colon)...].trimmingCharacters(in: .whitespaces)
+            headers[line[..<colon].lowercased()] = line[line.index(after: colon)...].trimmingCharacters(
+                in: .whitespaces
+            )
         }
         return Response(status: status, headers: headers, body: String(text[end.upperBound...]))
     }

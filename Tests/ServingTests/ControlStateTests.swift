@@ -1,0 +1,185 @@
+import Logging
+import RecommendationCore
+import RecommendationEngine
+import Synchronization
+import Testing
+
+@testable import Serving
+
+@Suite("Control state")
+struct ControlStateTests {
+    /// A store whose deltas a test writes.
+    final class Store: ControlRepository, ModelRepository {
+        struct State {
+            var delta = ControlDelta(incarnation: "a", head: 1, tenants: [], keys: [], items: [], itemPosition: 1)
+            var whole: ControlDelta?
+            var asked: [Int64?] = []
+            var artifacts: [Int64: [UInt8]] = [:]
+            var loads = 0
+        }
+
+        let state = Mutex(State())
+
+        func delta(after id: Int64?, items position: UInt64?) async throws(RepositoryError) -> ControlDelta {
+            self.state.withLock { state in
+                state.asked.append(id)
+                return id == nil ? state.whole ?? state.delta : state.delta
+            }
+        }
+
+        func artifact(_ number: ModelVersion.Number) async throws(RepositoryError) -> [UInt8] {
+            let bytes = self.state.withLock { state in
+                state.loads += 1
+                return state.artifacts[number]
+            }
+            guard let bytes else { throw .corrupt("no artifact") }
+            return bytes
+        }
+
+        func addTombstones(_: [Tombstone], reason: String?, expiresAt: Timestamp?, tenant: Tenant.ID)
+            async throws(RepositoryError) -> (epoch: Int64, changed: Int)
+        { (1, 0) }
+        func removeTombstones(_: [Tombstone], tenant: Tenant.ID) async throws(RepositoryError)
+            -> (epoch: Int64, changed: Int)
+        { (1, 0) }
+        func tombstones(kind: Tombstone.Kind?, tenant: Tenant.ID) async throws(RepositoryError) -> [ListedTombstone] {
+            []
+        }
+        func purge(_ scope: PurgeScope, tenant: Tenant.ID) async throws(RepositoryError) -> Int64 { 1 }
+        func versions(tenant: Tenant.ID) async throws(RepositoryError) -> [ModelVersion] { [] }
+        func store(_ model: ModelVersion, artifact: [UInt8], dataMark: String) async throws(RepositoryError) -> Int64 {
+            1
+        }
+        func activate(_ number: Int64, tenant: Tenant.ID) async throws(RepositoryError) -> Int64 { 1 }
+        func newestDataMark(tenant: Tenant.ID) async throws(RepositoryError) -> String? { nil }
+        func prune(keeping count: Int, tenant: Tenant.ID) async throws(RepositoryError) {}
+    }
+
+    let store = Store()
+    let changes = Names()
+
+    final class Names: Sendable {
+        let names = Mutex<[String]>([])
+    }
+
+    var artifact: [UInt8] { SnapshotArtifact(Snapshot.empty(builtAt: Fixture.now)).encode() }
+
+    func make() -> ControlState {
+        let changes = self.changes
+        return ControlState(
+            repository: self.store,
+            models: self.store,
+            log: Logger(label: "test"),
+            wallClock: { Fixture.now },
+            incarnationChanged: { name in changes.names.withLock { $0.append(name) } }
+        )
+    }
+
+    func control(active: Int64?, ready: Int64? = nil, previous: Int64? = nil) -> TenantControl {
+        TenantControl(
+            tenant: .default,
+            tombstones: [],
+            generations: Generations(),
+            activeModel: active,
+            readyModel: ready,
+            previousModel: previous
+        )
+    }
+
+    func delta(_ incarnation: String = "a", head: Int64, _ tenants: [TenantControl], items: [NumberedItem] = [])
+        -> ControlDelta
+    {
+        ControlDelta(
+            incarnation: incarnation,
+            head: head,
+            tenants: tenants,
+            keys: nil,
+            items: items.map { (tenant: .default, item: $0) },
+            itemPosition: 1
+        )
+    }
+
+    @Test("an activation is applied only with its model: where that cannot be loaded, nothing is applied")
+    func activation() async throws {
+        let state = self.make()
+        self.store.state.withLock { store in
+            store.artifacts[1] = self.artifact
+            store.whole = self.delta(head: 1, [self.control(active: 1)])
+        }
+        try await state.catchUp()
+        #expect(state.state(of: .default)?.model?.number == 1)
+        self.store.state.withLock { $0.delta = self.delta(head: 2, [self.control(active: 2, previous: 1)]) }
+        await #expect(throws: RepositoryError.self) { try await state.catchUp() }
+        #expect(state.appliedID == 1)
+        #expect(state.state(of: .default)?.model?.number == 1)
+        self.store.state.withLock { $0.artifacts[2] = self.artifact }
+        try await state.catchUp()
+        #expect(state.appliedID == 2)
+        #expect(state.state(of: .default)?.model?.number == 2)
+        #expect(state.loadedModels == [1, 2], "the one before stays for a rollback")
+    }
+
+    @Test("a model made ready is loaded ahead, and its failure holds nothing up")
+    func ready() async throws {
+        let state = self.make()
+        self.store.state.withLock { store in
+            store.artifacts[1] = self.artifact
+            store.whole = self.delta(head: 1, [self.control(active: 1, ready: 2)])
+        }
+        try await state.catchUp()
+        #expect(state.loadedModels == [1])
+        self.store.state.withLock { store in
+            store.artifacts[3] = self.artifact
+            store.delta = self.delta(head: 2, [self.control(active: 1, ready: 3)])
+        }
+        try await state.catchUp()
+        #expect(state.loadedModels == [1, 3])
+    }
+
+    @Test("damaged bytes are not served")
+    func corrupt() async throws {
+        let state = self.make()
+        self.store.state.withLock { store in
+            store.artifacts[1] = self.artifact.map { $0 ^ 1 }
+            store.whole = self.delta(head: 1, [self.control(active: 1)])
+        }
+        await #expect(throws: ArtifactError.self) { try await state.catchUp() }
+        #expect(state.appliedID == nil)
+        #expect(!state.hasModels)
+    }
+
+    @Test("another incarnation is read whole, and told of before its state is seen")
+    func incarnation() async throws {
+        let state = self.make()
+        self.store.state.withLock {
+            $0.whole = self.delta(head: 5, [self.control(active: nil)], items: Fixture.items(3))
+        }
+        try await state.catchUp()
+        self.store.state.withLock { store in
+            store.delta = self.delta("b", head: 1, [])
+            store.whole = self.delta("b", head: 1, [self.control(active: nil)], items: Fixture.items(1))
+        }
+        try await state.catchUp()
+        #expect(self.store.state.withLock { $0.asked } == [nil, 5, nil])
+        #expect(self.changes.names.withLock { $0 } == ["a", "b"])
+        #expect(state.state(of: .default)?.catalog.count == 1)
+        #expect(state.appliedID == 1)
+    }
+
+    @Test("a change of items alone makes a new state; items that come again make none")
+    func items() async throws {
+        let state = self.make()
+        self.store.state.withLock {
+            $0.whole = self.delta(head: 1, [self.control(active: nil)], items: Fixture.items(3))
+        }
+        try await state.catchUp()
+        let first = state.state(of: .default)
+        self.store.state.withLock { $0.delta = self.delta(head: 1, [], items: Fixture.items(3)) }
+        try await state.catchUp()
+        #expect(state.state(of: .default) === first)
+        self.store.state.withLock { $0.delta = self.delta(head: 1, [], items: Fixture.items(3) { $0.hidden = true }) }
+        try await state.catchUp()
+        #expect(state.state(of: .default) !== first)
+        #expect(state.state(of: .default)?.catalog.isAvailable(0, at: Fixture.now) == false)
+    }
+}

@@ -1,0 +1,97 @@
+import RecommendationCore
+import RecommendationEngine
+
+@testable import Serving
+
+/// SplitMix64: the same numbers from the same seed.
+struct SeededGenerator: RandomNumberGenerator {
+    private var state: UInt64
+
+    init(seed: UInt64) {
+        self.state = seed
+    }
+
+    mutating func next() -> UInt64 {
+        self.state &+= 0x9E37_79B9_7F4A_7C15
+        var z = self.state
+        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+        return z ^ (z >> 31)
+    }
+}
+
+enum Fixture {
+    static let now = Timestamp(seconds: 1_780_000_000)
+    static let keys = try! SigningKeys(parsing: SigningKeys.generate(id: "k1"))
+
+    static func items(_ count: Int, change: (inout Item) -> Void = { _ in }) -> [NumberedItem] {
+        (0..<count).map { number in
+            var item = Item(
+                id: Item.ID(trusted: "i\(number)"),
+                title: "Item \(number)",
+                categories: ["c\(number % 7)"],
+                creator: "creator-\(number % 3)",
+                campaigns: number % 5 == 0 ? ["sale"] : []
+            )
+            change(&item)
+            return NumberedItem(number: UInt32(number), item: item)
+        }
+    }
+
+    static func state(
+        items: [NumberedItem],
+        tombstones: [ListedTombstone] = [],
+        policy: Policy = .builtIn,
+        now: Timestamp = Fixture.now
+    ) -> TenantState {
+        var catalog = Catalog()
+        catalog.update(items)
+        return TenantState(
+            incarnation: "inc",
+            epoch: 1,
+            policy: policy,
+            catalog: catalog,
+            control: TenantControl(
+                tenant: .default,
+                tombstones: tombstones,
+                generations: Generations(),
+                activeModel: nil,
+                readyModel: nil,
+                previousModel: nil
+            ),
+            model: nil,
+            now: now
+        )
+    }
+
+    static func tombstone(_ kind: Tombstone.Kind, _ key: String, until: Timestamp? = nil) -> ListedTombstone {
+        ListedTombstone(
+            tombstone: Tombstone(kind: kind, key: Identifier(trusted: key)),
+            reason: nil,
+            expiresAt: until,
+            epoch: 1,
+            createdAt: Self.now
+        )
+    }
+
+    /// A pool of items 0 to count, best first.
+    static func pool(_ count: Int, seeds: [Item.Number] = []) -> CandidatePool {
+        CandidatePool(
+            scales: [
+                .init(offset: 0, step: 0.4 / 255), .init(offset: 0, step: 0.3 / 255), .init(offset: 0, step: 0.3 / 255),
+            ],
+            seeds: seeds,
+            unseen: (0..<count).map { number in
+                CandidatePool.Candidate(
+                    item: UInt32(number),
+                    collaborative: UInt8(255 - number % 256),
+                    content: 0,
+                    popularity: 0,
+                    seed: seeds.isEmpty ? CandidatePool.noSeed : 0
+                )
+            },
+            seen: [],
+            isPersonal: true
+        )
+    }
+}

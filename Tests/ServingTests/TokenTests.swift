@@ -1,0 +1,81 @@
+import RecommendationCore
+import Testing
+
+@testable import Serving
+
+@Suite("Tracking tokens")
+struct TokenTests {
+    let signer = TokenSigner(Fixture.keys)
+    let token = TrackingToken(recommendationID: RecommendationID(high: 1, low: 2), rank: 3, item: 77, model: 42)
+    let user = User.ID(trusted: "u1")
+
+    @Test("a token says what was signed")
+    func roundTrip() {
+        let text = self.signer.sign(self.token, tenant: .default, user: self.user)
+        #expect(text.hasPrefix("v1.k1."))
+        #expect(self.signer.verify(text, tenant: .default, user: self.user) == self.token)
+    }
+
+    @Test("a token says nothing of another user or tenant, and user and tenant cannot be traded")
+    func bound() {
+        let text = self.signer.sign(self.token, tenant: Tenant.ID(trusted: "ab"), user: User.ID(trusted: "c"))
+        #expect(self.signer.verify(text, tenant: Tenant.ID(trusted: "a"), user: User.ID(trusted: "bc")) == nil)
+        #expect(self.signer.verify(text, tenant: Tenant.ID(trusted: "ab"), user: User.ID(trusted: "d")) == nil)
+        let composed = self.signer.sign(self.token, tenant: .default, user: User.ID(trusted: "caf\u{E9}"))
+        #expect(self.signer.verify(composed, tenant: .default, user: User.ID(trusted: "cafe\u{301}")) == nil)
+    }
+
+    @Test("every change of a character voids it")
+    func mutations() {
+        let text = Array(self.signer.sign(self.token, tenant: .default, user: self.user))
+        for index in text.indices {
+            for other in ["A", "B", "_", ".", "é", "0"] as [Character] where other != text[index] {
+                var changed = text
+                changed[index] = other
+                #expect(self.signer.verify(String(changed), tenant: .default, user: self.user) == nil)
+            }
+        }
+        for text in ["", "v1", "v1..", "v1.k1.", "v1.k1.AAAA", "v2.k1.x", "....."] {
+            #expect(self.signer.verify(text, tenant: .default, user: self.user) == nil)
+        }
+    }
+
+    @Test("after a rotation the old key still verifies, and an unknown one does not")
+    func rotation() throws {
+        let old = SigningKeys.generate(id: "old")
+        let new = SigningKeys.generate(id: "new")
+        let text = TokenSigner(try SigningKeys(parsing: old)).sign(self.token, tenant: .default, user: self.user)
+        let both = TokenSigner(try SigningKeys(parsing: "\(new),\(old)"))
+        #expect(both.verify(text, tenant: .default, user: self.user) == self.token)
+        #expect(both.sign(self.token, tenant: .default, user: self.user).hasPrefix("v1.new."))
+        #expect(TokenSigner(try SigningKeys(parsing: new)).verify(text, tenant: .default, user: self.user) == nil)
+    }
+
+    @Test(
+        "keys that are none are refused",
+        arguments: ["", "k1", "k1:", "k1:###", "k1:c2hvcnQ=", ":AAAA", "a.b:AAAA", "k1:AAAA,k1:AAAA", "k 1:AAAA"]
+    )
+    func badKeys(text: String) {
+        #expect(throws: SigningKeysError.self) { try SigningKeys(parsing: text) }
+    }
+
+    @Test("a recommendation id is a ULID: ordered by time, of 26 characters")
+    func ulid() {
+        var generator = SeededGenerator(seed: 5)
+        let early = RecommendationID(milliseconds: 1_780_000_000_000, using: &generator).string
+        let late = RecommendationID(milliseconds: 1_780_000_000_001, using: &generator).string
+        #expect(early < late)
+        #expect(early.count == 26)
+        #expect(RecommendationID(high: 0, low: 0).string == String(repeating: "0", count: 26))
+        #expect(RecommendationID(high: .max, low: .max).string == "7" + String(repeating: "Z", count: 25))
+    }
+
+    @Test("base64url survives every length and refuses what is not canonical")
+    func base64() {
+        for length in 0..<70 {
+            let bytes = (0..<length).map { UInt8(truncatingIfNeeded: $0 &* 37 &+ 11) }
+            #expect(Base64URL.decode(Base64URL.encode(bytes)[...]) == bytes)
+        }
+        for text in ["A", "AB", "ABC=", "A+", "AAAAB", "é"] { #expect(Base64URL.decode(text[...]) == nil, "\(text)") }
+    }
+}
