@@ -97,18 +97,19 @@ public final class TieredCache: Sendable {
         var stale: CacheEntry?
         var withoutShared = false
         switch await self.look(key, field, primaryVersion: primaryVersion) {
-        case .fresh(let entry, let tier):
+        case .fresh(let entry, let tier, let asked):
             return CacheAnswer(
                 entry: entry,
                 tier: tier,
-                withoutShared: false,
+                withoutShared: !asked,
                 lookup: clock.now - start,
                 compute: .zero
             )
-        case .stale(let entry): stale = entry
-        case .missing: break
-        case .unavailable(let entry):
+        case .stale(let entry, let asked):
             stale = entry
+            withoutShared = !asked
+        case .missing: break
+        case .unavailable:
             withoutShared = true
         }
         let found = clock.now
@@ -135,6 +136,7 @@ public final class TieredCache: Sendable {
                         key,
                         field,
                         note: note,
+                        stale: stale,
                         lifetimes: lifetimes,
                         primaryVersion: primaryVersion,
                         compute: compute
@@ -166,12 +168,13 @@ public final class TieredCache: Sendable {
     // MARK: Looking
 
     private enum Look {
-        case fresh(CacheEntry, CacheTier)
+        /// `asked`: L2 was asked, or need not be.
+        case fresh(CacheEntry, CacheTier, asked: Bool)
         /// Valid, past its soft expiry.
-        case stale(CacheEntry)
+        case stale(CacheEntry, asked: Bool)
         case missing
-        /// L2 could not be asked. An entry is one of L1 that the primary vouched for, past its soft expiry.
-        case unavailable(CacheEntry?)
+        /// L2 could not be asked.
+        case unavailable
     }
 
     private func look(
@@ -187,10 +190,12 @@ public final class TieredCache: Sendable {
                 self.metrics.localExpired.increment()
             } else if standing.isLive, hit.session == standing.session {
                 self.metrics.localHits.increment()
-                return now < hit.entry.softExpiry ? .fresh(hit.entry, .local) : .stale(hit.entry)
-            } else if let verified = await self.verify(hit.entry, key, field, note, primaryVersion) {
+                return now < hit.entry.softExpiry
+                    ? .fresh(hit.entry, .local, asked: true) : .stale(hit.entry, asked: true)
+            } else if let asked = await self.verify(hit.entry, key, field, note, primaryVersion) {
                 self.metrics.localVerified.increment()
-                return now < hit.entry.softExpiry ? .fresh(verified.entry, .local) : .stale(verified.entry)
+                return now < hit.entry.softExpiry
+                    ? .fresh(hit.entry, .local, asked: asked) : .stale(hit.entry, asked: asked)
             } else {
                 self.metrics.localVoid.increment()
             }
@@ -214,26 +219,27 @@ public final class TieredCache: Sendable {
             }
             self.promote(entry, key, field, note)
             self.metrics.sharedHits.increment()
-            return now < entry.softExpiry ? .fresh(entry, .shared) : .stale(entry)
+            return now < entry.softExpiry ? .fresh(entry, .shared, asked: true) : .stale(entry, asked: true)
         } catch let error as CacheEntryError {
             self.metrics.undecodable(error)
             return .missing
         } catch {
             self.metrics.sharedErrors.increment()
-            return .unavailable(nil)
+            return .unavailable
         }
     }
 
     /// Whether an entry of L1 may be served although no lease covers it: by L2's floor, or, where that cannot be asked or
-    /// believed, by the version in PostgreSQL.
+    /// believed, by the version in PostgreSQL. Nil: it may not; otherwise whether L2 answered.
     private func verify(
         _ entry: CacheEntry,
         _ key: CacheKey,
         _ field: CacheField,
         _ note: LocalCache.Note,
         _ primaryVersion: @Sendable () async throws -> Int64
-    ) async -> (entry: CacheEntry, byFloor: Bool)? {
+    ) async -> Bool? {
         let known: Bool
+        var asked = true
         do {
             let floor = try await self.shared.floor(of: key)
             guard let floor, entry.version >= floor else {
@@ -244,6 +250,7 @@ public final class TieredCache: Sendable {
         } catch {
             self.metrics.sharedErrors.increment()
             known = false
+            asked = false
         }
         if !known {
             guard let version = try? await primaryVersion() else { return nil }
@@ -253,7 +260,7 @@ public final class TieredCache: Sendable {
             }
         }
         self.promote(entry, key, field, note)
-        return (entry, known)
+        return asked
     }
 
     /// Writes L1 with the session noted before the first command was sent, if neither session nor stripe has moved since.
@@ -278,6 +285,7 @@ public final class TieredCache: Sendable {
         _ key: CacheKey,
         _ field: CacheField,
         note: LocalCache.Note,
+        stale: CacheEntry?,
         lifetimes: Lifetimes,
         primaryVersion: @Sendable () async throws -> Int64,
         compute: () async throws(Failure) -> Computation
@@ -285,20 +293,24 @@ public final class TieredCache: Sendable {
         var lease: ComputeLease?
         var withoutShared = false
         waiting: do {
-            let deadline = ContinuousClock.now.advanced(by: self.settings.computeLease)
+            let deadline = ContinuousClock.now.advanced(by: self.settings.foreignComputeLimit)
             while true {
                 switch try await self.shared.acquireLease(on: key, for: self.settings.computeLease) {
                 case .granted(let granted):
                     lease = granted
                     break waiting
                 case .held(let remaining):
-                    // Another node computes: its entry is awaited. Cancelled and late callers compute for themselves.
+                    // Another node computes: a stale copy will do meanwhile; without one its entry is awaited, for a while.
+                    if let stale {
+                        self.metrics.stale.increment()
+                        return Flown(entry: stale, tier: .stale, accepted: false, withoutShared: false)
+                    }
                     let pause = min(remaining, self.settings.foreignComputePoll)
                     guard ContinuousClock.now < deadline, (try? await Task.sleep(for: pause)) != nil else {
                         break waiting
                     }
                     self.metrics.foreignWaits.increment()
-                    if case .fresh(let entry, _) = await self.look(key, field, primaryVersion: primaryVersion) {
+                    if case .fresh(let entry, _, _) = await self.look(key, field, primaryVersion: primaryVersion) {
                         return Flown(entry: entry, tier: .shared, accepted: true, withoutShared: false)
                     }
                 }

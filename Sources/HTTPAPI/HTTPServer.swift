@@ -52,7 +52,8 @@ package struct HTTPServer: Service {
                 identity: identity,
                 deadlines: deadlines,
                 telemetry: telemetry,
-                maximumBody: limits.body
+                maximumBody: limits.body,
+                isStopping: useCases.isStopping
             ),
             server: HTTPServerBuilder { responder in
                 GuardedChannel(responder: responder, limits: limits, refuse: refuse)

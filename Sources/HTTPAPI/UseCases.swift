@@ -14,9 +14,11 @@ package struct UseCases: Sendable {
     package var purge: @Sendable (PurgeScope, Bool, Tenant.ID) async throws(ServingError) -> PurgeAnswer
     package var models: @Sendable (Tenant.ID) async throws(ServingError) -> [ModelVersion]
     package var nodes: @Sendable () async throws(ServingError) -> [NodeStatus]
-    /// The caller behind a presented key; it compares in constant time or by hash.
-    package var authenticate: @Sendable (String) -> Principal?
+    /// The caller behind a presented key; it compares in constant time or by hash, among keys that are current.
+    package var authenticate: @Sendable (String) async throws(ServingError) -> Principal?
     package var readiness: @Sendable () -> Readiness
+    /// Whether the node is going away: connections are to be closed after their next answer.
+    package var isStopping: @Sendable () -> Bool
     /// The exposition for Prometheus.
     package var metrics: @Sendable () -> [UInt8]
 
@@ -34,8 +36,9 @@ package struct UseCases: Sendable {
         purge: @escaping @Sendable (PurgeScope, Bool, Tenant.ID) async throws(ServingError) -> PurgeAnswer,
         models: @escaping @Sendable (Tenant.ID) async throws(ServingError) -> [ModelVersion],
         nodes: @escaping @Sendable () async throws(ServingError) -> [NodeStatus],
-        authenticate: @escaping @Sendable (String) -> Principal?,
+        authenticate: @escaping @Sendable (String) async throws(ServingError) -> Principal?,
         readiness: @escaping @Sendable () -> Readiness,
+        isStopping: @escaping @Sendable () -> Bool = { false },
         metrics: @escaping @Sendable () -> [UInt8]
     ) {
         self.recommend = recommend
@@ -48,6 +51,7 @@ package struct UseCases: Sendable {
         self.nodes = nodes
         self.authenticate = authenticate
         self.readiness = readiness
+        self.isStopping = isStopping
         self.metrics = metrics
     }
 }

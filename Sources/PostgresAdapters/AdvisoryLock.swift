@@ -53,6 +53,8 @@ package final class AdvisoryLock: Service, Leadership {
 
     /// Returns when the job was given up; throws when the connection is lost.
     private func hold(with session: PostgresSession) async throws {
+        // A holder that is stopped keeps its connection; the server ends it, so that another node gets the job.
+        try await session.execute("SET idle_session_timeout = '2s'")
         while !Task.isCancelled {
             if self.state.withLock({ $0.isResigning }) { return }
             if self.state.withLock({ $0.isHeld }) {

@@ -23,7 +23,11 @@ package struct PostgresControlRepository: ControlRepository {
     package func delta(after id: Int64?, items position: UInt64?) async throws(RepositoryError) -> ControlDelta {
         if let id, let position, let still = try await self.unchanged(after: id, items: position) { return still }
         try await PostgresIncarnation.ensure(self.store)
-        return try await self.store.transaction(isolation: .repeatableRead, readOnly: true) { transaction in
+        return try await self.store.transaction(
+            isolation: .repeatableRead,
+            readOnly: true,
+            timeout: PostgresStore.bulkTimeout
+        ) { transaction in
             try Self.delta(after: id, items: position, in: &transaction)
         }
     }
@@ -65,8 +69,6 @@ package struct PostgresControlRepository: ControlRepository {
         items position: UInt64?,
         in transaction: inout PostgresTransaction
     ) throws(PostgresError) -> ControlDelta {
-        // A first read is the whole catalogue.
-        try transaction.execute("SET LOCAL statement_timeout = '60s'")
         let heads = try transaction.query(
             """
             SELECT i.id, (SELECT coalesce(max(id), 0) FROM control_log), pg_snapshot_xmin(pg_current_snapshot())

@@ -39,8 +39,7 @@ package struct PostgresImportRepository: ImportRepository {
         tenant: Tenant.ID
     ) async throws(RepositoryError) -> (new: Int, changed: Int, unchanged: Int) {
         let number = try await self.store.requiredNumber(of: tenant)
-        return try await self.store.transaction { transaction in
-            try transaction.execute("SET LOCAL statement_timeout = '60s'")
+        return try await self.store.transaction(timeout: .seconds(60)) { transaction in
             // Numbers are handed out under this row's lock, so none is given twice.
             try transaction.execute(
                 "INSERT INTO item_numbers (tenant) VALUES ($1) ON CONFLICT DO NOTHING",
@@ -112,8 +111,7 @@ package struct PostgresImportRepository: ImportRepository {
         tenant: Tenant.ID
     ) async throws(RepositoryError) -> ImportedChunk {
         let number = try await self.store.requiredNumber(of: tenant)
-        return try await self.store.transaction { transaction in
-            try transaction.execute("SET LOCAL statement_timeout = '60s'")
+        return try await self.store.transaction(timeout: .seconds(60)) { transaction in
             try Self.stage(interactions, in: &transaction)
             let unknown = try transaction.query(
                 """

@@ -14,53 +14,69 @@ package struct PostgresJournal: Journal {
     }
 
     private struct Line: Sendable {
-        let next: UInt64
-        let row: (id: Int64, transaction: UInt64, tenant: String, user: String, version: Int64)?
+        let next: String
+        let controlHead: Int64
+        let row: (tenant: String, user: String, version: Int64)?
     }
 
-    package func page(from position: UInt64?) async throws(JournalError) -> JournalPage {
+    package func page(from position: JournalPosition?) async throws(JournalError) -> JournalPage {
         let lines = try await self.read(
             """
-            SELECT pg_snapshot_xmin(pg_current_snapshot()), i.id, i.xid, t.tenant_id, i.user_id, i.version
+            SELECT pg_current_snapshot()::text, (SELECT coalesce(max(id), 0) FROM control_log), t.tenant_id, i.user_id,
+                   i.version
             FROM (SELECT 1) AS always
-            LEFT JOIN (invalidations i JOIN tenants t USING (tenant)) ON i.xid >= $1
+            LEFT JOIN (
+                (SELECT tenant, user_id, max(version) AS version FROM invalidations
+                 WHERE xid >= pg_snapshot_xmax($1::text::pg_snapshot)
+                    OR xid = ANY (ARRAY(SELECT pg_snapshot_xip($1::text::pg_snapshot)))
+                 GROUP BY tenant, user_id) i
+                JOIN tenants t USING (tenant)
+            ) ON true
             """,
-            [position ?? 0]
+            [position?.text ?? "1:1:"],
+            isWhole: position == nil
         )
+        guard let first = lines.first, let next = JournalPosition(first.next) else {
+            throw .unavailable("no snapshot of transactions")
+        }
         let incarnation = self.incarnation()
         return JournalPage(
-            rows: lines.compactMap { line in
+            invalidations: lines.compactMap { line in
                 line.row.map { row in
-                    JournalPage.Row(
-                        id: row.id,
-                        transaction: row.transaction,
-                        invalidation: Invalidation(
-                            key: CacheKey(namespace: incarnation, owner: row.tenant, member: row.user),
-                            version: row.version
-                        )
+                    Invalidation(
+                        key: CacheKey(namespace: incarnation, owner: row.tenant, member: row.user),
+                        version: row.version
                     )
                 }
             },
-            next: lines.first?.next ?? position ?? 0
+            next: next,
+            controlHead: first.controlHead
         )
     }
 
     private func read(
         _ statement: PostgresStatement,
-        _ bindings: PostgresBindings
+        _ bindings: PostgresBindings,
+        isWhole: Bool
     ) async throws(JournalError) -> [Line] {
-        do {
-            return try await self.store.client.query(statement, bindings) { row -> Line in
-                guard let id = try row.decode(1, as: Int64?.self) else {
-                    return Line(next: try row.decode(0), row: nil)
-                }
-                return Line(
-                    next: try row.decode(0),
-                    row: (id, try row.decode(2), try row.decode(3), try row.decode(4), try row.decode(5))
-                )
+        let decode: @Sendable (borrowing PostgresRow) throws -> Line = { row in
+            let next = try row.decode(0, as: String.self)
+            let controlHead = try row.decode(1, as: Int64.self)
+            guard let tenant = try row.decode(2, as: String?.self) else {
+                return Line(next: next, controlHead: controlHead, row: nil)
             }
-        } catch {
+            return Line(next: next, controlHead: controlHead, row: (tenant, try row.decode(3), try row.decode(4)))
+        }
+        do {
+            // After a loss of the position it is everything that is kept, and may take its time.
+            guard isWhole else { return try await self.store.client.query(statement, bindings, decode: decode) }
+            return try await self.store.client.transaction(readOnly: true, timeout: .seconds(60)) { transaction in
+                try transaction.query(statement, bindings, decode: decode)
+            }
+        } catch let error as PostgresError {
             throw .unavailable(error.shortDescription)
+        } catch {
+            throw .unavailable("unavailable")
         }
     }
 

@@ -44,7 +44,7 @@ package struct PostgresModelRepository: ModelRepository {
         dataMark: String
     ) async throws(RepositoryError) -> ModelVersion.Number {
         let tenant = try await self.store.requiredNumber(of: model.tenant)
-        return try await self.store.transaction { transaction in
+        return try await self.store.transaction(timeout: PostgresStore.bulkTimeout) { transaction in
             let numbers = try transaction.query(
                 """
                 INSERT INTO model_versions
@@ -74,9 +74,12 @@ package struct PostgresModelRepository: ModelRepository {
     }
 
     package func artifact(_ number: ModelVersion.Number) async throws(RepositoryError) -> [UInt8] {
-        let (expected, chunks) = try await self.store.transaction(isolation: .repeatableRead, readOnly: true) {
+        let (expected, chunks) = try await self.store.transaction(
+            isolation: .repeatableRead,
+            readOnly: true,
+            timeout: PostgresStore.bulkTimeout
+        ) {
             transaction in
-            try transaction.execute("SET LOCAL statement_timeout = '60s'")
             let sizes = try transaction.query("SELECT bytes FROM model_versions WHERE number = $1", [number]) {
                 row in try row.decode(0, as: Int.self)
             }

@@ -11,6 +11,9 @@ package final class PostgresStore: Sendable {
         self.client = client
     }
 
+    /// Forgets what belongs to one incarnation of the database.
+    package func forget() { self.tenants.withLock { $0 = [:] } }
+
     /// The number of a tenant; nil where there is no such tenant.
     func number(of tenant: Tenant.ID) async throws(RepositoryError) -> Int32? {
         if let known = self.tenants.withLock({ $0[tenant] }) { return known }
@@ -42,17 +45,26 @@ package final class PostgresStore: Sendable {
         }
     }
 
+    /// For work on whole tables.
+    static let bulkTimeout = Duration.seconds(3_600)
+
     /// Runs a transaction, again where it only failed because others ran beside it: nothing of it was stored.
     func transaction<Result: Sendable>(
         isolation: PostgresIsolation = .readCommitted,
         readOnly: Bool = false,
+        timeout: Duration? = nil,
         _ body: @escaping @Sendable (inout PostgresTransaction) throws -> Result
     ) async throws(RepositoryError) -> Result {
         try await self.mapped {
             var attempts = 0
             while true {
                 do {
-                    return try await self.client.transaction(isolation: isolation, readOnly: readOnly, body)
+                    return try await self.client.transaction(
+                        isolation: isolation,
+                        readOnly: readOnly,
+                        timeout: timeout,
+                        body
+                    )
                 } catch let error as PostgresError {
                     attempts += 1
                     let isTransient = error.sqlState == .serializationFailure || error.sqlState == .deadlockDetected

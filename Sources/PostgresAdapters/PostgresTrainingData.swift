@@ -25,8 +25,7 @@ package struct PostgresTrainingData: TrainingDataRepository {
 
     package func items(tenant: Tenant.ID) async throws(RepositoryError) -> [NumberedItem] {
         guard let number = try await self.store.number(of: tenant) else { return [] }
-        return try await self.store.transaction(readOnly: true) { transaction in
-            try transaction.execute("SET LOCAL statement_timeout = 0")
+        return try await self.store.transaction(readOnly: true, timeout: PostgresStore.bulkTimeout) { transaction in
             return try transaction.query(
                 "SELECT \(PostgresItems.columns) FROM items i WHERE i.tenant = $1 ORDER BY i.number",
                 [number]
@@ -40,8 +39,7 @@ package struct PostgresTrainingData: TrainingDataRepository {
         _ update: @escaping @Sendable (inout Result, InteractionRow) -> Void
     ) async throws(RepositoryError) -> Result {
         guard let number = try await self.store.number(of: tenant) else { return initial }
-        return try await self.store.transaction(readOnly: true) { transaction in
-            try transaction.execute("SET LOCAL statement_timeout = 0")
+        return try await self.store.transaction(readOnly: true, timeout: PostgresStore.bulkTimeout) { transaction in
             var result = initial
             _ = try transaction.copyOut(
                 """
@@ -66,8 +64,7 @@ package struct PostgresTrainingData: TrainingDataRepository {
 
     package func userIDs(tenant: Tenant.ID) async throws(RepositoryError) -> [Int64: User.ID] {
         guard let number = try await self.store.number(of: tenant) else { return [:] }
-        return try await self.store.transaction(readOnly: true) { transaction in
-            try transaction.execute("SET LOCAL statement_timeout = 0")
+        return try await self.store.transaction(readOnly: true, timeout: PostgresStore.bulkTimeout) { transaction in
             var ids: [Int64: User.ID] = [:]
             _ = try transaction.copyOut(
                 "SELECT number, user_id FROM user_state WHERE tenant = \(literal: Int64(number))"

@@ -22,11 +22,12 @@ package struct RedisInvalidationBus: InvalidationBus {
         self.log = log
     }
 
-    package func publish(_ messages: [BusMessage]) async throws(SharedCacheError) {
+    package func publish(_ messages: [BusMessage], on connection: UInt64?) async throws(SharedCacheError) {
         let payloads = Self.encode(messages)
         try await RedisSharedCache.mapped { () async throws(RedisError) in
             let replies = try await self.client.pipeline(
-                payloads.map { RedisCommand("PUBLISH", arguments: [Array(RedisNamespace.busChannel.utf8), $0]) }
+                payloads.map { RedisCommand("PUBLISH", arguments: [Array(RedisNamespace.busChannel.utf8), $0]) },
+                session: connection
             )
             for reply in replies { _ = try reply.checked() }
         }
@@ -42,8 +43,10 @@ package struct RedisInvalidationBus: InvalidationBus {
                 ]
             ).array()
             guard values.count == 2 else { throw .unexpectedReply(expected: "two values", found: "\(values.count)") }
+            let record = RelayRecord(try values[0].string())
             return HeartbeatReply(
-                relayed: values[0].isNull ? nil : UInt64(clamping: try values[0].integer()),
+                relayed: record?.position,
+                controlHead: record?.controlHead,
                 milliseconds: try values[1].integer()
             )
         }

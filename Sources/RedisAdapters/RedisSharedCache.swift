@@ -22,9 +22,16 @@ package struct RedisSharedCache: SharedCache, RelayProgress {
         command.append(field.bytes)
         let reply = command
         return try await Self.mapped { () async throws(RedisError) in
-            let values = try await self.client.send(reply).array()
-            guard values.count == 2 else { throw .unexpectedReply(expected: "two values", found: "\(values.count)") }
-            return SharedRead(floor: try Self.version(values[0]), entry: try values[1].bytes())
+            do throws(RedisError) {
+                let values = try await self.client.send(reply).array()
+                guard values.count == 2 else {
+                    throw .unexpectedReply(expected: "two values", found: "\(values.count)")
+                }
+                return SharedRead(floor: try Self.version(values[0]), entry: try values[1].bytes())
+            } catch {
+                guard error.isAboutContent else { throw error }
+                return SharedRead(floor: nil, entry: nil)
+            }
         }
     }
 
@@ -34,7 +41,12 @@ package struct RedisSharedCache: SharedCache, RelayProgress {
         command.append("floor")
         let sent = command
         return try await Self.mapped { () async throws(RedisError) in
-            try Self.version(try await self.client.send(sent))
+            do throws(RedisError) {
+                return try Self.version(try await self.client.send(sent))
+            } catch {
+                guard error.isAboutContent else { throw error }
+                return nil
+            }
         }
     }
 
@@ -88,7 +100,10 @@ package struct RedisSharedCache: SharedCache, RelayProgress {
         }
     }
 
-    package func raiseFloors(_ invalidations: [Invalidation]) async throws(SharedCacheError) {
+    package func raiseFloors(
+        _ invalidations: [Invalidation],
+        on connection: UInt64?
+    ) async throws(SharedCacheError) {
         var rest = invalidations[...]
         while !rest.isEmpty {
             let batch = rest.prefix(Self.batch)
@@ -99,28 +114,37 @@ package struct RedisSharedCache: SharedCache, RelayProgress {
                     _ = try await self.client.run(
                         Scripts.raiseFloors,
                         keys: keys,
-                        arguments: batch.map { Array(String($0.version).utf8) }
+                        arguments: batch.map { Array(String($0.version).utf8) },
+                        session: connection
                     )
                 } catch {
                     // A full Redis refuses to raise a floor, and does not refuse to forget.
                     guard case .server(let refusal) = error, refusal.code == "OOM" else { throw error }
-                    _ = try await self.client.send(RedisCommand("UNLINK", arguments: keys))
+                    _ = try await self.client.send(RedisCommand("UNLINK", arguments: keys), session: connection)
                 }
             }
         }
     }
 
-    package func relayed() async throws(SharedCacheError) -> UInt64? {
+    package func relayed() async throws(SharedCacheError) -> (position: JournalPosition?, connection: UInt64) {
         try await Self.mapped { () async throws(RedisError) in
-            let reply = try await self.client.send(RedisCommand("GET", arguments: [self.namespace.relayedKey]))
-            return try Self.version(reply).map { UInt64(clamping: $0) }
+            // MGET: a key of another type is nil to it, not an error.
+            let command = RedisCommand("MGET", arguments: [self.namespace.relayedKey])
+            let (reply, connection) = try await self.client.sendReportingSession(command)
+            return (RelayRecord(try reply.array().first?.string())?.position, connection)
         }
     }
 
-    package func setRelayed(_ position: UInt64) async throws(SharedCacheError) {
+    package func setRelayed(
+        _ position: JournalPosition,
+        controlHead: Int64,
+        on connection: UInt64
+    ) async throws(SharedCacheError) {
+        let record = RelayRecord(position: position, controlHead: controlHead)
         _ = try await Self.mapped { () async throws(RedisError) in
             try await self.client.send(
-                RedisCommand("SET", arguments: [self.namespace.relayedKey, Array(String(position).utf8)])
+                RedisCommand("SET", arguments: [self.namespace.relayedKey, Array(record.text.utf8)]),
+                session: connection
             )
         }
     }
@@ -149,6 +173,17 @@ package struct RedisSharedCache: SharedCache, RelayProgress {
             case .unexpectedReply(let expected, let found): throw .refused("\(found) instead of \(expected)")
             case .notConnected, .queueFull, .connectionLost, .invalidURL, .alreadyRunning: throw .unavailable
             }
+        }
+    }
+}
+
+extension RedisError {
+    /// What is stored under the key is not Vireo's; Redis itself is well.
+    fileprivate var isAboutContent: Bool {
+        switch self {
+        case .server(let refusal): refusal.code == "WRONGTYPE"
+        case .unexpectedReply: true
+        default: false
         }
     }
 }

@@ -1,16 +1,21 @@
 import Redis
 
 /// The scripts of coherence, section 2. A floor and a version are decimal; below 2^53 Lua's numbers hold them exactly.
+///
+/// A key that is not a hash, or a floor that is not a number, is somebody else's writing: it is thrown away or written over,
+/// which loses only work, and never an error that could hold up what comes behind it.
 enum Scripts {
     /// KEYS: hash. ARGV: lease id, duration in ms. 0: granted; otherwise the milliseconds another holds it.
     static let acquireLease = RedisScript(
         """
         local time = redis.call('TIME')
         local now = time[1] * 1000 + math.floor(time[2] / 1000)
+        local kind = redis.call('TYPE', KEYS[1]).ok
+        if kind ~= 'hash' and kind ~= 'none' then redis.call('UNLINK', KEYS[1]) end
         local lease = redis.call('HGET', KEYS[1], 'lease')
         if lease then
-            local ends = tonumber(string.match(lease, ':(%d+)$'))
-            if ends and ends > now then return ends - now end
+            local ends = tonumber(string.match(lease, ':(%d+)$') or '')
+            if ends and ends > now and ends <= now + 2 * ARGV[2] then return ends - now end
         end
         redis.call('HSET', KEYS[1], 'lease', ARGV[1] .. ':' .. string.format('%.0f', now + ARGV[2]))
         if redis.call('PTTL', KEYS[1]) < 10000 then redis.call('PEXPIRE', KEYS[1], 10000) end
@@ -37,7 +42,8 @@ enum Scripts {
         local held = redis.call('HMGET', KEYS[1], 'lease', 'floor')
         if not held[1] or string.sub(held[1], 1, #ARGV[1] + 1) ~= ARGV[1] .. ':' then return 'lease' end
         redis.call('HDEL', KEYS[1], 'lease')
-        if held[2] and tonumber(ARGV[2]) < tonumber(held[2]) then return 'floor' end
+        local floor = tonumber(held[2] or '')
+        if floor and tonumber(ARGV[2]) < floor then return 'floor' end
         redis.call('HSET', KEYS[1], 'floor', ARGV[2], ARGV[3], ARGV[4])
         if redis.call('HLEN', KEYS[1]) > 6 then
             local time = redis.call('TIME')
@@ -60,25 +66,29 @@ enum Scripts {
     static let raiseFloors = RedisScript(
         """
         for index, key in ipairs(KEYS) do
-            if redis.call('EXISTS', key) == 1 then
-                local floor = redis.call('HGET', key, 'floor')
-                if not floor or tonumber(floor) < tonumber(ARGV[index]) then
+            local kind = redis.call('TYPE', key).ok
+            if kind == 'hash' then
+                local floor = tonumber(redis.call('HGET', key, 'floor') or '')
+                if not floor or floor < tonumber(ARGV[index]) then
                     redis.call('HSET', key, 'floor', ARGV[index])
                     redis.call('HDEL', key, 'lease')
                 end
+            elseif kind ~= 'none' then
+                redis.call('UNLINK', key)
             end
         end
         return #KEYS
         """
     )
 
-    /// KEYS: heartbeat key, relayed key. ARGV: heartbeat, channel. Relayed position or nil, Redis time in ms.
+    /// KEYS: heartbeat key, relayed key. ARGV: heartbeat, channel. What the relay has written or nil, Redis time in ms.
     static let heartbeat = RedisScript(
         """
         redis.call('SET', KEYS[1], ARGV[1], 'PX', 2000)
         redis.call('PUBLISH', ARGV[2], ARGV[1])
         local time = redis.call('TIME')
-        return {redis.call('GET', KEYS[2]), string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))}
+        local relayed = redis.call('TYPE', KEYS[2]).ok == 'string' and redis.call('GET', KEYS[2])
+        return {relayed, string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))}
         """
     )
 }

@@ -13,8 +13,10 @@ package final class InMemorySharedCache: SharedCache, InvalidationBus, RelayProg
         var hashes: [CacheKey: Hash] = [:]
         var connection: UInt64 = 1
         var nextLease = 0
-        var relayed: UInt64?
+        var relayed: JournalPosition?
+        var controlHead: Int64?
         var isDown = false
+        var refusesWrites = false
         var published: [BusMessage] = []
         var heartbeats: [Heartbeat] = []
         var calls: [String] = []
@@ -40,6 +42,12 @@ package final class InMemorySharedCache: SharedCache, InvalidationBus, RelayProg
         }
     }
 
+    /// What a demoted or fenced primary does.
+    package var refusesWrites: Bool {
+        get { self.state.withLock { $0.refusesWrites } }
+        set { self.state.withLock { $0.refusesWrites = newValue } }
+    }
+
     /// What FLUSHALL, eviction or expiry do.
     package func lose(_ key: CacheKey) { self.state.withLock { $0.hashes[key] = nil } }
 
@@ -61,7 +69,11 @@ package final class InMemorySharedCache: SharedCache, InvalidationBus, RelayProg
     /// The names of the calls so far, in order.
     package var calls: [String] { self.state.withLock { $0.calls } }
 
-    package func setRelayedNow(_ position: UInt64?) { self.state.withLock { $0.relayed = position } }
+    package func setRelayedNow(_ xmax: UInt64?) {
+        self.state.withLock { $0.relayed = xmax.flatMap { JournalPosition("\($0):\($0):") } }
+    }
+
+    package func setControlHeadNow(_ head: Int64?) { self.state.withLock { $0.controlHead = head } }
 
     // MARK: SharedCache
 
@@ -72,6 +84,9 @@ package final class InMemorySharedCache: SharedCache, InvalidationBus, RelayProg
         let outcome: Swift.Result<Result, SharedCacheError> = self.state.withLock { state in
             state.calls.append(name)
             if state.isDown { return .failure(.unavailable) }
+            if state.refusesWrites, !["read", "floor", "relayed"].contains(name) {
+                return .failure(.refused("READONLY"))
+            }
             do throws(SharedCacheError) { return .success(try body(&state)) } catch { return .failure(error) }
         }
         return try outcome.get()
@@ -123,8 +138,12 @@ package final class InMemorySharedCache: SharedCache, InvalidationBus, RelayProg
         }
     }
 
-    package func raiseFloors(_ invalidations: [Invalidation]) async throws(SharedCacheError) {
-        try self.enter("raise") { state in
+    package func raiseFloors(
+        _ invalidations: [Invalidation],
+        on connection: UInt64?
+    ) async throws(SharedCacheError) {
+        try self.enter("raise") { state throws(SharedCacheError) in
+            if let connection, connection != state.connection { throw .connectionChanged }
             for invalidation in invalidations {
                 guard let hash = state.hashes[invalidation.key], (hash.floor ?? .min) < invalidation.version else {
                     continue
@@ -137,7 +156,7 @@ package final class InMemorySharedCache: SharedCache, InvalidationBus, RelayProg
 
     // MARK: InvalidationBus and RelayProgress
 
-    package func publish(_ messages: [BusMessage]) async throws(SharedCacheError) {
+    package func publish(_ messages: [BusMessage], on connection: UInt64?) async throws(SharedCacheError) {
         try self.enter("publish") { $0.published += messages }
     }
 
@@ -145,7 +164,7 @@ package final class InMemorySharedCache: SharedCache, InvalidationBus, RelayProg
         let milliseconds = self.clock.milliseconds
         return try self.enter("heartbeat") { state in
             state.heartbeats.append(heartbeat)
-            return HeartbeatReply(relayed: state.relayed, milliseconds: milliseconds)
+            return HeartbeatReply(relayed: state.relayed, controlHead: state.controlHead, milliseconds: milliseconds)
         }
     }
 
@@ -153,9 +172,19 @@ package final class InMemorySharedCache: SharedCache, InvalidationBus, RelayProg
 
     package func restartSession() { self.state.withLock { $0.calls.append("restart") } }
 
-    package func relayed() async throws(SharedCacheError) -> UInt64? { try self.enter("relayed") { $0.relayed } }
+    package func relayed() async throws(SharedCacheError) -> (position: JournalPosition?, connection: UInt64) {
+        try self.enter("relayed") { ($0.relayed, $0.connection) }
+    }
 
-    package func setRelayed(_ position: UInt64) async throws(SharedCacheError) {
-        try self.enter("setRelayed") { $0.relayed = position }
+    package func setRelayed(
+        _ position: JournalPosition,
+        controlHead: Int64,
+        on connection: UInt64
+    ) async throws(SharedCacheError) {
+        try self.enter("setRelayed") { state throws(SharedCacheError) in
+            guard connection == state.connection else { throw .connectionChanged }
+            state.relayed = position
+            state.controlHead = controlHead
+        }
     }
 }

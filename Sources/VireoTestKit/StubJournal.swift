@@ -4,11 +4,13 @@ import Synchronization
 /// A journal and a control feed whose content a test sets.
 package final class StubJournal: Journal, ControlFeed {
     private struct State {
-        var page = JournalPage(rows: [], next: 1)
+        var page = JournalPage(invalidations: [], next: JournalPosition("1:1:")!, controlHead: 0)
         var head: UInt64 = 1
-        var positions: [UInt64?] = []
+        var positions: [JournalPosition?] = []
         var catchUps = 0
         var controlFails = false
+        var applied: Int64 = 0
+        var onPage: @Sendable () -> Void = {}
     }
 
     private let state = Mutex(State())
@@ -30,12 +32,24 @@ package final class StubJournal: Journal, ControlFeed {
         set { self.state.withLock { $0.controlFails = newValue } }
     }
 
+    /// Runs before each page is read.
+    package var onPage: @Sendable () -> Void {
+        get { self.state.withLock { $0.onPage } }
+        set { self.state.withLock { $0.onPage = newValue } }
+    }
+
     /// The positions that were asked for.
-    package var positions: [UInt64?] { self.state.withLock { $0.positions } }
+    package var positions: [JournalPosition?] { self.state.withLock { $0.positions } }
     package var catchUps: Int { self.state.withLock { $0.catchUps } }
 
-    package func page(from position: UInt64?) async throws(JournalError) -> JournalPage {
-        self.state.withLock { state in
+    /// What the node has applied of the control log.
+    package var appliedControl: Int64 { self.state.withLock { $0.applied } }
+
+    package func setApplied(_ id: Int64) { self.state.withLock { $0.applied = id } }
+
+    package func page(from position: JournalPosition?) async throws(JournalError) -> JournalPage {
+        self.onPage()
+        return self.state.withLock { state in
             state.positions.append(position)
             return state.page
         }

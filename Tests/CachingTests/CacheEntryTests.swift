@@ -41,6 +41,27 @@ struct CacheEntryTests {
         }
     }
 
+    @Test("times and versions that nobody would write are refused, checksum or not")
+    func implausible() {
+        for (computed, soft, hard, version) in [
+            (Int64.min, 2, 3, 1), (1, 2, Int64.max, 1), (5, 4, 6, 1), (1, 6, 5, 1), (1, 2, 3, -1),
+            (1 << 53, 1 << 53, 1 << 53, 1),
+        ] as [(Int64, Int64, Int64, Int64)] {
+            let entry = CacheEntry(
+                version: version,
+                computedAt: computed,
+                softExpiry: soft,
+                hardExpiry: hard,
+                cost: 0,
+                payload: []
+            )
+            let bytes = entry.encoded(key: self.key, field: self.field)
+            #expect(throws: CacheEntryError.implausible) {
+                try CacheEntry(decoding: bytes, key: self.key, field: self.field)
+            }
+        }
+    }
+
     @Test("bytes of a later format are refused by name")
     func future() {
         var bytes = self.entry(payload: [1]).encoded(key: self.key, field: self.field)

@@ -4,48 +4,84 @@ import Testing
 
 @Suite("Trust in L2")
 struct SharedTrustTests {
-    var trust = SharedTrust()
+    let start = ContinuousClock.now
+    var trust = SharedTrust(duration: .seconds(1))
+
+    func at(_ milliseconds: Int) -> ContinuousClock.Instant { self.start.advanced(by: .milliseconds(milliseconds)) }
+
+    /// A heartbeat that Redis took at the start, with the relay's position at a transaction.
+    @discardableResult
+    mutating func taken(_ xmax: UInt64?, at milliseconds: Int = 0) -> Bool {
+        let position = xmax.flatMap { JournalPosition("1:\($0):1") }
+        return self.trust.heartbeatTaken(sentAt: self.at(milliseconds), relayed: position)
+    }
 
     @Test("trust begins only when the relay has reached a head that was read")
     mutating func begins() {
         #expect(self.trust.need == .journalHead(generation: 0))
-        let wentBack = self.trust.relayedRead(500)
-        #expect(!wentBack)
-        #expect(!self.trust.isTrusted, "no head is known yet")
+        self.taken(500)
+        #expect(!self.trust.isTrusted(at: self.at(0)), "no head is known yet")
         self.trust.headRead(600, generation: 0)
-        _ = self.trust.relayedRead(599)
-        #expect(!self.trust.isTrusted)
-        _ = self.trust.relayedRead(600)
-        #expect(self.trust.isTrusted)
+        self.taken(599)
+        #expect(!self.trust.isTrusted(at: self.at(0)))
+        self.taken(600)
+        #expect(self.trust.isTrusted(at: self.at(0)))
         #expect(self.trust.need == .nothing)
+    }
+
+    @Test("trust is a lease: without a heartbeat that Redis took, it runs out and comes back with the next")
+    mutating func runsOut() {
+        self.trust.headRead(100, generation: 0)
+        self.taken(100)
+        #expect(self.trust.isTrusted(at: self.at(999)))
+        #expect(!self.trust.isTrusted(at: self.at(1_000)))
+        #expect(!self.trust.isReachable(at: self.at(1_000)))
+        self.taken(100, at: 900)
+        #expect(self.trust.isTrusted(at: self.at(1_800)))
     }
 
     @Test("a head read before the doubt does not count")
     mutating func staleHead() {
         self.trust.doubted()
         self.trust.headRead(10, generation: 0)
-        _ = self.trust.relayedRead(10)
-        #expect(!self.trust.isTrusted)
+        self.taken(10)
+        #expect(!self.trust.isTrusted(at: self.at(0)))
         #expect(self.trust.need == .journalHead(generation: 1))
     }
 
     @Test("a position that went back or is gone ends trust and says so", arguments: [UInt64?.none, 99])
-    mutating func wentBack(position: UInt64?) {
+    mutating func wentBack(xmax: UInt64?) {
         self.trust.headRead(100, generation: 0)
-        _ = self.trust.relayedRead(100)
-        #expect(self.trust.isTrusted)
-        let wentBack = self.trust.relayedRead(position)
+        self.taken(100)
+        #expect(self.trust.isTrusted(at: self.at(0)))
+        let wentBack = self.taken(xmax)
         #expect(wentBack)
-        #expect(!self.trust.isTrusted)
+        #expect(!self.trust.isTrusted(at: self.at(0)))
     }
 
-    @Test("a position that stands or grows keeps trust")
+    @Test("a position that stands or grows keeps trust, also while a long transaction holds the oldest one back")
     mutating func grows() {
         self.trust.headRead(100, generation: 0)
-        for position in [UInt64(100), 100, 101, 5_000] {
-            let wentBack = self.trust.relayedRead(position)
+        for xmax in [UInt64(100), 100, 101, 5_000] {
+            let wentBack = self.taken(xmax)
             #expect(!wentBack)
-            #expect(self.trust.isTrusted)
+            #expect(self.trust.isTrusted(at: self.at(0)))
         }
+    }
+}
+
+@Suite("Journal position")
+struct JournalPositionTests {
+    @Test("it covers what is visible in the snapshot, and nothing else")
+    func covers() throws {
+        let position = try #require(JournalPosition("10:20:12,15"))
+        for transaction in [UInt64(1), 10, 11, 19] { #expect(position.covers(transaction)) }
+        for transaction in [UInt64(12), 15, 20, 21] { #expect(!position.covers(transaction)) }
+        #expect(try #require(JournalPosition("10:20:")).covers(12))
+    }
+
+    @Test("any other text is none", arguments: ["", "abc", "1", "1:2", "2:1:", "1:2:x", "-1:2:", "1:2:3:4", ":::"])
+    func garbage(text: String) {
+        #expect(JournalPosition(text) == nil)
     }
 }

@@ -93,7 +93,7 @@ struct TieredCacheTests {
         await self.node.live()
         _ = try await self.node.ask(primary: 5)
         let invalidation = Invalidation(key: self.node.key, version: 6)
-        try await self.node.shared.raiseFloors([invalidation])
+        try await self.node.shared.raiseFloors([invalidation], on: nil)
         self.node.keeper.apply(.message(.invalidation(invalidation)))
         let answer = try await self.node.ask(primary: 6)
         #expect(answer.tier == .computed)
@@ -104,7 +104,7 @@ struct TieredCacheTests {
     func lostMessage() async throws {
         await self.node.live()
         _ = try await self.node.ask(primary: 5)
-        try await self.node.shared.raiseFloors([Invalidation(key: self.node.key, version: 6)])
+        try await self.node.shared.raiseFloors([Invalidation(key: self.node.key, version: 6)], on: nil)
         self.node.clock.advance(by: .milliseconds(999))
         #expect(try await self.node.ask(primary: 6).entry.version == 5, "within the bound")
         self.node.clock.advance(by: .milliseconds(1))
@@ -130,7 +130,7 @@ struct TieredCacheTests {
         let node = self.node
         let answer = try await self.node.ask(primary: 5) {
             let invalidation = Invalidation(key: node.key, version: 6)
-            try? await node.shared.raiseFloors([invalidation])
+            try? await node.shared.raiseFloors([invalidation], on: nil)
             node.keeper.apply(.message(.invalidation(invalidation)))
         }
         #expect(answer.entry.version == 5, "the caller asked before the write was acknowledged")
@@ -154,8 +154,8 @@ struct TieredCacheTests {
         let stale = CacheEntry(
             version: 5,
             computedAt: 0,
-            softExpiry: .max,
-            hardExpiry: .max,
+            softExpiry: 86_400_000,
+            hardExpiry: 86_400_000,
             cost: 0,
             payload: [5]
         )
@@ -185,7 +185,9 @@ struct TieredCacheTests {
         _ = try await self.node.ask(primary: 5)
         self.node.shared.isDown = true
         self.node.keeper.subscriptionLost(session: 1)
-        #expect(try await self.node.ask(primary: 5).tier == .local)
+        let vouched = try await self.node.ask(primary: 5)
+        #expect(vouched.tier == .local)
+        #expect(vouched.withoutShared)
         let answer = try await self.node.ask(primary: 6)
         #expect(answer.tier == .computed)
         #expect(answer.withoutShared)
@@ -199,7 +201,7 @@ struct TieredCacheTests {
         await self.node.beat()
         let stale = try await self.node.ask(primary: 5, fails: true)
         #expect(stale.tier == .stale)
-        try await self.node.shared.raiseFloors([Invalidation(key: self.node.key, version: 6)])
+        try await self.node.shared.raiseFloors([Invalidation(key: self.node.key, version: 6)], on: nil)
         self.node.keeper.apply(.message(.invalidation(Invalidation(key: self.node.key, version: 6))))
         await #expect(throws: Node.Failed.self) { try await self.node.ask(primary: 6, fails: true) }
     }
@@ -243,7 +245,7 @@ struct TieredCacheTests {
         async let first = node.ask(primary: 5) { await gate.wait() }
         await gate.untilWaiting()
         let invalidation = Invalidation(key: node.key, version: 6)
-        try await node.shared.raiseFloors([invalidation])
+        try await node.shared.raiseFloors([invalidation], on: nil)
         node.keeper.apply(.message(.invalidation(invalidation)))
         #expect(try await node.ask(primary: 6).entry.version == 6)
         await gate.open()
@@ -263,6 +265,47 @@ struct TieredCacheTests {
 
 @Suite("Keeper")
 struct CoherenceKeeperTests {
+    @Test("a Redis that answers reads and refuses writes is not believed a lease later")
+    func readOnly() async throws {
+        let node = Node()
+        await node.live()
+        _ = try await node.ask(primary: 5)
+        // Floors cannot be raised, and heartbeats are not taken; reads go on.
+        node.shared.refusesWrites = true
+        await node.beat()
+        #expect(!node.keeper.isSharedTrusted)
+        node.clock.advance(by: .seconds(1))
+        #expect(!node.keeper.isSharedReachable)
+        #expect(try await node.ask(primary: 6).entry.version == 6)
+    }
+
+    @Test("a control log that is ahead ends the lease until it is read, although nobody published the change")
+    func controlBehind() async throws {
+        let node = Node()
+        await node.live()
+        _ = try await node.ask(primary: 5)
+        node.shared.setControlHeadNow(9)
+        await node.beat()
+        #expect(node.keeper.leaseAge() == nil)
+        await node.beat()
+        #expect(node.keeper.leaseAge() == nil, "heartbeats alone prove nothing while control is behind")
+        node.journal.setApplied(9)
+        _ = await node.keeper.readControl()
+        await node.beat()
+        #expect(node.keeper.leaseAge() != nil)
+    }
+
+    @Test("a computation of another node is not waited for with a stale copy in hand")
+    func staleWhileForeign() async throws {
+        let node = Node()
+        await node.live()
+        _ = try await node.ask(primary: 5)
+        node.clock.advance(by: .seconds(301))
+        await node.beat()
+        _ = try await node.shared.acquireLease(on: node.key, for: .seconds(2))
+        #expect(try await node.ask(primary: 5).tier == .stale)
+    }
+
     @Test("data that went back ends trust and renews the session")
     func wentBack() async {
         let node = Node()

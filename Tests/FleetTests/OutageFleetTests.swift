@@ -117,7 +117,7 @@ struct OutageFleetTests {
             try await withThrowingTaskGroup(of: Int.self) { group in
                 group.addTask {
                     var cut = 0
-                    while !stop.isSet {
+                    while !stop.isSet, !Task.isCancelled {
                         do {
                             _ = try await fleet.slate(0, user: "u000001")
                         } catch let error as RawHTTP.Failed where error.description.hasPrefix("cannot connect") {
@@ -129,11 +129,11 @@ struct OutageFleetTests {
                     return cut
                 }
                 group.addTask {
+                    defer { stop.set() }
                     #expect(kill(fleet.nodes[0].pid, SIGTERM) == 0)
                     try await eventually("the node is off the list", within: 15) {
                         try await !fleet.admin(1).get("/v1/admin/nodes").body.contains(#""id":"n1""#)
                     }
-                    stop.set()
                     return 0
                 }
                 var cut = 0

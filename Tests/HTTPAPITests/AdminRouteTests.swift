@@ -83,7 +83,7 @@ struct AdminRouteTests {
                 [
                     Wrong("#/ids/1", "invalid", Wrong.identifier), Wrong("#/ids/2", "invalid", Wrong.identifier),
                     Wrong("#/ids/3", "invalid", Wrong.identifier),
-                    Wrong("#/reason", "invalid", "a string of up to 1024 bytes"),
+                    Wrong("#/reason", "invalid", "a string of up to 1024 bytes without U+0000"),
                     Wrong("#/expires_at", "invalid", "an RFC 3339 time, for example 2026-09-01T10:00:00Z"),
                 ]
             ),

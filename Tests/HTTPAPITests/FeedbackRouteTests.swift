@@ -150,7 +150,7 @@ struct FeedbackRouteTests {
                     Wrong("#/event_id", "invalid", Wrong.identifier), Wrong("#/user_id", "invalid", Wrong.identifier),
                     Wrong("#/item_id", "invalid", Wrong.identifier), Wrong("#/type", "unknown_type", Self.types),
                     Wrong("#/value", "invalid", "a number"), Wrong("#/occurred_at", "invalid", Self.time),
-                    Wrong("#/tracking_token", "invalid", "a string of up to 1024 bytes"),
+                    Wrong("#/tracking_token", "invalid", "a string of up to 1024 bytes without U+0000"),
                     Wrong("#/session_id", "invalid", Wrong.identifier),
                 ]
             ),

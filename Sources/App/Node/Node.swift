@@ -56,6 +56,7 @@ package struct Node: Sendable {
             wallClock: WallClock.now,
             incarnationChanged: { incarnation in
                 namespace.adopt(incarnation: incarnation)
+                store.forget()
                 // Nothing stamped under the old incarnation is believed, and L2 is another place now.
                 keeperBox.keeper?.sharedDoubted()
                 subscription.reset(reason: "another incarnation of the database")
@@ -127,8 +128,14 @@ package struct Node: Sendable {
             nodes: { () async throws(ServingError) in
                 try await AdminService.mapped { () async throws(RepositoryError) in try await nodes.nodes() }
             },
-            authenticate: { control.principal(for: $0) },
+            authenticate: { key async throws(ServingError) in
+                // A revocation is as critical as a tombstone: without a lease, keys are read before they are believed.
+                _ = await keeper.controlStanding()
+                guard control.appliedID != nil else { throw .notReady }
+                return control.principal(for: key)
+            },
             readiness: { status.readiness() },
+            isStopping: { status.isStopping },
             metrics: { registry.render() }
         )
         let trainer = ModelTrainer(
@@ -216,12 +223,14 @@ private struct BuildLock: BuildLeadership {
     func resign() async { await self.lock.resign() }
 }
 
-/// The first thing of a shutdown: the node says that it is not ready any more.
+/// The first thing of a shutdown: the node says that it is not ready any more, and closes connections after their answers,
+/// while it still takes new ones, until balancers and clients have had the time to hear it.
 private struct StopNotice: Service {
     let status: NodeStatusReporter
 
     func run() async throws {
         try? await gracefulShutdown()
         self.status.stopping()
+        try? await Task.sleep(for: .milliseconds(1_500))
     }
 }

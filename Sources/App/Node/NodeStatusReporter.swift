@@ -53,6 +53,8 @@ final class NodeStatusReporter: Service {
         self.state.withLock { $0.isStopping = true }
     }
 
+    var isStopping: Bool { self.state.withLock { $0.isStopping } }
+
     func readiness() -> Readiness {
         var waitingFor: [String] = []
         if self.state.withLock({ $0.isStopping }) { waitingFor.append("stopping") }

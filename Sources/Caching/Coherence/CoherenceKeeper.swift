@@ -13,10 +13,10 @@ public final class CoherenceKeeper: Service, Sendable {
 
     private struct State {
         var lease: FreshnessLease
-        var trust = SharedTrust()
+        var trust: SharedTrust
         /// Redis time minus the time since `origin`, in milliseconds; nil until the first heartbeat.
         var redisOffset: Int64?
-        var relayed: UInt64?
+        var relayed: JournalPosition?
         var relayWaiters: [(transaction: UInt64, continuation: CheckedContinuation<Bool, Never>, id: UInt64)] = []
         var nextWaiter: UInt64 = 0
         /// When the subscription last proved to be alive; nil without a session.
@@ -60,15 +60,17 @@ public final class CoherenceKeeper: Service, Sendable {
         self.wallClock = wallClock
         self.origin = now()
         self.local = LocalCache(maximumBytes: settings.localBytes)
-        self.state = Mutex(State(lease: FreshnessLease(duration: settings.lease)))
+        self.state = Mutex(
+            State(lease: FreshnessLease(duration: settings.lease), trust: SharedTrust(duration: settings.lease))
+        )
     }
 
     // MARK: What readers ask
 
     /// Whether the lease is live, and the session entries are stamped with.
-    func standing() -> (isLive: Bool, session: UInt64?, isTrusted: Bool) {
+    func standing() -> (isLive: Bool, session: UInt64?) {
         let now = self.now()
-        return self.state.withLock { ($0.lease.isLive(at: now), $0.lease.session, $0.trust.isTrusted) }
+        return self.state.withLock { ($0.lease.isLive(at: now), $0.lease.session) }
     }
 
     /// Milliseconds of Redis time now.
@@ -87,7 +89,16 @@ public final class CoherenceKeeper: Service, Sendable {
     }
 
     /// Whether L2 is believed at the moment.
-    public var isSharedTrusted: Bool { self.state.withLock { $0.trust.isTrusted } }
+    public var isSharedTrusted: Bool {
+        let now = self.now()
+        return self.state.withLock { $0.trust.isTrusted(at: now) }
+    }
+
+    /// Whether Redis has taken a write of this node within the last lease.
+    public var isSharedReachable: Bool {
+        let now = self.now()
+        return self.state.withLock { $0.trust.isReachable(at: now) }
+    }
 
     /// Entries and bytes of L1.
     public var localUsage: (entries: Int, bytes: Int) { self.local.usage }
@@ -130,7 +141,7 @@ public final class CoherenceKeeper: Service, Sendable {
     private func waitForRelay(past transaction: UInt64, id: UInt64) async -> Bool {
         await withCheckedContinuation { continuation in
             let answer: Bool? = self.state.withLock { state in
-                if let relayed = state.relayed, relayed > transaction { return true }
+                if let relayed = state.relayed, relayed.covers(transaction) { return true }
                 if state.stopping || Task.isCancelled { return false }
                 state.relayWaiters.append((transaction, continuation, id))
                 return nil
@@ -146,7 +157,7 @@ public final class CoherenceKeeper: Service, Sendable {
         waiter?.continuation.resume(returning: false)
     }
 
-    /// A call to Redis timed out or its connection broke: L2 may have lost what was raised.
+    /// A call to Redis timed out or was refused, or its connection broke: L2 may lack what should have been raised.
     public func sharedDoubted() {
         self.state.withLock { $0.trust.doubted() }
     }
@@ -156,9 +167,10 @@ public final class CoherenceKeeper: Service, Sendable {
         self.state.withLock { $0.lease.sessionEnded(session) }
     }
 
-    /// Asks for a read of the control log (after a change made on this node, for example).
+    /// The control log was changed on this node: nothing is served as fresh until it is read, and the caller waits for that.
     public func controlChangedLocally() async -> Bool {
-        await self.checks.wait(since: self.now())
+        self.state.withLock { $0.lease.controlBehind() }
+        return await self.checks.wait(since: self.now())
     }
 
     // MARK: Running
@@ -232,7 +244,8 @@ public final class CoherenceKeeper: Service, Sendable {
         let (heartbeat, isSilent) = self.state.withLock { state in
             let isSilent = state.heardAt.map { sentAt - $0 > silence } ?? false
             if isSilent { state.heardAt = sentAt }
-            return (state.lease.heartbeatSending(at: sentAt), isSilent)
+            // Without a session there is no lease to renew, but Redis is still to be heard of.
+            return (state.lease.heartbeatSending(at: sentAt) ?? Heartbeat(session: 0, number: 0), isSilent)
         }
         self.checks.expire(waitingSince: sentAt.advanced(by: Duration.zero - self.settings.heartbeatInterval * 2))
         if isSilent {
@@ -241,27 +254,30 @@ public final class CoherenceKeeper: Service, Sendable {
             self.bus.restartSession()
         }
         if let age = self.leaseAge() { self.metrics.leaseAge.record(age.seconds) }
-        guard let heartbeat else { return }
         do {
             let reply = try await self.bus.send(heartbeat)
             self.received(reply, sentAt: sentAt)
         } catch {
             self.metrics.heartbeatsFailed.increment()
+            self.sharedDoubted()
             self.log.debug("heartbeat failed", metadata: ["error": "\(error)"])
         }
     }
 
     private func received(_ reply: HeartbeatReply, sentAt: Instant) {
         let elapsed = (sentAt - self.origin).milliseconds
+        let isBehind = (reply.controlHead ?? 0) > self.control.appliedControl
         let (wentBack, waiters) = self.state.withLock { state in
             state.redisOffset = reply.milliseconds - elapsed
             state.relayed = reply.relayed
-            let wentBack = state.trust.relayedRead(reply.relayed)
+            if isBehind { state.lease.controlBehind() }
+            let wentBack = state.trust.heartbeatTaken(sentAt: sentAt, relayed: reply.relayed)
             guard let relayed = reply.relayed else { return (wentBack, [CheckedContinuation<Bool, Never>]()) }
-            let done = state.relayWaiters.filter { $0.transaction < relayed }
-            state.relayWaiters.removeAll { $0.transaction < relayed }
+            let done = state.relayWaiters.filter { relayed.covers($0.transaction) }
+            state.relayWaiters.removeAll { relayed.covers($0.transaction) }
             return (wentBack, done.map(\.continuation))
         }
+        if isBehind { self.checks.request() }
         for waiter in waiters { waiter.resume(returning: true) }
         guard wentBack else { return }
         self.log.warning("Redis holds older data than before; L1 is verified again")

@@ -12,6 +12,8 @@ public struct CoherenceSettings: Sendable {
     public var computeLease: Duration
     /// How long a waiter sleeps between two looks at an entry that another node computes.
     public var foreignComputePoll: Duration
+    /// How long a computation of another node is waited for; then this one computes, and stores nothing.
+    public var foreignComputeLimit: Duration
     /// The byte bound of L1.
     public var localBytes: Int
 
@@ -23,6 +25,7 @@ public struct CoherenceSettings: Sendable {
         relayInterval: Duration = .milliseconds(100),
         computeLease: Duration = .seconds(2),
         foreignComputePoll: Duration = .milliseconds(5),
+        foreignComputeLimit: Duration = .milliseconds(500),
         localBytes: Int = 268_435_456
     ) {
         self.lease = lease
@@ -31,6 +34,7 @@ public struct CoherenceSettings: Sendable {
         self.relayInterval = relayInterval
         self.computeLease = computeLease
         self.foreignComputePoll = foreignComputePoll
+        self.foreignComputeLimit = foreignComputeLimit
         self.localBytes = localBytes
     }
 }

@@ -2,6 +2,8 @@
 public protocol ControlFeed: Sendable {
     /// Reads and applies everything committed before the call. Throws where that cannot be done; nothing is applied by half.
     func catchUp() async throws
+    /// The last control log id that is applied; 0 before the first read.
+    var appliedControl: Int64 { get }
 }
 
 /// How current the control state is for one request.

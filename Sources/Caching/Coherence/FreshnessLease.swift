@@ -83,6 +83,12 @@ struct FreshnessLease: Sendable {
         self.openTicket += 1
     }
 
+    /// The control log is ahead of what is applied here, whoever said so: nothing is proved fresh until it is read.
+    mutating func controlBehind() {
+        if self.appliedTicket >= self.openTicket { self.openTicket += 1 }
+        self.provenAt = nil
+    }
+
     /// A read of the control log, begun when `ticket` was the open one, has been applied.
     mutating func controlApplied(ticket: UInt64) {
         self.appliedTicket = max(self.appliedTicket, ticket)

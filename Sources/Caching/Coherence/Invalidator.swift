@@ -27,10 +27,12 @@ public struct Invalidator: Sendable {
         guard !invalidations.isEmpty else { return true }
         for invalidation in invalidations { self.keeper.dropLocally(invalidation) }
         do {
-            try await self.shared.raiseFloors(invalidations)
-            try await self.bus.publish(invalidations.map { .invalidation($0) })
+            try await self.shared.raiseFloors(invalidations, on: nil)
+            try await self.bus.publish(invalidations.map { .invalidation($0) }, on: nil)
             return true
         } catch {
+            // Floors that could not be raised: what L2 says of these keys is not to be believed.
+            self.keeper.sharedDoubted()
             if await self.keeper.relayed(past: transaction, within: limit) { return true }
             self.failures.increment()
             return false
@@ -42,7 +44,7 @@ public struct Invalidator: Sendable {
     public func announceControl() async -> Bool {
         let applied = await self.keeper.controlChangedLocally()
         do {
-            try await self.bus.publish([.control])
+            try await self.bus.publish([.control], on: nil)
             return applied
         } catch {
             return false

@@ -3,45 +3,63 @@ public enum JournalError: Error, Sendable, Equatable {
     case unavailable(String)
 }
 
-/// One page of the journal of invalidations.
-public struct JournalPage: Sendable, Equatable {
-    /// One row.
-    public struct Row: Sendable, Equatable {
-        /// The row's own id, unique, for telling repeats.
-        public let id: Int64
-        /// The transaction that wrote it.
-        public let transaction: UInt64
-        /// What it says.
-        public let invalidation: Invalidation
+/// How far the journal is known: a snapshot of PostgreSQL's transactions, as `pg_current_snapshot` gives it.
+///
+/// A row is known if its transaction is visible in the snapshot. What comes after is exactly the rows of transactions at or
+/// above `xmax`, and of those that were in progress: however long a transaction runs, in whatever database, no row is missed,
+/// and none comes twice.
+public struct JournalPosition: Sendable, Equatable {
+    /// The text of the snapshot, `xmin:xmax:xip,xip`.
+    public let text: String
+    /// Every transaction at or above it came later.
+    public let xmax: UInt64
+    /// Transactions below `xmax` that were in progress.
+    public let inProgress: Set<UInt64>
 
-        /// A row of these parts.
-        public init(id: Int64, transaction: UInt64, invalidation: Invalidation) {
-            self.id = id
-            self.transaction = transaction
-            self.invalidation = invalidation
+    /// The position of a text; nil for any other text.
+    public init?(_ text: String) {
+        let parts = text.split(separator: ":", omittingEmptySubsequences: false)
+        guard parts.count == 3, let xmin = UInt64(parts[0]), let xmax = UInt64(parts[1]), xmin <= xmax else {
+            return nil
         }
+        var inProgress = Set<UInt64>()
+        for part in parts[2].split(separator: ",") {
+            guard let transaction = UInt64(part) else { return nil }
+            inProgress.insert(transaction)
+        }
+        self.text = text
+        self.xmax = xmax
+        self.inProgress = inProgress
     }
 
-    /// Every visible row from the asked position on; some may have come before.
-    public let rows: [Row]
-    /// Where the next poll begins: the oldest transaction that was still running.
-    public let next: UInt64
+    /// Whether every row of a transaction is known at this position.
+    public func covers(_ transaction: UInt64) -> Bool {
+        transaction < self.xmax && !self.inProgress.contains(transaction)
+    }
+}
+
+/// One page of the journal of invalidations.
+public struct JournalPage: Sendable, Equatable {
+    /// What came after the asked position: for each key its highest version.
+    public let invalidations: [Invalidation]
+    /// Where the next poll begins.
+    public let next: JournalPosition
+    /// The last id of the control log, from the same snapshot.
+    public let controlHead: Int64
 
     /// A page of these parts.
-    public init(rows: [Row], next: UInt64) {
-        self.rows = rows
+    public init(invalidations: [Invalidation], next: JournalPosition, controlHead: Int64) {
+        self.invalidations = invalidations
         self.next = next
+        self.controlHead = controlHead
     }
 }
 
 /// The journal of invalidations in PostgreSQL.
-///
-/// A position is a transaction id H: every row of a transaction below H is known. A poll reads each visible row at or above
-/// H; its own H is the oldest transaction then running (`pg_snapshot_xmin`). Rows come twice, and none is missed.
 public protocol Journal: Sendable {
     /// Reads from a position; nil: everything that is kept.
-    func page(from position: UInt64?) async throws(JournalError) -> JournalPage
-    /// A position that every transaction begun from now on is at or above.
+    func page(from position: JournalPosition?) async throws(JournalError) -> JournalPage
+    /// A transaction id that everything committed by now is below.
     func head() async throws(JournalError) -> UInt64
     /// Makes room ahead and drops what is past retention; called by the relay now and then.
     func maintain() async throws(JournalError)

@@ -33,7 +33,7 @@ public struct CacheEntry: Sendable, Equatable {
 
 /// Why bytes are not the entry that was asked for. None is an error to a reader: each is a miss and a counter.
 public enum CacheEntryError: String, Error, CaseIterable, Sendable {
-    case truncated, foreign, futureFormat, checksum, echo
+    case truncated, foreign, futureFormat, checksum, echo, implausible
 }
 
 /// The format of an entry in L2, little endian:
@@ -49,6 +49,9 @@ extension CacheEntry {
     private static let magic: UInt32 = 0x3145_5256
     private static let formatVersion: UInt8 = 1
     private static let headerSize = 60
+    /// Milliseconds since 1970; a hundred thousand years from now.
+    private static let latestTime: Int64 = 1 << 52
+    private static let longestLife: Int64 = 86_400_000
 
     /// The entry's bytes for a key and field.
     public func encoded(key: CacheKey, field: CacheField) -> [UInt8] {
@@ -91,11 +94,18 @@ extension CacheEntry {
         guard bytes[Self.headerSize..<fieldStart].elementsEqual(key.bytes),
             bytes[fieldStart..<payloadStart].elementsEqual(field.bytes)
         else { throw .echo }
+        let computedAt = load(24, Int64.self)
+        let softExpiry = load(32, Int64.self)
+        let hardExpiry = load(40, Int64.self)
+        // A checksum is no signature: times that nobody would write must not be calculated with, nor served for ever.
+        guard load(16, Int64.self) >= 0, (0...Self.latestTime).contains(computedAt), computedAt <= softExpiry,
+            softExpiry <= hardExpiry, hardExpiry - computedAt <= Self.longestLife
+        else { throw .implausible }
         self.init(
             version: load(16, Int64.self),
-            computedAt: load(24, Int64.self),
-            softExpiry: load(32, Int64.self),
-            hardExpiry: load(40, Int64.self),
+            computedAt: computedAt,
+            softExpiry: softExpiry,
+            hardExpiry: hardExpiry,
             cost: load(48, UInt32.self),
             payload: Array(bytes[payloadStart...])
         )

@@ -88,7 +88,8 @@ public protocol SharedCache: Sendable {
     /// Gives a lease back that will not be used.
     func release(_ lease: ComputeLease, on key: CacheKey) async throws(SharedCacheError)
     /// Raises floors by max and clears the leases; returns when every one is done.
-    func raiseFloors(_ invalidations: [Invalidation]) async throws(SharedCacheError)
+    /// With a connection's number, over that one or not at all.
+    func raiseFloors(_ invalidations: [Invalidation], on connection: UInt64?) async throws(SharedCacheError)
 }
 
 /// What goes over the bus: scopes, ids and versions, never values.
@@ -126,13 +127,16 @@ public struct Heartbeat: Sendable, Hashable {
 /// What the heartbeat script returns on the command connection.
 public struct HeartbeatReply: Sendable, Equatable {
     /// How far the relay has brought the journal; nil: Redis does not know.
-    public let relayed: UInt64?
+    public let relayed: JournalPosition?
+    /// The head of the control log at the relay's last pass; nil: Redis does not know.
+    public let controlHead: Int64?
     /// Redis time in milliseconds since 1970.
     public let milliseconds: Int64
 
     /// A reply of these parts.
-    public init(relayed: UInt64?, milliseconds: Int64) {
+    public init(relayed: JournalPosition?, controlHead: Int64?, milliseconds: Int64) {
         self.relayed = relayed
+        self.controlHead = controlHead
         self.milliseconds = milliseconds
     }
 }
@@ -140,7 +144,8 @@ public struct HeartbeatReply: Sendable, Equatable {
 /// The bus between nodes: publishing on the command connection, listening on one of its own.
 public protocol InvalidationBus: Sendable {
     /// Publishes messages in order; returns when the last has been delivered to the server's subscribers' queues.
-    func publish(_ messages: [BusMessage]) async throws(SharedCacheError)
+    /// With a connection's number, over that one or not at all.
+    func publish(_ messages: [BusMessage], on connection: UInt64?) async throws(SharedCacheError)
     /// Runs the heartbeat script on the command connection.
     func send(_ heartbeat: Heartbeat) async throws(SharedCacheError) -> HeartbeatReply
     /// Applies everything the subscription hears, in wire order, one after the other, until cancelled. Called once. What

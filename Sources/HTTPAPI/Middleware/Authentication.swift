@@ -7,16 +7,17 @@ struct Authentication: Sendable {
     /// False: every call is by ``Principal/everyone``.
     let isOn: Bool
     /// Finds the principal of a presented key.
-    let look: @Sendable (String) -> Principal?
+    let look: @Sendable (String) async throws(ServingError) -> Principal?
 
     /// No key is longer.
     private static let maximumKeyLength = 512
 
     /// - Parameter scope: What the key must allow; nil: no key is asked for.
-    func principal(of headers: HTTPFields, scope: Scope?) throws(Problem) -> Principal {
+    func principal(of headers: HTTPFields, scope: Scope?) async throws(Problem) -> Principal {
         guard let scope else { return Principal(tenant: .default, scopes: []) }
         guard self.isOn else { return .everyone }
-        guard let header = headers[.authorization], let key = Self.bearerKey(header), let principal = self.look(key)
+        guard let header = headers[.authorization], let key = Self.bearerKey(header),
+            let principal = try await mapped({ () async throws(ServingError) in try await self.look(key) })
         else { throw .unauthenticated }
         guard principal.scopes.contains(scope) else { throw .missingScope(scope) }
         return principal

@@ -19,6 +19,7 @@ struct Responder: HTTPResponder {
     let deadlines: Deadlines
     let telemetry: RequestTelemetry
     let maximumBody: Int
+    let isStopping: @Sendable () -> Bool
 
     func respond(to request: Request, context: CallContext) async throws -> Response {
         let start = ContinuousClock.now
@@ -31,7 +32,7 @@ struct Responder: HTTPResponder {
         } catch {
             outcome = .failure(error)
         }
-        let response: Response
+        var response: Response
         var cause: String?
         switch outcome {
         case .success(let answer):
@@ -40,6 +41,7 @@ struct Responder: HTTPResponder {
             cause = problem.cause
             response = Self.response(problem, path: path, id: id)
         }
+        if self.isStopping() { response.headers[.connection] = "close" }
         self.telemetry.answered(
             method: request.method,
             template: template,
@@ -69,7 +71,7 @@ struct Responder: HTTPResponder {
             throw .methodNotAllowed(allow)
         case .route(let route, let segments):
             template = route.path.text
-            let principal = try self.authentication.principal(of: request.headers, scope: route.scope)
+            let principal = try await self.authentication.principal(of: request.headers, scope: route.scope)
             let query = try QueryParameters(target.query, known: route.parameters)
             let body = route.takesBody ? try await self.body(of: request) : ByteBuffer()
             let call = Call(

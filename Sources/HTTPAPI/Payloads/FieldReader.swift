@@ -53,8 +53,8 @@ struct FieldReader {
     /// Text of up to `maximum` bytes.
     mutating func text(_ field: String, required: Bool = false, maximum: Int) -> String? {
         guard let value = self.value(field, required: required) else { return nil }
-        guard case .string(let text) = value, text.utf8.count <= maximum else {
-            self.add(field, "invalid", allowed: "a string of up to \(maximum) bytes")
+        guard case .string(let text) = value, text.utf8.count <= maximum, !text.utf8.contains(0) else {
+            self.add(field, "invalid", allowed: "a string of up to \(maximum) bytes without U+0000")
             return nil
         }
         return text

@@ -91,7 +91,11 @@ extension Connection {
         // A server that reads fast never makes the flush wait.
         try stopIfDue()
         let status = unsafe bytes.withUnsafeBytes { buffer in
-            unsafe PQputCopyData(handle, buffer.assumingMemoryBound(to: CChar.self).baseAddress, CInt(clamping: buffer.count))
+            unsafe PQputCopyData(
+                handle,
+                buffer.assumingMemoryBound(to: CChar.self).baseAddress,
+                CInt(clamping: buffer.count)
+            )
         }
         guard status == 1 else { throw breakConnection() }
         try flush(throwsOnStop: true)

@@ -52,6 +52,8 @@ package final class ControlState: ControlFeed, Sendable {
 
     package var incarnation: String { self.state.withLock { $0.incarnation } }
 
+    package var appliedControl: Int64 { self.appliedID ?? 0 }
+
     /// The last control log id that is applied; nil before the first read.
     package var appliedID: Int64? { self.state.withLock { $0.applied } }
 
@@ -80,10 +82,12 @@ package final class ControlState: ControlFeed, Sendable {
             delta = try await self.repository.delta(after: nil, items: nil)
         }
         let restarted = delta.incarnation != incarnation
-        if restarted { self.incarnationChanged(delta.incarnation) }
+        // Numbers mean something only within an incarnation.
+        if restarted { self.state.withLock { $0.models = [:] } }
         for tenant in delta.tenants {
             if let active = tenant.activeModel { try await self.load(active) }
         }
+        if restarted { self.incarnationChanged(delta.incarnation) }
         self.apply(delta, restarted: restarted)
         self.applied.record(delta.head)
         // Ahead of its activation, and no reason to fail.

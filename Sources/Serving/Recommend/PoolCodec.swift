@@ -68,7 +68,8 @@ package enum PoolCodec {
                     step: Float(bitPattern: load(12 + 8 * index, as: UInt32.self))
                 )
             }
-            guard scales.allSatisfy({ $0.offset.isFinite && $0.step.isFinite }) else { return nil }
+            // Scores that are numbers, and that sums of them are numbers, too.
+            guard scales.allSatisfy({ abs($0.offset) <= 1e6 && (0...1e6).contains($0.step) }) else { return nil }
             func candidates(_ first: Int, _ count: Int) -> [CandidatePool.Candidate] {
                 (first..<first + count).map { index in
                     let offset = candidatesStart + Self.candidateSize * index

@@ -83,7 +83,7 @@ package final class RecommendationService: Sendable {
         }
         do {
             let pooled = try await self.pool(request, state, model)
-            if pooled.withoutRedis { degraded.append(.redis) }
+            if pooled.withoutRedis || !self.keeper.isSharedReachable { degraded.append(.redis) }
             let pooledAt = clock.now
             let slate = builder.slate(
                 of: pooled.pool,
@@ -94,7 +94,8 @@ package final class RecommendationService: Sendable {
             )
             answer = self.answer(request, state, slate, id: id, now: now)
             answer.tier = pooled.tier
-            answer.ageMilliseconds = max(0, self.keeper.milliseconds() - pooled.computedAt)
+            let age = self.keeper.milliseconds().subtractingReportingOverflow(pooled.computedAt)
+            answer.ageMilliseconds = age.overflow ? 0 : max(0, age.partialValue)
             answer.userVersion = pooled.version
             if pooled.tier == .stale {
                 answer.fallback = .stale
@@ -111,6 +112,7 @@ package final class RecommendationService: Sendable {
             ]
         } catch {
             degraded.append(error.degradation)
+            if !self.keeper.isSharedReachable { degraded.append(.redis) }
             let popular = self.popularPool(state, model)
             var slate = builder.slate(
                 of: popular,
