@@ -201,6 +201,10 @@ struct CoherenceFleetTests {
         try await Fleet.with { fleet in
             let before = try await fleet.slate(0, user: "u000010")
             let item = try #require(before.ids.first)
+            try await eventually("both nodes listen", within: 5) {
+                try await RedisCommandLine.send(["PUBSUB", "NUMSUB", "vireo:feedback"], port: fleet.redis.port)
+                    .contains(":2\r\n")
+            }
             let event = #"{"event_id":"r-1","user_id":"u000010","item_id":"\#(item)","type":"purchase"}"#
             let heard = try await RedisCommandLine.publish("vireo:feedback", event, port: fleet.redis.port)
             #expect(heard == 2, "both nodes listen")
@@ -236,11 +240,14 @@ final class Flag: @unchecked Sendable {
 /// One command to Redis over a socket of its own.
 enum RedisCommandLine {
     static func publish(_ channel: String, _ payload: String, port: Int) async throws -> Int {
-        let words = ["PUBLISH", channel, payload]
+        let text = try await Self.send(["PUBLISH", channel, payload], port: port)
+        return Int(text.dropFirst().prefix { $0.isNumber }) ?? -1
+    }
+
+    static func send(_ words: [String], port: Int) async throws -> String {
         let command = "*\(words.count)\r\n" + words.map { "$\($0.utf8.count)\r\n\($0)\r\n" }.joined()
         let quit = "*1\r\n$4\r\nQUIT\r\n"
         let answer = try await RawHTTP(port: port).exchange(Array((command + quit).utf8))
-        let text = String(decoding: answer, as: UTF8.self)
-        return Int(text.dropFirst().prefix { $0.isNumber }) ?? -1
+        return String(decoding: answer, as: UTF8.self)
     }
 }

@@ -37,8 +37,8 @@ struct FeedbackChannel: Service {
                     for tenant in self.control.tenants where tenant != .fleet && heard.insert(tenant).inserted {
                         group.addTask { await self.listen(tenant) }
                     }
-                    // A tenant that is new is heard within a second.
-                    try? await Task.sleep(for: .seconds(1))
+                    // A tenant that is new is heard soon.
+                    try? await Task.sleep(for: .milliseconds(200))
                 }
                 group.cancelAll()
             }
