@@ -148,6 +148,14 @@ let package = Package(
             dependencies: ["Training", "RecommendationCore", "RecommendationEngine", log],
             swiftSettings: settings
         ),
+        .testTarget(
+            name: "IntegrationTests",
+            dependencies: [
+                "Caching", "LocalServers", "Postgres", "PostgresAdapters", "RecommendationCore", "RecommendationEngine",
+                "Redis", "RedisAdapters", "Serving", "VireoTestKit", log,
+            ],
+            swiftSettings: settings
+        ),
         .testTarget(name: "FleetTests", dependencies: ["vireo", "LocalServers", log], swiftSettings: settings),
     ]
 )

@@ -48,14 +48,15 @@ package struct Migrator: Sendable {
         }
         let pending = Self.migrations.filter { done[$0.name] == nil }
         if dryRun { return Report(applied: [], pending: pending.map(\.name)) }
-        for migration in pending { try await self.apply(migration) }
+        var applied: [String] = []
+        for migration in pending where try await self.apply(migration) { applied.append(migration.name) }
         try await PostgresIncarnation.ensure(self.store)
         do {
             try await PostgresJournal(store: self.store, incarnation: { "" }).maintain()
         } catch {
             throw .unavailable("the journal's partitions cannot be made")
         }
-        return Report(applied: pending.map(\.name), pending: [])
+        return Report(applied: applied, pending: [])
     }
 
     private func appliedChecksums() async throws(RepositoryError) -> [String: Int64] {
@@ -71,7 +72,8 @@ package struct Migrator: Sendable {
         }
     }
 
-    private func apply(_ migration: Migration) async throws(RepositoryError) {
+    /// False: another node was faster.
+    private func apply(_ migration: Migration) async throws(RepositoryError) -> Bool {
         try await self.store.transaction { transaction in
             try transaction.execute("SELECT pg_advisory_xact_lock(7305805360)")
             try transaction.execute(
@@ -84,13 +86,13 @@ package struct Migrator: Sendable {
             let there = try transaction.query("SELECT FROM schema_migrations WHERE name = $1", [migration.name]) {
                 _ in true
             }
-            // Another node was faster.
-            guard there.isEmpty else { return }
+            guard there.isEmpty else { return false }
             try transaction.executeScript(PostgresStatement(trusted: migration.sql))
             try transaction.execute(
                 "INSERT INTO schema_migrations (name, checksum) VALUES ($1, $2)",
                 [migration.name, migration.checksum]
             )
+            return true
         }
     }
 }

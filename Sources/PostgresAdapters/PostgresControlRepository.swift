@@ -16,6 +16,7 @@ package struct PostgresControlRepository: ControlRepository {
         static let model = "model"
         static let keys = "keys"
         static let imported = "import"
+        static let tenant = "tenant"
     }
 
     // MARK: Following

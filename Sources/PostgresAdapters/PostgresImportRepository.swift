@@ -10,10 +10,17 @@ package struct PostgresImportRepository: ImportRepository {
     }
 
     package func ensureTenant(_ tenant: Tenant.ID) async throws(RepositoryError) {
-        _ = try await self.store.mapped {
-            try await self.store.client.execute(
-                "INSERT INTO tenants (tenant_id) VALUES ($1) ON CONFLICT DO NOTHING",
+        try await self.store.transaction { transaction in
+            let made = try transaction.query(
+                "INSERT INTO tenants (tenant_id) VALUES ($1) ON CONFLICT DO NOTHING RETURNING tenant",
                 [tenant.string]
+            ) { row in try row.decode(0, as: Int32.self) }
+            // Nodes learn of a tenant no later than of its first item, which they would not know where to put.
+            guard let number = made.first else { return }
+            _ = try PostgresStore.appendControl(
+                &transaction,
+                tenant: number,
+                kind: PostgresControlRepository.Kind.tenant
             )
         }
     }
@@ -76,7 +83,7 @@ package struct PostgresImportRepository: ImportRepository {
                 UPDATE items i SET title = n.title, categories = n.categories, creator = n.creator,
                     campaigns = n.campaigns, price = n.price, regions = n.regions, available_from = n.available_from,
                     available_until = n.available_until, in_stock = n.in_stock, hidden = n.hidden
-                FROM import_items n
+                FROM (SELECT DISTINCT ON (item_id) * FROM import_items ORDER BY item_id, place DESC) n
                 WHERE i.tenant = $1 AND i.item_id = n.item_id
                   AND (i.title, i.categories, i.creator, i.campaigns, i.price, i.regions, i.available_from,
                        i.available_until, i.in_stock, i.hidden)

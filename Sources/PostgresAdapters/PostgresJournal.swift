@@ -80,25 +80,27 @@ package struct PostgresJournal: Journal {
         }
     }
 
-    package func head() async throws(JournalError) -> UInt64 {
+    package func head() async throws(JournalError) -> JournalPosition {
+        let rows: [String]
         do {
-            let rows = try await self.store.client.query("SELECT pg_snapshot_xmax(pg_current_snapshot())") {
-                row in try row.decode(0, as: UInt64.self)
-            }
-            return rows[0]
+            rows = try await self.store.client.query("SELECT pg_current_snapshot()::text") { row in try row.decode(0) }
         } catch {
             throw .unavailable(error.shortDescription)
         }
+        guard let head = rows.first.flatMap(JournalPosition.init) else {
+            throw .unavailable("no snapshot of transactions")
+        }
+        return head
     }
 
-    /// Makes the partitions of this hour and the next two, and drops those older than 25 hours. A partition that cannot be
-    /// made (rows of its hour lie in the default one already) is left out; nothing is lost by it.
+    /// Makes the partitions of this hour and the next two, and drops those older than 25 hours. What cannot be done now is
+    /// left for the next time; rows without a partition of their hour lie in the default one, and nothing is lost.
     package func maintain() async throws(JournalError) {
         do {
             let hours = try await self.store.client.query(
                 """
                 SELECT to_char(hour AT TIME ZONE 'UTC', 'YYYYMMDDHH24'), hour, hour + interval '1 hour'
-                FROM generate_series(date_trunc('hour', now()), now() + interval '2 hours', interval '1 hour') AS hour
+                FROM generate_series(date_trunc('hour', now(), 'UTC'), now() + interval '2 hours', interval '1 hour') AS hour
                 """
             ) { row in
                 (
@@ -109,31 +111,54 @@ package struct PostgresJournal: Journal {
             for (name, start, end) in hours {
                 let first = Timestamp(start).rfc3339
                 let last = Timestamp(end).rfc3339
-                do {
-                    _ = try await self.store.client.execute(
-                        """
-                        CREATE TABLE IF NOT EXISTS \(identifier: "invalidations_\(name)") PARTITION OF invalidations
-                        FOR VALUES FROM (\(literal: first)) TO (\(literal: last))
-                        """
-                    )
-                } catch  where error.sqlState == .checkViolation || error.sqlState?.code == "42P17" {
-                    continue
-                }
+                try await self.alter(
+                    """
+                    CREATE TABLE IF NOT EXISTS \(identifier: "invalidations_\(name)") PARTITION OF invalidations
+                    FOR VALUES FROM (\(literal: first)) TO (\(literal: last))
+                    """
+                )
             }
+            // By name: as times they would be read in the session's time zone.
             let old = try await self.store.client.query(
                 """
                 SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
                 WHERE i.inhparent = 'invalidations'::regclass AND c.relname ~ '^invalidations_[0-9]{10}$'
-                  AND to_timestamp(substr(c.relname, 15), 'YYYYMMDDHH24') AT TIME ZONE 'UTC'
-                      < (now() AT TIME ZONE 'UTC') - interval '26 hours'
+                  AND c.relname::text COLLATE "C"
+                      < 'invalidations_' || to_char(now() AT TIME ZONE 'UTC' - interval '26 hours', 'YYYYMMDDHH24')
                 """
             ) { row in try row.decode(0, as: String.self) }
-            for name in old { _ = try await self.store.client.execute("DROP TABLE IF EXISTS \(identifier: name)") }
+            for name in old { try await self.alter("DROP TABLE IF EXISTS \(identifier: name)") }
             _ = try await self.store.client.execute(
                 "DELETE FROM invalidations_default WHERE created_at < now() - interval '26 hours'"
             )
-        } catch {
+        } catch let error as PostgresError {
             throw .unavailable(error.shortDescription)
+        } catch {
+            throw .unavailable("unavailable")
+        }
+    }
+
+    /// Changes the partitions, which takes the journal for itself. Not for long: while it waited for a long transaction,
+    /// every writer and the relay would wait behind it.
+    private func alter(_ statement: PostgresStatement) async throws {
+        do {
+            try await self.store.client.transaction { transaction in
+                try transaction.execute("SET LOCAL lock_timeout = '100ms'")
+                try transaction.execute(statement)
+            }
+        } catch let error as PostgresError where error.sqlState.map(Self.isForLater) ?? false {
+            return
+        }
+    }
+
+    private static func isForLater(_ state: SQLState) -> Bool {
+        switch state {
+        // Somebody else uses the journal; another node was faster; rows of the hour lie in the default partition; the
+        // bounds overlap with another partition's.
+        case .lockNotAvailable, .deadlockDetected, .duplicateTable, .uniqueViolation, .checkViolation,
+            SQLState("42P17"):
+            true
+        default: false
         }
     }
 }

@@ -55,7 +55,10 @@ package final class StubJournal: Journal, ControlFeed {
         }
     }
 
-    package func head() async throws(JournalError) -> UInt64 { self.headNow }
+    package func head() async throws(JournalError) -> JournalPosition {
+        let head = self.headNow
+        return JournalPosition("\(head):\(head):")!
+    }
 
     package func maintain() async throws(JournalError) {}
 

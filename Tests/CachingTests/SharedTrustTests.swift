@@ -16,12 +16,15 @@ struct SharedTrustTests {
         return self.trust.heartbeatTaken(sentAt: self.at(milliseconds), relayed: position)
     }
 
+    /// A head while the same long transaction runs.
+    static func head(_ xmax: UInt64) -> JournalPosition { JournalPosition("1:\(xmax):1")! }
+
     @Test("trust begins only when the relay has reached a head that was read")
     mutating func begins() {
         #expect(self.trust.need == .journalHead(generation: 0))
         self.taken(500)
         #expect(!self.trust.isTrusted(at: self.at(0)), "no head is known yet")
-        self.trust.headRead(600, generation: 0)
+        self.trust.headRead(Self.head(600), generation: 0)
         self.taken(599)
         #expect(!self.trust.isTrusted(at: self.at(0)))
         self.taken(600)
@@ -31,7 +34,7 @@ struct SharedTrustTests {
 
     @Test("trust is a lease: without a heartbeat that Redis took, it runs out and comes back with the next")
     mutating func runsOut() {
-        self.trust.headRead(100, generation: 0)
+        self.trust.headRead(Self.head(100), generation: 0)
         self.taken(100)
         #expect(self.trust.isTrusted(at: self.at(999)))
         #expect(!self.trust.isTrusted(at: self.at(1_000)))
@@ -40,10 +43,24 @@ struct SharedTrustTests {
         #expect(self.trust.isTrusted(at: self.at(1_800)))
     }
 
+    @Test("a position as high as the head, with a transaction missing that the head knows, is not enough")
+    mutating func missesACommit() {
+        // Transaction 1 was in progress for the relay and had committed when the head was read; nothing began after it.
+        self.trust.headRead(JournalPosition("100:100:")!, generation: 0)
+        self.taken(100)
+        #expect(!self.trust.isTrusted(at: self.at(0)))
+        _ = self.trust.heartbeatTaken(sentAt: self.at(0), relayed: JournalPosition("100:100:"))
+        #expect(self.trust.isTrusted(at: self.at(0)))
+        // And back to the older record of the same height.
+        let wentBack = self.taken(100)
+        #expect(wentBack)
+        #expect(!self.trust.isTrusted(at: self.at(0)))
+    }
+
     @Test("a head read before the doubt does not count")
     mutating func staleHead() {
         self.trust.doubted()
-        self.trust.headRead(10, generation: 0)
+        self.trust.headRead(Self.head(10), generation: 0)
         self.taken(10)
         #expect(!self.trust.isTrusted(at: self.at(0)))
         #expect(self.trust.need == .journalHead(generation: 1))
@@ -51,7 +68,7 @@ struct SharedTrustTests {
 
     @Test("a position that went back or is gone ends trust and says so", arguments: [UInt64?.none, 99])
     mutating func wentBack(xmax: UInt64?) {
-        self.trust.headRead(100, generation: 0)
+        self.trust.headRead(Self.head(100), generation: 0)
         self.taken(100)
         #expect(self.trust.isTrusted(at: self.at(0)))
         let wentBack = self.taken(xmax)
@@ -61,7 +78,7 @@ struct SharedTrustTests {
 
     @Test("a position that stands or grows keeps trust, also while a long transaction holds the oldest one back")
     mutating func grows() {
-        self.trust.headRead(100, generation: 0)
+        self.trust.headRead(Self.head(100), generation: 0)
         for xmax in [UInt64(100), 100, 101, 5_000] {
             let wentBack = self.taken(xmax)
             #expect(!wentBack)
@@ -78,6 +95,17 @@ struct JournalPositionTests {
         for transaction in [UInt64(1), 10, 11, 19] { #expect(position.covers(transaction)) }
         for transaction in [UInt64(12), 15, 20, 21] { #expect(!position.covers(transaction)) }
         #expect(try #require(JournalPosition("10:20:")).covers(12))
+    }
+
+    @Test("it reaches another when it knows every transaction that the other knows")
+    func reaches() throws {
+        let position = try #require(JournalPosition("12:20:12,15"))
+        for other in ["12:20:12,15", "12:20:12,15,17", "12:16:12,15", "12:12:", "1:1:"] {
+            #expect(position.reaches(try #require(JournalPosition(other))), "\(other)")
+        }
+        for other in ["12:21:12,15", "15:20:15", "20:20:", "13:13:"] {
+            #expect(!position.reaches(try #require(JournalPosition(other))), "\(other)")
+        }
     }
 
     @Test("any other text is none", arguments: ["", "abc", "1", "1:2", "2:1:", "1:2:x", "-1:2:", "1:2:3:4", ":::"])

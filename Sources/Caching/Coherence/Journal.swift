@@ -36,6 +36,12 @@ public struct JournalPosition: Sendable, Equatable {
     public func covers(_ transaction: UInt64) -> Bool {
         transaction < self.xmax && !self.inProgress.contains(transaction)
     }
+
+    /// Whether every row that is known at another position is known at this one. It takes more than an `xmax` as high: what
+    /// was in progress here may have committed before the other was read, without anything later having begun.
+    public func reaches(_ other: JournalPosition) -> Bool {
+        other.xmax <= self.xmax && !self.inProgress.contains { other.covers($0) }
+    }
 }
 
 /// One page of the journal of invalidations.
@@ -59,8 +65,8 @@ public struct JournalPage: Sendable, Equatable {
 public protocol Journal: Sendable {
     /// Reads from a position; nil: everything that is kept.
     func page(from position: JournalPosition?) async throws(JournalError) -> JournalPage
-    /// A transaction id that everything committed by now is below.
-    func head() async throws(JournalError) -> UInt64
+    /// The position at which everything committed by now is known.
+    func head() async throws(JournalError) -> JournalPosition
     /// Makes room ahead and drops what is past retention; called by the relay now and then.
     func maintain() async throws(JournalError)
 }

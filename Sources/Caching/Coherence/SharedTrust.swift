@@ -14,8 +14,8 @@ struct SharedTrust: Sendable, Equatable {
     /// When the last heartbeat that Redis took was sent.
     private(set) var takenAt: Instant?
     private var generation: UInt64 = 0
-    private var target: UInt64?
-    private var lastRelayed: UInt64?
+    private var target: JournalPosition?
+    private var lastRelayed: JournalPosition?
 
     init(duration: Duration) {
         self.duration = duration
@@ -43,7 +43,7 @@ struct SharedTrust: Sendable, Equatable {
     }
 
     /// The journal's head, read after the doubt of that generation.
-    mutating func headRead(_ head: UInt64, generation: UInt64) {
+    mutating func headRead(_ head: JournalPosition, generation: UInt64) {
         guard generation == self.generation, !self.isProven else { return }
         self.target = head
     }
@@ -55,12 +55,11 @@ struct SharedTrust: Sendable, Equatable {
             switch (self.lastRelayed, relayed) {
             case (nil, _): false
             case (.some, nil): true
-            case (.some(let last), .some(let now)): now.xmax < last
+            case (.some(let last), .some(let now)): !now.reaches(last)
             }
-        self.lastRelayed = relayed?.xmax
+        self.lastRelayed = relayed
         if wentBack { self.doubted() }
-        // What had committed before the head was read is visible in a snapshot that reaches as far as the head.
-        if !self.isProven, let target, let relayed, relayed.xmax >= target { self.isProven = true }
+        if !self.isProven, let target, let relayed, relayed.reaches(target) { self.isProven = true }
         return wentBack
     }
 
