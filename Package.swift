@@ -111,6 +111,12 @@ let package = Package(
             ],
             swiftSettings: settings
         ),
+        .executableTarget(
+            name: "fixed-body",
+            dependencies: [.product(name: "Hummingbird", package: "hummingbird"), nioCore],
+            path: "Benchmarks/FixedBody",
+            swiftSettings: settings
+        ),
         .testTarget(name: "RecommendationCoreTests", dependencies: ["RecommendationCore"], swiftSettings: settings),
         .testTarget(
             name: "RecommendationEngineTests",

@@ -142,7 +142,7 @@ struct CoherenceFleetTests {
         )
         while text.count % 4 != 0 { text += "=" }
         let bytes = [UInt8](Data(base64Encoded: text) ?? Data())
-        return bytes.count > 24 ? bytes[21..<25].reduce(0) { $0 << 8 | Int($1) } : -1
+        return bytes.count > 24 ? bytes[16..<20].reduce(0) { $0 << 8 | Int($1) } : -1
     }
 
     @Test("hostile ids are served as they are and cross nothing: no user, no tenant, no key")

@@ -59,6 +59,13 @@ struct TokenTests {
         #expect(throws: SigningKeysError.self) { try SigningKeys(parsing: text) }
     }
 
+    @Test("SipHash-2-4 gives the paper's test vector")
+    func sipHash() {
+        // Key 00…0f, message 00…0e (appendix A of the paper).
+        let hash = SipHash(key: (0x0706_0504_0302_0100, 0x0F0E_0D0C_0B0A_0908))
+        #expect(hash.tag((0..<15).map { UInt8($0) }) == 0xA129_CA61_49BE_45E5)
+    }
+
     @Test("a recommendation id is a ULID: ordered by time, of 26 characters")
     func ulid() {
         var generator = SeededGenerator(seed: 5)

@@ -51,12 +51,13 @@ struct SlateBuilder {
             into: &chosen
         )
         filtered.poolExhausted = chosen.count < limit
+        let signing = self.signer.response(id, model: model, tenant: self.state.tenant, user: user)
         var items: [RecommendedItem] = []
         items.reserveCapacity(chosen.count)
         for (place, index) in chosen.enumerated() {
             guard let record = catalog[allowed[index].item] else { continue }
             items.append(
-                self.item(allowed[index], record, pool: pool, rank: place + 1, id: id, user: user, model: model)
+                self.item(allowed[index], record, pool: pool, rank: place + 1, signing: signing)
             )
         }
         return Slate(items: items, filtered: filtered)
@@ -64,6 +65,7 @@ struct SlateBuilder {
 
     /// The slate of the policy's items of last resort.
     func staticSlate(limit: Int, id: RecommendationID, user: User.ID) -> Slate {
+        let signing = self.signer.response(id, model: 0, tenant: self.state.tenant, user: user)
         var filtered = FilteredCounts()
         var items: [RecommendedItem] = []
         for itemID in self.state.policy.staticItems where items.count < limit {
@@ -79,7 +81,7 @@ struct SlateBuilder {
                         item: itemID,
                         rank: rank,
                         score: 0,
-                        trackingToken: self.token(number, rank: rank, id: id, user: user, model: 0),
+                        trackingToken: signing.token(rank: rank, item: number),
                         collaborative: 0,
                         content: 0,
                         popularity: 0,
@@ -98,9 +100,7 @@ struct SlateBuilder {
         _ record: Catalog.Record,
         pool: CandidatePool,
         rank: Int,
-        id: RecommendationID,
-        user: User.ID,
-        model: ModelVersion.Number
+        signing: TokenSigner.Response
     ) -> RecommendedItem {
         let (collaborative, content, popularity) = pool.components(candidate)
         let reason: Reason =
@@ -118,7 +118,7 @@ struct SlateBuilder {
             item: record.id,
             rank: rank,
             score: collaborative + content + popularity,
-            trackingToken: self.token(candidate.item, rank: rank, id: id, user: user, model: model),
+            trackingToken: signing.token(rank: rank, item: candidate.item),
             collaborative: collaborative,
             content: content,
             popularity: popularity,
@@ -132,19 +132,5 @@ struct SlateBuilder {
     private func seed(_ number: Item.Number) -> RecommendedItem.Seed? {
         guard !self.state.blocked[Int(number)], let record = self.state.catalog[number] else { return nil }
         return RecommendedItem.Seed(item: record.id, title: record.title)
-    }
-
-    private func token(
-        _ item: Item.Number,
-        rank: Int,
-        id: RecommendationID,
-        user: User.ID,
-        model: ModelVersion.Number
-    ) -> String {
-        self.signer.sign(
-            TrackingToken(recommendationID: id, rank: rank, item: item, model: model),
-            tenant: self.state.tenant,
-            user: user
-        )
     }
 }
