@@ -64,6 +64,9 @@ package struct SnapshotSchedule: Service {
             guard try await self.models.newestDataMark(tenant: tenant) != mark else { return }
             let report = try await self.trainer.train(tenant: tenant, evaluates: false)
             await self.announce()
+            // Somebody may have put a newer one into service meanwhile.
+            let active = try await self.models.versions(tenant: tenant).first { $0.state == .active }
+            guard active.map({ $0.number < report.version.number }) ?? true else { return }
             _ = try await self.trainer.activate(report.version.number, tenant: tenant)
             await self.announce()
         } catch TrainingError.emptyCatalogue {
