@@ -10,8 +10,6 @@ package enum TrainingError: Error, Sendable {
     case fit(FitError)
     /// There is nothing to train on.
     case emptyCatalogue
-    /// Nodes that did not load the version in time.
-    case notLoaded(nodes: [String])
     case cancelled
 }
 

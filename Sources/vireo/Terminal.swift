@@ -51,7 +51,6 @@ func describe(_ error: any Error) -> String {
         case .repository(let error): describe(error)
         case .emptyCatalogue: "there are no items; import some first"
         case .fit(let error): "no model can be fitted: \(error)"
-        case .notLoaded(let nodes): "nodes did not load the model: \(nodes.joined(separator: ", "))"
         case .cancelled: "cancelled"
         }
     default: "\(error)"
