@@ -23,7 +23,8 @@ package struct Migrator: Sendable {
 
     /// In order; every file of `migrations/` is named here. The generated name has `_` for the first digit.
     package static let migrations = [
-        Migration(name: "0001_schema", sql: String(decoding: PackageResources._001_schema_sql, as: UTF8.self))
+        Migration(name: "0001_schema", sql: String(decoding: PackageResources._001_schema_sql, as: UTF8.self)),
+        Migration(name: "0002_catalogue", sql: String(decoding: PackageResources._002_catalogue_sql, as: UTF8.self)),
     ]
 
     private let store: PostgresStore

@@ -39,7 +39,8 @@ package struct PostgresControlRepository: ControlRepository {
             try await self.store.client.query(
                 """
                 SELECT i.id, (SELECT coalesce(max(id), 0) FROM control_log), pg_snapshot_xmin(pg_current_snapshot()),
-                       EXISTS (SELECT FROM items WHERE xid >= $1),
+                       EXISTS (SELECT FROM items WHERE xid >= $1)
+                           OR EXISTS (SELECT FROM item_deletions WHERE xid >= $1),
                        i.system_identifier = (SELECT system_identifier FROM pg_control_system())
                            AND i.timeline = \(PostgresIncarnation.currentTimeline)
                 FROM incarnation i
@@ -103,6 +104,10 @@ package struct PostgresControlRepository: ControlRepository {
             tenants: controls,
             keys: keysChanged ? try PostgresAPIKeyRepository.keys(in: &transaction) : nil,
             items: try PostgresItems.changed(since: position ?? 0, in: &transaction),
+            // Who begins has nothing that could be deleted.
+            deletedItems: try position.map { (position) throws(PostgresError) in
+                try PostgresItems.deleted(since: position, in: &transaction)
+            } ?? [],
             itemPosition: next
         )
     }

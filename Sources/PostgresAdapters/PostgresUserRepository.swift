@@ -15,7 +15,8 @@ package struct PostgresUserRepository: UserRepository {
     private struct Row: Sendable {
         let version: Int64
         let consent: Bool
-        let event: HistoryEvent?
+        var event: HistoryEvent?
+        var suppression: Suppression?
     }
 
     package func state(of user: User.ID, tenant: Tenant.ID) async throws(RepositoryError) -> UserState {
@@ -23,33 +24,45 @@ package struct PostgresUserRepository: UserRepository {
         let rows = try await self.store.mapped {
             try await self.store.client.query(
                 """
-                SELECT s.version, s.consent, h.item_number, h.type, h.value, h.occurred_at
+                SELECT s.version, s.consent, h.item_number, h.type, h.value, h.occurred_at, h.kind, h.key
                 FROM user_state s
                 LEFT JOIN LATERAL (
-                    SELECT item_number, type, value, occurred_at FROM interactions
-                    WHERE user_number = s.number ORDER BY occurred_at DESC LIMIT $3
+                    (SELECT item_number, type, value, occurred_at, NULL::text AS kind, NULL::text AS key
+                     FROM interactions WHERE user_number = s.number AND s.consent
+                     ORDER BY occurred_at DESC LIMIT $3)
+                    UNION ALL
+                    SELECT NULL, NULL, NULL, NULL, kind, key FROM suppressions WHERE user_number = s.number
                 ) h ON true
                 WHERE s.tenant = $1 AND s.user_id = $2
                 """,
                 [number, user.string, Self.historyLimit]
             ) { row -> Row in
-                var event: HistoryEvent?
+                var found = Row(version: try row.decode(0), consent: try row.decode(1))
                 if let item = try row.decode(2, as: Int32?.self) {
                     // A type that a later version knows says nothing to this one.
                     if let type = EventType(code: UInt8(clamping: try row.decode(3, as: Int16.self))) {
-                        event = HistoryEvent(
+                        found.event = HistoryEvent(
                             item: UInt32(bitPattern: item),
                             type: type,
                             value: try row.decode(4),
                             occurredAt: Timestamp(try row.decode(5))
                         )
                     }
+                } else if let kind = try row.decode(6, as: String?.self) {
+                    // A kind that a later version knows cannot be kept by this one; it must not be kept silently.
+                    guard let kind = Suppression.Kind(rawValue: kind) else { throw row.refusal(of: 6, as: String.self) }
+                    found.suppression = Suppression(kind: kind, key: Identifier(trusted: try row.decode(7)))
                 }
-                return Row(version: try row.decode(0), consent: try row.decode(1), event: event)
+                return found
             }
         }
         guard let first = rows.first else { return .unknown }
-        return UserState(version: first.version, consent: first.consent, history: rows.compactMap(\.event))
+        return UserState(
+            version: first.version,
+            consent: first.consent,
+            history: rows.compactMap(\.event),
+            suppressions: rows.compactMap(\.suppression)
+        )
     }
 
     package func version(of user: User.ID, tenant: Tenant.ID) async throws(RepositoryError) -> User.Version {

@@ -73,12 +73,15 @@ struct Responder: HTTPResponder {
             template = route.path.text
             let principal = try await self.authentication.principal(of: request.headers, scope: route.scope)
             let query = try QueryParameters(target.query, known: route.parameters)
-            let body = route.takesBody ? try await self.body(of: request) : ByteBuffer()
+            let bodyType = try Self.bodyType(of: request.headers, among: route.bodyTypes)
+            let body = bodyType == nil ? ByteBuffer() : try await self.body(of: request)
             let call = Call(
                 principal: principal,
                 isFleet: self.authentication.isFleet(principal),
                 segments: segments,
                 query: query,
+                headers: request.headers,
+                bodyType: bodyType,
                 body: body
             )
             return try await self.deadlines.run { () async -> Result<Answer, Problem> in
@@ -91,10 +94,16 @@ struct Responder: HTTPResponder {
         }
     }
 
+    /// What the body is, among what the route takes; nil where it takes none.
+    private static func bodyType(of headers: HTTPFields, among types: [MediaType]) throws(Problem) -> MediaType? {
+        guard !types.isEmpty else { return nil }
+        guard headers[.contentEncoding].map({ $0.lowercased() == "identity" }) ?? true,
+            let name = headers[.contentType], let type = types.first(where: { $0.isNamed(by: name) })
+        else { throw .unsupportedMediaType(types) }
+        return type
+    }
+
     private func body(of request: Request) async throws(Problem) -> ByteBuffer {
-        guard request.headers[.contentType].map(Self.isJSON) ?? false,
-            request.headers[.contentEncoding].map({ $0.lowercased() == "identity" }) ?? true
-        else { throw .unsupportedMediaType }
         if let length = request.headers[.contentLength].flatMap(Int.init), length > self.maximumBody {
             throw .bodyTooLarge(self.maximumBody)
         }
@@ -108,16 +117,11 @@ struct Responder: HTTPResponder {
         }
     }
 
-    /// Whether a media type is JSON, whatever its parameters.
-    static func isJSON(_ contentType: String) -> Bool {
-        let type = contentType.utf8.prefix { $0 != UInt8(ascii: ";") }
-        let trimmed = Substring(type).trimmingSpaces
-        return trimmed.lowercased() == "application/json"
-    }
-
     private static func response(_ answer: Answer, id: String) -> Response {
         var headers = answer.headers
-        headers.append(HTTPField(name: .contentType, value: answer.contentType))
+        if answer.status != .notModified {
+            headers.append(HTTPField(name: .contentType, value: answer.contentType))
+        }
         headers.append(Self.notCached)
         headers.append(HTTPField(name: .requestID, value: id))
         return Response(status: answer.status, headers: headers, body: ResponseBody(byteBuffer: answer.body))

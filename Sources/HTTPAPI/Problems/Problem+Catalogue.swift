@@ -64,13 +64,19 @@ extension Problem {
         )
     }
 
+    /// 412: the resource is not in the state that the request's conditions name.
+    static func preconditionFailed(_ detail: String) -> Problem {
+        Problem(status: .preconditionFailed, code: "precondition_failed", detail: detail)
+    }
+
     /// 415.
-    static var unsupportedMediaType: Problem {
-        Problem(
+    static func unsupportedMediaType(_ allowed: [MediaType]) -> Problem {
+        let types = allowed.map(\.rawValue)
+        return Problem(
             status: .unsupportedMediaType,
             code: "unsupported_media_type",
-            detail: "the body must be application/json without a content encoding",
-            headers: [.accept: "application/json"]
+            detail: "the body must be \(types.joined(separator: " or ")) without a content encoding",
+            headers: [.accept: types.joined(separator: ", ")]
         )
     }
 

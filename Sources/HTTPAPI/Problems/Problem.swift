@@ -34,6 +34,7 @@ struct Problem: Error, Sendable, Equatable {
         case .methodNotAllowed: "Method not allowed"
         case .requestTimeout: "Request timed out"
         case .conflict: "Conflict"
+        case .preconditionFailed: "Precondition failed"
         case .contentTooLarge: "Request too large"
         case .unsupportedMediaType: "Unsupported media type"
         case .unprocessableContent: "Invalid request"

@@ -11,8 +11,8 @@ struct Route: Sendable {
     let scope: Scope?
     /// The query's parameters; any other is refused.
     let parameters: [String]
-    /// Whether it takes a JSON document.
-    let takesBody: Bool
+    /// The media types of the body it takes; none: it takes no body.
+    let bodyTypes: [MediaType]
     let answer: @Sendable (Call) async throws(Problem) -> Answer
 
     init(
@@ -21,14 +21,28 @@ struct Route: Sendable {
         scope: Scope?,
         parameters: [String] = [],
         takesBody: Bool = false,
+        bodyTypes: [MediaType]? = nil,
         answer: @escaping @Sendable (Call) async throws(Problem) -> Answer
     ) {
         self.method = method
         self.path = PathTemplate(path)
         self.scope = scope
         self.parameters = parameters
-        self.takesBody = takesBody
+        self.bodyTypes = bodyTypes ?? (takesBody ? [.json] : [])
         self.answer = answer
+    }
+}
+
+/// What a body can be.
+enum MediaType: String, Sendable {
+    case json = "application/json"
+    /// JSON documents, one a line.
+    case lines = "application/x-ndjson"
+
+    /// Whether a `Content-Type` names it, whatever the parameters.
+    func isNamed(by contentType: String) -> Bool {
+        let type = contentType.utf8.prefix { $0 != UInt8(ascii: ";") }
+        return Substring(type).trimmingSpaces.lowercased() == self.rawValue
     }
 }
 
@@ -40,6 +54,9 @@ struct Call: Sendable {
     /// What stands in the path for the template's names, in order, percent-encoded.
     let segments: [ArraySlice<UInt8>]
     let query: QueryParameters
+    let headers: HTTPFields
+    /// What the body is; nil where the route takes none.
+    let bodyType: MediaType?
     let body: ByteBuffer
 
     /// The id in a path, decoded.
@@ -69,11 +86,12 @@ struct Answer: Sendable {
     static func json(_ body: ByteBuffer) -> Answer { Answer(body: body) }
 }
 
-/// A path with names for the segments that differ, for example `/v1/recommendations/{user_id}`.
+/// A path with names for the segments that differ, for example `/v1/recommendations/{user_id}` or `/v1/users/{user_id}:reset`.
 struct PathTemplate: Sendable {
     private enum Segment: Sendable {
         case literal([UInt8])
-        case parameter
+        /// A parameter, and what follows it in its segment: nothing, or a verb with its colon.
+        case parameter(verb: [UInt8])
     }
 
     /// The template itself: the one name of a route in logs and metrics.
@@ -83,11 +101,13 @@ struct PathTemplate: Sendable {
     init(_ text: String) {
         self.text = text
         self.segments = text.utf8.dropFirst().split(separator: UInt8(ascii: "/")).map { part in
-            part.first == UInt8(ascii: "{") ? .parameter : .literal(Array(part))
+            guard part.first == UInt8(ascii: "{") else { return .literal(Array(part)) }
+            return .parameter(verb: Array(part.drop { $0 != UInt8(ascii: "}") }.dropFirst()))
         }
     }
 
-    /// The segments that stand for parameters, none of them empty; nil where the path is another.
+    /// The segments that stand for parameters, none of them empty; nil where the path is another. A colon that belongs to an
+    /// id that ends like a verb is sent as `%3A`.
     func match(_ path: ArraySlice<UInt8>) -> [ArraySlice<UInt8>]? {
         var parameters: [ArraySlice<UInt8>] = []
         var rest = path
@@ -98,9 +118,9 @@ struct PathTemplate: Sendable {
             switch segment {
             case .literal(let bytes):
                 guard part.elementsEqual(bytes) else { return nil }
-            case .parameter:
-                guard !part.isEmpty else { return nil }
-                parameters.append(part)
+            case .parameter(let verb):
+                guard part.count > verb.count, part.suffix(verb.count).elementsEqual(verb) else { return nil }
+                parameters.append(part.dropLast(verb.count))
             }
         }
         return rest.isEmpty ? parameters : nil
@@ -116,13 +136,13 @@ struct RouteTable: Sendable {
         case none
     }
 
-    /// The routes of a path, with its `Allow`.
+    /// The routes of a path.
     private struct Resource: Sendable {
         let path: PathTemplate
         var routes: [Route]
 
-        var allow: String {
-            self.routes.flatMap { $0.method == .get ? ["GET", "HEAD"] : [$0.method.rawValue] }.joined(separator: ", ")
+        var methods: [String] {
+            self.routes.flatMap { $0.method == .get ? ["GET", "HEAD"] : [$0.method.rawValue] }
         }
     }
 
@@ -140,15 +160,18 @@ struct RouteTable: Sendable {
 
     var templates: [String] { self.resources.map(\.path.text) }
 
+    /// The first route that takes the method. A path may be that of several templates: `/v1/users/a:reset` is the reset of `a`
+    /// to a POST, and to a GET the user `a:reset`.
     func match(_ method: HTTPRequest.Method, _ path: ArraySlice<UInt8>) -> Match {
         let wanted = method == .head ? .get : method
+        var known: String?
+        var allowed: [String] = []
         for resource in self.resources {
             guard let parameters = resource.path.match(path) else { continue }
-            guard let route = resource.routes.first(where: { $0.method == wanted }) else {
-                return .otherMethods(template: resource.path.text, allow: resource.allow)
-            }
-            return .route(route, parameters)
+            if let route = resource.routes.first(where: { $0.method == wanted }) { return .route(route, parameters) }
+            known = known ?? resource.path.text
+            allowed += resource.methods
         }
-        return .none
+        return known.map { .otherMethods(template: $0, allow: allowed.joined(separator: ", ")) } ?? .none
     }
 }

@@ -85,6 +85,8 @@ public struct ControlDelta: Sendable, Equatable {
     public var keys: [APIKey]?
     /// Items that changed, some of which may have come before.
     public var items: [(tenant: Tenant.ID, item: NumberedItem)]
+    /// Items that were deleted, some of which may have come before; their numbers are never used again.
+    public var deletedItems: [(tenant: Tenant.ID, number: Item.Number)]
     /// Where the next read of items begins.
     public var itemPosition: UInt64
 
@@ -95,6 +97,7 @@ public struct ControlDelta: Sendable, Equatable {
         tenants: [TenantControl],
         keys: [APIKey]?,
         items: [(tenant: Tenant.ID, item: NumberedItem)],
+        deletedItems: [(tenant: Tenant.ID, number: Item.Number)] = [],
         itemPosition: UInt64
     ) {
         self.incarnation = incarnation
@@ -102,6 +105,7 @@ public struct ControlDelta: Sendable, Equatable {
         self.tenants = tenants
         self.keys = keys
         self.items = items
+        self.deletedItems = deletedItems
         self.itemPosition = itemPosition
     }
 
@@ -110,6 +114,7 @@ public struct ControlDelta: Sendable, Equatable {
         lhs.incarnation == rhs.incarnation && lhs.head == rhs.head && lhs.tenants == rhs.tenants && lhs.keys == rhs.keys
             && lhs.itemPosition == rhs.itemPosition
             && lhs.items.elementsEqual(rhs.items) { $0.tenant == $1.tenant && $0.item == $1.item }
+            && lhs.deletedItems.elementsEqual(rhs.deletedItems) { $0.tenant == $1.tenant && $0.number == $1.number }
     }
 }
 

@@ -4,6 +4,8 @@ public struct Item: Sendable, Equatable {
     public typealias ID = Identifier<Item>
     /// The index of an item in snapshots, artifacts and cache entries: assigned once per tenant, never reused.
     public typealias Number = UInt32
+    /// What the store hands out at every change of an item, rising over all items of the fleet.
+    public typealias Revision = Int64
 
     /// The client's name of the item.
     public var id: ID
@@ -15,6 +17,8 @@ public struct Item: Sendable, Equatable {
     public var creator: String?
     /// The campaigns it belongs to.
     public var campaigns: [String]
+    /// What else a client tells of it, by name.
+    public var labels: [String: String]
     /// Price in the tenant's currency.
     public var price: Double?
     /// Where it may be shown; empty means everywhere.
@@ -35,6 +39,7 @@ public struct Item: Sendable, Equatable {
         categories: [String] = [],
         creator: String? = nil,
         campaigns: [String] = [],
+        labels: [String: String] = [:],
         price: Double? = nil,
         regions: [String] = [],
         availableFrom: Timestamp? = nil,
@@ -47,6 +52,7 @@ public struct Item: Sendable, Equatable {
         self.categories = categories
         self.creator = creator
         self.campaigns = campaigns
+        self.labels = labels
         self.price = price
         self.regions = regions
         self.availableFrom = availableFrom
@@ -70,10 +76,14 @@ public struct NumberedItem: Sendable, Equatable {
     public let number: Item.Number
     /// The item.
     public let item: Item
+    /// What the store hands out at every change; of two states of an item the one with the higher is the later. 0: not
+    /// known.
+    public let revision: Item.Revision
 
     /// An item with its number.
-    public init(number: Item.Number, item: Item) {
+    public init(number: Item.Number, item: Item, revision: Item.Revision = 0) {
         self.number = number
         self.item = item
+        self.revision = revision
     }
 }

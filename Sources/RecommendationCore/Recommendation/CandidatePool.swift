@@ -72,14 +72,30 @@ public struct CandidatePool: Sendable, Equatable {
     public var seen: [Candidate]
     /// Whether the user has history that says something about taste.
     public var isPersonal: Bool
+    /// How many of the best candidates the user's suppressions took out when the pool was computed; others took their
+    /// places.
+    public var suppressedCount: Int
+    /// The user's suppressions of categories and creators: an item may come under one after the pool was computed. Those of
+    /// items are not here, because a number is of one item for good.
+    public var suppressions: [Suppression]
 
     /// A pool of these parts.
-    public init(scales: [Scale], seeds: [Item.Number], unseen: [Candidate], seen: [Candidate], isPersonal: Bool) {
+    public init(
+        scales: [Scale],
+        seeds: [Item.Number],
+        unseen: [Candidate],
+        seen: [Candidate],
+        isPersonal: Bool,
+        suppressedCount: Int = 0,
+        suppressions: [Suppression] = []
+    ) {
         self.scales = scales
         self.seeds = seeds
         self.unseen = unseen
         self.seen = seen
         self.isPersonal = isPersonal
+        self.suppressedCount = suppressedCount
+        self.suppressions = suppressions
     }
 
     /// The weighted components of a candidate.

@@ -27,20 +27,23 @@ public struct HistoryEvent: Sendable, Equatable {
     }
 }
 
-/// What a computation reads of a user: version, consent and history, all of one snapshot of the store.
+/// What a computation reads of a user: version, consent, history and suppressions, all of one snapshot of the store.
 public struct UserState: Sendable, Equatable {
     /// The version the rest was read at; 0 where the user has no row.
     public let version: User.Version
     /// Whether the user allows personalisation.
     public let consent: Bool
-    /// The newest events, newest first.
+    /// The newest events, newest first; none where the user does not allow personalisation.
     public let history: [HistoryEvent]
+    /// What must not be shown, in no order. It holds whatever the consent is.
+    public let suppressions: [Suppression]
 
     /// A state of these parts.
-    public init(version: User.Version, consent: Bool, history: [HistoryEvent]) {
+    public init(version: User.Version, consent: Bool, history: [HistoryEvent], suppressions: [Suppression] = []) {
         self.version = version
         self.consent = consent
         self.history = history
+        self.suppressions = suppressions
     }
 
     /// A user nobody has heard of.
@@ -49,7 +52,7 @@ public struct UserState: Sendable, Equatable {
 
 /// Reads of single users.
 public protocol UserRepository: Sendable {
-    /// Version, consent and history in one statement.
+    /// Version, consent, history and suppressions in one statement; without consent no history is read.
     func state(of user: User.ID, tenant: Tenant.ID) async throws(RepositoryError) -> UserState
     /// The version alone, on the primary; 0 where the user has no row.
     func version(of user: User.ID, tenant: Tenant.ID) async throws(RepositoryError) -> User.Version

@@ -1,6 +1,9 @@
 package import RecommendationCore
 
 /// The items of a tenant as arrays by item number: what the final stage looks up for every candidate.
+///
+/// It is a value that is replaced, never changed: a copy shares everything, and a change of one item copies one chunk of each
+/// array (``Chunked``), whatever the size of the catalogue.
 package struct Catalog: Sendable {
     /// What serving keeps of one item.
     package struct Record: Sendable, Equatable {
@@ -23,18 +26,35 @@ package struct Catalog: Sendable {
             self.availableUntil = item.availableUntil
             self.isOffered = item.inStock && !item.hidden
         }
+
+        /// Whether two records have the same bytes; `String` takes composed and decomposed text for equal.
+        package static func == (lhs: Self, rhs: Self) -> Bool {
+            func isSame(_ a: String, _ b: String) -> Bool { a.utf8.elementsEqual(b.utf8) }
+            return lhs.id == rhs.id && lhs.isOffered == rhs.isOffered && lhs.availableFrom == rhs.availableFrom
+                && lhs.availableUntil == rhs.availableUntil && isSame(lhs.title, rhs.title)
+                && lhs.categories.elementsEqual(rhs.categories, by: isSame)
+                && lhs.campaigns.elementsEqual(rhs.campaigns, by: isSame)
+                && (lhs.creator ?? "").utf8.elementsEqual((rhs.creator ?? "").utf8)
+                && (lhs.creator == nil) == (rhs.creator == nil)
+        }
     }
 
     /// A record by number; nil where a number has no item.
-    private(set) var records: [Record?] = []
+    private(set) var records = Chunked<Record?>()
     /// The index of the first category by number; the largest value: none. Diversity counts these.
-    private var firstCategories: [UInt32] = []
+    private var firstCategories = Chunked<UInt32>()
     /// Items that are hidden or out of stock, or do not exist.
     private(set) var withheld = Bitmap()
     /// Items with a window; few, and looked at when serving.
     private(set) var windowed = Bitmap()
-    private var numbers: [Item.ID: Item.Number] = [:]
-    private var categoryIndices: [String: UInt32] = [:]
+    private(set) var categories = ItemGroups()
+    private(set) var creators = ItemGroups()
+    private(set) var campaigns = ItemGroups()
+    private var revisions = Chunked<Item.Revision>()
+    private var numbers = ShardedTable<Item.ID, Item.Number>()
+    /// Of all items with their revisions, in no order: the same on every node that has the same items, and another wherever
+    /// an item was changed, added or deleted.
+    package private(set) var digest: UInt64 = 0
 
     private static let noCategory = UInt32.max
 
@@ -64,10 +84,26 @@ package struct Catalog: Sendable {
         return true
     }
 
+    /// The items that suppressions take out, by number, as the catalogue is now.
+    package func suppressed(by suppressions: [Suppression]) -> Bitmap {
+        var bitmap = Bitmap()
+        for suppression in suppressions {
+            let key = suppression.key.string
+            switch suppression.kind {
+            case .item:
+                if let number = self.numbers[Item.ID(trusted: key)] { bitmap[Int(number)] = true }
+            case .category: for number in self.categories.members(of: key) { bitmap[Int(number)] = true }
+            case .creator: for number in self.creators.members(of: key) { bitmap[Int(number)] = true }
+            }
+        }
+        return bitmap
+    }
+
     /// Whether the catalogue already holds an item as it is.
     func holds(_ numbered: NumberedItem) -> Bool {
         guard let record = self[numbered.number] else { return false }
-        return record == Record(numbered.item)
+        guard self.revisions[Int(numbered.number)] == numbered.revision else { return false }
+        return numbered.revision != 0 || record == Record(numbered.item)
     }
 
     /// Adds items or replaces those of the same number.
@@ -79,54 +115,45 @@ package struct Catalog: Sendable {
                 self.withheld[self.records.count] = true
                 self.records.append(nil)
                 self.firstCategories.append(Self.noCategory)
+                self.revisions.append(0)
             }
-            self.records[number] = Record(item)
-            self.firstCategories[number] = item.categories.first.map { self.categoryIndex($0) } ?? Self.noCategory
+            self.replace(numbered.number, by: Record(item), revision: numbered.revision)
+            self.firstCategories[number] = item.categories.first.map { self.categories.index($0) } ?? Self.noCategory
             self.withheld[number] = !(item.inStock && !item.hidden)
             self.windowed[number] = item.availableFrom != nil || item.availableUntil != nil
             self.numbers[item.id] = numbered.number
         }
     }
 
-    private mutating func categoryIndex(_ category: String) -> UInt32 {
-        if let index = self.categoryIndices[category] { return index }
-        let index = UInt32(self.categoryIndices.count)
-        self.categoryIndices[category] = index
-        return index
-    }
-}
-
-/// A growable set of small integers.
-package struct Bitmap: Sendable, Equatable {
-    package private(set) var words: [UInt64] = []
-
-    package init() {}
-
-    package subscript(_ index: Int) -> Bool {
-        get {
-            let word = index >> 6
-            return word < self.words.count && self.words[word] >> UInt64(index & 63) & 1 == 1
-        }
-        set {
-            let word = index >> 6
-            if word >= self.words.count {
-                guard newValue else { return }
-                self.words.append(contentsOf: repeatElement(0, count: word + 1 - self.words.count))
-            }
-            if newValue {
-                self.words[word] |= 1 << UInt64(index & 63)
-            } else {
-                self.words[word] &= ~(1 << UInt64(index & 63))
-            }
+    /// Takes items away that are deleted; a number that has no item is passed over.
+    package mutating func remove(_ numbers: some Sequence<Item.Number>) {
+        for number in numbers {
+            guard let record = self[number] else { continue }
+            self.replace(number, by: nil, revision: 0)
+            self.firstCategories[Int(number)] = Self.noCategory
+            self.withheld[Int(number)] = true
+            self.windowed[Int(number)] = false
+            // The id may belong to an item that was made anew under another number.
+            if self.numbers[record.id] == number { self.numbers[record.id] = nil }
         }
     }
 
-    package mutating func formUnion(_ other: Bitmap) {
-        if other.words.count > self.words.count {
-            self.words.append(contentsOf: repeatElement(0, count: other.words.count - self.words.count))
-        }
-        for index in other.words.indices { self.words[index] |= other.words[index] }
+    private mutating func replace(_ number: Item.Number, by new: Record?, revision: Item.Revision) {
+        let old = self.records[Int(number)]
+        if old != nil { self.digest &-= Self.mark(number, self.revisions[Int(number)]) }
+        if new != nil { self.digest &+= Self.mark(number, revision) }
+        self.categories.move(number, from: old?.categories ?? [], to: new?.categories ?? [])
+        self.campaigns.move(number, from: old?.campaigns ?? [], to: new?.campaigns ?? [])
+        self.creators.move(number, from: old?.creator.map { [$0] } ?? [], to: new?.creator.map { [$0] } ?? [])
+        self.records[Int(number)] = new
+        self.revisions[Int(number)] = revision
     }
 
-    package var isEmpty: Bool { self.words.allSatisfy { $0 == 0 } }
+    /// SplitMix64's finalizer over both.
+    private static func mark(_ number: Item.Number, _ revision: Item.Revision) -> UInt64 {
+        var z = UInt64(number) &* 0x9E37_79B9_7F4A_7C15 &+ UInt64(bitPattern: revision) &+ 0x9E37_79B9_7F4A_7C15
+        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+        return z ^ (z >> 31)
+    }
 }

@@ -132,15 +132,24 @@ package final class ControlState: ControlFeed, Sendable {
             for control in delta.tenants { controls[control.tenant] = control }
             var items: [Tenant.ID: [NumberedItem]] = [:]
             for (tenant, item) in delta.items { items[tenant, default: []].append(item) }
+            var deleted: [Tenant.ID: Set<Item.Number>] = [:]
+            for (tenant, number) in delta.deletedItems { deleted[tenant, default: []].insert(number) }
             let expired = state.tenants.values.filter { $0.blockedUntil.map { $0 <= now } ?? false }.map(\.tenant)
-            for tenant in Set(controls.keys).union(items.keys).union(expired) {
+            for tenant in Set(controls.keys).union(items.keys).union(deleted.keys).union(expired) {
                 let old = state.tenants[tenant]
                 guard let control = controls[tenant] ?? old?.control else { continue }
                 var catalog = old?.catalog ?? Catalog()
                 // Rows come again while a long transaction runs; what is already there costs nothing.
                 let changed = (items[tenant] ?? []).filter { !catalog.holds($0) }
-                if controls[tenant] == nil, changed.isEmpty, !expired.contains(tenant) { continue }
+                let gone = (deleted[tenant] ?? []).filter { catalog[$0] != nil }
                 catalog.update(changed)
+                catalog.remove(gone)
+                if controls[tenant] == nil, !expired.contains(tenant), let old {
+                    guard !changed.isEmpty || !gone.isEmpty else { continue }
+                    let numbers = changed.map(\.number) + gone
+                    state.tenants[tenant] = TenantState(old, epoch: delta.head, catalog: catalog, changed: numbers)
+                    continue
+                }
                 state.tenants[tenant] = TenantState(
                     incarnation: delta.incarnation,
                     epoch: delta.head,

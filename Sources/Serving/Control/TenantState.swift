@@ -12,12 +12,18 @@ package final class TenantState: Sendable {
     package let catalog: Catalog
     package let control: TenantControl
     package let model: LoadedModel?
+    /// The tombstones that deny at the moment this state was made.
+    private let denials: Denials
     /// Items that a tombstone denies, by number.
     let blocked: Bitmap
     /// When a tombstone expires next, and ``blocked`` must be made anew.
-    let blockedUntil: Timestamp?
+    var blockedUntil: Timestamp? { self.denials.until }
     /// Blocked or withheld items: not worth scoring.
     let excluded: Bitmap
+
+    /// What an answer that depends on no user is stamped with: it moves with the control log and with every item that is
+    /// changed, added or deleted. The epoch alone does not: stock and visibility go through the item's row.
+    package var stamp: String { "\(self.epoch)-\(String(self.catalog.digest, radix: 36))" }
 
     /// A model version and its snapshot.
     package struct LoadedModel: Sendable {
@@ -42,39 +48,30 @@ package final class TenantState: Sendable {
         self.catalog = catalog
         self.control = control
         self.model = model
-        let live = control.tombstones.filter { $0.expiresAt.map { now < $0 } ?? true }
-        self.blockedUntil = live.compactMap(\.expiresAt).min()
-        self.blocked = Self.blocked(by: live.map(\.tombstone), in: catalog)
+        self.denials = Denials(control.tombstones, now: now)
+        self.blocked = self.denials.denied(in: catalog)
         var excluded = self.blocked
         excluded.formUnion(catalog.withheld)
         self.excluded = excluded
     }
 
-    private static func blocked(by tombstones: [Tombstone], in catalog: Catalog) -> Bitmap {
-        var bitmap = Bitmap()
-        var groups = Set<Tombstone>()
-        for tombstone in tombstones {
-            if tombstone.kind == .item {
-                if let number = catalog.number(of: Item.ID(trusted: tombstone.key.string)) {
-                    bitmap[Int(number)] = true
-                }
-            } else {
-                groups.insert(tombstone)
-            }
-        }
-        guard !groups.isEmpty else { return bitmap }
-        func isDenied(_ kind: Tombstone.Kind, _ key: String) -> Bool {
-            groups.contains(Tombstone(kind: kind, key: Identifier(trusted: key)))
-        }
-        for (number, record) in catalog.records.enumerated() {
-            guard let record else { continue }
-            if record.categories.contains(where: { isDenied(.category, $0) })
-                || record.campaigns.contains(where: { isDenied(.campaign, $0) })
-                || record.creator.map({ isDenied(.creator, $0) }) == true
-            {
-                bitmap[number] = true
-            }
-        }
-        return bitmap
+    /// A state in which only items have changed: what is denied is asked for those alone.
+    ///
+    /// - Parameter changed: The numbers of all items in which `catalog` differs from the catalogue before.
+    init(_ before: TenantState, epoch: Int64, catalog: Catalog, changed: some Sequence<Item.Number>) {
+        self.tenant = before.tenant
+        self.incarnation = before.incarnation
+        self.epoch = epoch
+        self.policy = before.policy
+        self.catalog = catalog
+        self.control = before.control
+        self.model = before.model
+        self.denials = before.denials
+        var blocked = before.blocked
+        for number in changed { blocked[Int(number)] = catalog[number].map { before.denials.deny($0) } ?? false }
+        self.blocked = blocked
+        var excluded = blocked
+        excluded.formUnion(catalog.withheld)
+        self.excluded = excluded
     }
 }

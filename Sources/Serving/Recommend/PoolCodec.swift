@@ -2,19 +2,22 @@ package import RecommendationCore
 
 /// The bytes of a ``CandidatePool`` in cache entries, little endian:
 ///
-///     0  format (1 byte)   1 flags (bit 0: personal)   2 number of seeds   3 zero
+///     0  format (1 byte)   1 flags (bit 0: personal, bit 1: suppressions)   2 number of seeds   3 zero
 ///     4  unseen (2)        6 seen (2)
 ///     8  offset and step of collaborative, content, popularity (6 × 4)
 ///     32 seeds (4 each), then unseen and seen candidates (8 each):
 ///        item (4), collaborative, content, popularity, seed (1 each)
+///     with flag 1: how many were suppressed (2), number of suppressions (2), and of each kind (1), length (1), key
 package enum PoolCodec {
     private static let format: UInt8 = 1
     private static let headerSize = 32
     private static let candidateSize = 8
+    private static let tailFlag: UInt8 = 2
 
     package static func encode(_ pool: CandidatePool) -> [UInt8] {
+        let hasTail = pool.suppressedCount > 0 || !pool.suppressions.isEmpty
         let size = Self.headerSize + 4 * pool.seeds.count + Self.candidateSize * (pool.unseen.count + pool.seen.count)
-        return [UInt8](unsafeUninitializedCapacity: size) { buffer, count in
+        let bytes = [UInt8](unsafeUninitializedCapacity: size) { buffer, count in
             var offset = 0
             func put<Value: FixedWidthInteger>(_ value: Value) {
                 UnsafeMutableRawBufferPointer(buffer).storeBytes(
@@ -25,7 +28,7 @@ package enum PoolCodec {
                 offset += MemoryLayout<Value>.size
             }
             put(Self.format)
-            put(UInt8(pool.isPersonal ? 1 : 0))
+            put(UInt8(pool.isPersonal ? 1 : 0) | (hasTail ? Self.tailFlag : 0))
             put(UInt8(pool.seeds.count))
             put(UInt8(0))
             put(UInt16(pool.unseen.count))
@@ -46,6 +49,51 @@ package enum PoolCodec {
             }
             count = offset
         }
+        return hasTail ? bytes + Self.tail(pool) : bytes
+    }
+
+    private static func tail(_ pool: CandidatePool) -> [UInt8] {
+        var bytes: [UInt8] = []
+        for count in [pool.suppressedCount, pool.suppressions.count] {
+            withUnsafeBytes(of: UInt16(clamping: count).littleEndian) { bytes.append(contentsOf: $0) }
+        }
+        for suppression in pool.suppressions.prefix(Int(UInt16.max)) {
+            let key = suppression.key.string.utf8
+            bytes.append(Self.code(suppression.kind))
+            // An id has at most 128 bytes.
+            bytes.append(UInt8(key.count))
+            bytes.append(contentsOf: key)
+        }
+        return bytes
+    }
+
+    /// What is left of an entry after its candidates; nil where it is no tail.
+    private static func tail(_ bytes: ArraySlice<UInt8>) -> (count: Int, suppressions: [Suppression])? {
+        var rest = bytes
+        func integer(_ size: Int) -> Int? {
+            guard rest.count >= size else { return nil }
+            defer { rest = rest.dropFirst(size) }
+            return rest.prefix(size).reversed().reduce(0) { $0 << 8 | Int($1) }
+        }
+        guard let suppressed = integer(2), let count = integer(2) else { return nil }
+        var suppressions: [Suppression] = []
+        for _ in 0..<count {
+            guard let code = integer(1), let kind = Suppression.Kind.allCases.first(where: { Self.code($0) == code }),
+                let length = integer(1), rest.count >= length,
+                let key = String(validating: rest.prefix(length), as: UTF8.self)
+            else { return nil }
+            rest = rest.dropFirst(length)
+            suppressions.append(Suppression(kind: kind, key: Identifier(trusted: key)))
+        }
+        return rest.isEmpty ? (suppressed, suppressions) : nil
+    }
+
+    private static func code(_ kind: Suppression.Kind) -> UInt8 {
+        switch kind {
+        case .item: 1
+        case .category: 2
+        case .creator: 3
+        }
     }
 
     /// The pool of these bytes; nil where they are not one.
@@ -59,9 +107,15 @@ package enum PoolCodec {
             let unseenCount = Int(load(4, as: UInt16.self))
             let seenCount = Int(load(6, as: UInt16.self))
             let candidatesStart = Self.headerSize + 4 * seedCount
-            guard buffer.count == candidatesStart + Self.candidateSize * (unseenCount + seenCount),
-                seedCount <= CandidatePool.maximumSeeds
+            let end = candidatesStart + Self.candidateSize * (unseenCount + seenCount)
+            let hasTail = buffer[1] & Self.tailFlag != 0
+            guard hasTail ? buffer.count > end : buffer.count == end, seedCount <= CandidatePool.maximumSeeds
             else { return nil }
+            var suppressed = (count: 0, suppressions: [Suppression]())
+            if hasTail {
+                guard let tail = Self.tail(bytes[end...]) else { return nil }
+                suppressed = tail
+            }
             let scales = (0..<3).map { index in
                 CandidatePool.Scale(
                     offset: Float(bitPattern: load(8 + 8 * index, as: UInt32.self)),
@@ -88,7 +142,9 @@ package enum PoolCodec {
                 seeds: (0..<seedCount).map { load(Self.headerSize + 4 * $0, as: UInt32.self) },
                 unseen: candidates(0, unseenCount),
                 seen: candidates(unseenCount, seenCount),
-                isPersonal: buffer[1] & 1 == 1
+                isPersonal: buffer[1] & 1 == 1,
+                suppressedCount: suppressed.count,
+                suppressions: suppressed.suppressions
             )
         }
     }

@@ -227,12 +227,7 @@ package final class RecommendationService: Sendable {
             throw .store(error)
         }
         let pool = self.scorers.withScorer { scorer in
-            scorer.pool(
-                history: user.consent ? user.history : [],
-                snapshot: model.snapshot,
-                policy: state.policy,
-                excluded: state.excluded.words
-            )
+            UserPool(state: state, snapshot: model.snapshot).pool(of: user, scorer: scorer)
         }
         self.metrics.poolSize.record(pool.unseen.count)
         return Computation(

@@ -23,7 +23,10 @@ struct SlateBuilder {
     ) -> Slate {
         var filtered = FilteredCounts()
         filtered.seen = pool.seen.count
+        filtered.suppressed = pool.suppressedCount
         let catalog = self.state.catalog
+        // By the catalogue as it is now: an item may have come into a suppressed category since.
+        let suppressed = catalog.suppressed(by: pool.suppressions)
         var allowed: [CandidatePool.Candidate] = []
         allowed.reserveCapacity(pool.unseen.count)
         var numbers: [Item.Number] = []
@@ -33,6 +36,8 @@ struct SlateBuilder {
                 filtered.tombstone += 1
             } else if !catalog.isAvailable(candidate.item, at: self.now) {
                 filtered.unavailable += 1
+            } else if suppressed[Int(candidate.item)] {
+                filtered.suppressed += 1
             } else {
                 allowed.append(candidate)
                 numbers.append(candidate.item)
@@ -57,7 +62,14 @@ struct SlateBuilder {
         for (place, index) in chosen.enumerated() {
             guard let record = catalog[allowed[index].item] else { continue }
             items.append(
-                self.item(allowed[index], record, pool: pool, rank: place + 1, signing: signing)
+                self.item(
+                    allowed[index],
+                    record,
+                    pool: pool,
+                    suppressed: suppressed,
+                    rank: place + 1,
+                    signing: signing
+                )
             )
         }
         return Slate(items: items, filtered: filtered)
@@ -99,6 +111,7 @@ struct SlateBuilder {
         _ candidate: CandidatePool.Candidate,
         _ record: Catalog.Record,
         pool: CandidatePool,
+        suppressed: Bitmap,
         rank: Int,
         signing: TokenSigner.Response
     ) -> RecommendedItem {
@@ -113,7 +126,7 @@ struct SlateBuilder {
             }
         let seed =
             candidate.seed == CandidatePool.noSeed || reason == .popular
-            ? nil : self.seed(pool.seeds[Int(candidate.seed)])
+            ? nil : self.seed(pool.seeds[Int(candidate.seed)], suppressed: suppressed)
         return RecommendedItem(
             item: record.id,
             rank: rank,
@@ -128,9 +141,11 @@ struct SlateBuilder {
         )
     }
 
-    /// The history item that explains a place; one that is denied now is not named.
-    private func seed(_ number: Item.Number) -> RecommendedItem.Seed? {
-        guard !self.state.blocked[Int(number)], let record = self.state.catalog[number] else { return nil }
+    /// The history item that explains a place; one that is denied now, or suppressed, is not named.
+    private func seed(_ number: Item.Number, suppressed: Bitmap) -> RecommendedItem.Seed? {
+        guard !self.state.blocked[Int(number)], !suppressed[Int(number)], let record = self.state.catalog[number] else {
+            return nil
+        }
         return RecommendedItem.Seed(item: record.id, title: record.title)
     }
 }

@@ -1,0 +1,41 @@
+import RecommendationCore
+import RecommendationEngine
+
+/// From what is known of a user to the pool: consent and suppressions are kept here, whatever the scorer does.
+struct UserPool {
+    let state: TenantState
+    let snapshot: Snapshot
+
+    /// The pool of a user. Without consent it is the cold list. What the user suppresses is in none; others take the places, and
+    /// the pool tells of how many of the best candidates that was.
+    func pool(of user: UserState, scorer: Scorer) -> CandidatePool {
+        let history = user.consent ? user.history : []
+        let pool = self.pool(history, excluded: self.state.excluded, scorer: scorer)
+        guard !user.suppressions.isEmpty else { return pool }
+        let suppressed = self.state.catalog.suppressed(by: user.suppressions)
+        var kept = pool
+        let count = pool.unseen.count { suppressed[Int($0.item)] }
+        if count > 0 || pool.seen.contains(where: { suppressed[Int($0.item)] }) {
+            var excluded = self.state.excluded
+            excluded.formUnion(suppressed)
+            kept = self.pool(history, excluded: excluded, scorer: scorer)
+        }
+        kept.suppressedCount = count
+        kept.suppressions = user.suppressions.filter { $0.kind != .item }
+        // An item that is suppressed explains no other.
+        let unnamed = Set(kept.seeds.indices.filter { suppressed[Int(kept.seeds[$0])] }.map { UInt8($0) })
+        if !unnamed.isEmpty {
+            for index in kept.unseen.indices where unnamed.contains(kept.unseen[index].seed) {
+                kept.unseen[index].seed = CandidatePool.noSeed
+            }
+            for index in kept.seen.indices where unnamed.contains(kept.seen[index].seed) {
+                kept.seen[index].seed = CandidatePool.noSeed
+            }
+        }
+        return kept
+    }
+
+    private func pool(_ history: [HistoryEvent], excluded: Bitmap, scorer: Scorer) -> CandidatePool {
+        scorer.pool(history: history, snapshot: self.snapshot, policy: self.state.policy, excluded: excluded.words)
+    }
+}
