@@ -358,7 +358,9 @@ struct ControlTests {
             let delta = try await database.control.delta(after: nil, items: nil)
             let items = delta.items.sorted { $0.item.number < $1.item.number }
             #expect(items.map(\.tenant) == [.default, .default])
-            #expect(items.map(\.item) == [NumberedItem(number: 0, item: full), NumberedItem(number: 1, item: plain)])
+            #expect(items.map(\.item.item) == [full, plain])
+            #expect(items.map(\.item.number) == [0, 1])
+            #expect(items.allSatisfy { $0.item.revision > 0 })
             #expect(try await database.training.items(tenant: .default) == items.map(\.item))
         }
     }
