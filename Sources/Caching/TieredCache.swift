@@ -63,11 +63,11 @@ public struct Lifetimes: Sendable, Equatable {
 ///
 /// While L2 is not trusted each of the middle two is checked against the version in PostgreSQL as well.
 public final class TieredCache: Sendable {
-    private let keeper: CoherenceKeeper
-    private let shared: any SharedCache
-    private let settings: CoherenceSettings
+    let keeper: CoherenceKeeper
+    let shared: any SharedCache
+    let settings: CoherenceSettings
     let flights = FlightTable()
-    private let metrics = TieredCacheMetrics()
+    let metrics = TieredCacheMetrics()
     private let log: Logger
 
     /// A cache over the node's keeper and L2.
@@ -264,7 +264,7 @@ public final class TieredCache: Sendable {
     }
 
     /// Writes L1 with the session noted before the first command was sent, if neither session nor stripe has moved since.
-    private func promote(_ entry: CacheEntry, _ key: CacheKey, _ field: CacheField, _ note: LocalCache.Note) {
+    func promote(_ entry: CacheEntry, _ key: CacheKey, _ field: CacheField, _ note: LocalCache.Note) {
         guard let session = note.session, self.keeper.standing().session == session else { return }
         if !self.keeper.local.write(entry, key, field, note: note, session: session) {
             self.metrics.localWritesRefused.increment()
@@ -368,7 +368,7 @@ public final class TieredCache: Sendable {
         return Flown(entry: entry, tier: .computed, accepted: true, withoutShared: false)
     }
 
-    private func release(_ lease: ComputeLease, _ key: CacheKey) async {
+    func release(_ lease: ComputeLease, _ key: CacheKey) async {
         do {
             try await self.shared.release(lease, on: key)
         } catch {
@@ -379,7 +379,7 @@ public final class TieredCache: Sendable {
 }
 
 /// What the cache counts. `result` tells what one look at a tier came to.
-private struct TieredCacheMetrics: Sendable {
+struct TieredCacheMetrics: Sendable {
     private static func result(_ tier: String, _ result: String) -> Counter {
         Counter(label: "vireo_cache_results_total", dimensions: [("tier", tier), ("result", result)])
     }

@@ -4,9 +4,9 @@ package import RecommendationCore
 /// Reads of single users, each one statement.
 package struct PostgresUserRepository: UserRepository {
     /// The newest events that are read: the newest 500 are scored, all of them tell what has been seen.
-    private static let historyLimit = 10_000
+    static let historyLimit = 10_000
 
-    private let store: PostgresStore
+    let store: PostgresStore
 
     package init(store: PostgresStore) {
         self.store = store

@@ -16,23 +16,47 @@ package struct RedisSharedCache: SharedCache, RelayProgress {
     }
 
     package func read(_ key: CacheKey, _ field: CacheField) async throws(SharedCacheError) -> SharedRead {
-        var command = RedisCommand("HMGET", capacity: 64 + key.bytes.count + field.bytes.count)
-        command.append(Self.name(key))
-        command.append("floor")
-        command.append(field.bytes)
-        let reply = command
+        let command = Self.readCommand(key, field)
         return try await Self.mapped { () async throws(RedisError) in
             do throws(RedisError) {
-                let values = try await self.client.send(reply).array()
-                guard values.count == 2 else {
-                    throw .unexpectedReply(expected: "two values", found: "\(values.count)")
-                }
-                return SharedRead(floor: try Self.version(values[0]), entry: try values[1].bytes())
+                return try Self.sharedRead(try await self.client.send(command))
             } catch {
                 guard error.isAboutContent else { throw error }
                 return SharedRead(floor: nil, entry: nil)
             }
         }
+    }
+
+    package func read(_ places: [CachePlace]) async throws(SharedCacheError) -> [SharedRead] {
+        guard !places.isEmpty else { return [] }
+        let commands = places.map { Self.readCommand($0.key, $0.field) }
+        return try await Self.mapped { () async throws(RedisError) in
+            var reads: [SharedRead] = []
+            reads.reserveCapacity(places.count)
+            for reply in try await self.client.pipeline(commands) {
+                do throws(RedisError) {
+                    reads.append(try Self.sharedRead(try reply.checked()))
+                } catch {
+                    guard error.isAboutContent else { throw error }
+                    reads.append(SharedRead(floor: nil, entry: nil))
+                }
+            }
+            return reads
+        }
+    }
+
+    private static func readCommand(_ key: CacheKey, _ field: CacheField) -> RedisCommand {
+        var command = RedisCommand("HMGET", capacity: 64 + key.bytes.count + field.bytes.count)
+        command.append(Self.name(key))
+        command.append("floor")
+        command.append(field.bytes)
+        return command
+    }
+
+    private static func sharedRead(_ reply: RedisReply) throws(RedisError) -> SharedRead {
+        let values = try reply.array()
+        guard values.count == 2 else { throw .unexpectedReply(expected: "two values", found: "\(values.count)") }
+        return SharedRead(floor: try Self.version(values[0]), entry: try values[1].bytes())
     }
 
     package func floor(of key: CacheKey) async throws(SharedCacheError) -> Int64? {

@@ -84,7 +84,7 @@ package final class InMemorySharedCache: SharedCache, InvalidationBus, RelayProg
         let outcome: Swift.Result<Result, SharedCacheError> = self.state.withLock { state in
             state.calls.append(name)
             if state.isDown { return .failure(.unavailable) }
-            if state.refusesWrites, !["read", "floor", "relayed"].contains(name) {
+            if state.refusesWrites, !["read", "reads", "floor", "relayed"].contains(name) {
                 return .failure(.refused("READONLY"))
             }
             do throws(SharedCacheError) { return .success(try body(&state)) } catch { return .failure(error) }
@@ -95,6 +95,14 @@ package final class InMemorySharedCache: SharedCache, InvalidationBus, RelayProg
     package func read(_ key: CacheKey, _ field: CacheField) async throws(SharedCacheError) -> SharedRead {
         try self.enter("read") { state in
             SharedRead(floor: state.hashes[key]?.floor, entry: state.hashes[key]?.entries[field])
+        }
+    }
+
+    package func read(_ places: [CachePlace]) async throws(SharedCacheError) -> [SharedRead] {
+        try self.enter("reads") { state in
+            places.map {
+                SharedRead(floor: state.hashes[$0.key]?.floor, entry: state.hashes[$0.key]?.entries[$0.field])
+            }
         }
     }
 

@@ -25,6 +25,27 @@ struct SharedCacheContractTests {
         }
     }
 
+    @Test("many places are read in their order, what is not there as nothing", arguments: CacheImplementation.allCases)
+    func bulkRead(_ implementation: CacheImplementation) async throws {
+        try await implementation.run { subject in
+            let keys = (0..<150).map { subject.key("bulk-\($0)") }
+            for (number, key) in keys.enumerated() where number % 3 == 0 {
+                try await subject.store(key, [UInt8(number)], version: Int64(number + 1))
+            }
+            let other = CacheField(parts: ["detail", "m1", "p1", "-", "-", "0"])
+            let places = keys.map { CachePlace(key: $0, field: Self.field) } + [CachePlace(key: keys[0], field: other)]
+            let reads = try await subject.cache.read(places)
+            #expect(reads.count == places.count)
+            for (number, read) in reads.prefix(150).enumerated() {
+                #expect(read.floor == (number % 3 == 0 ? Int64(number + 1) : nil))
+                #expect(read.entry == (number % 3 == 0 ? [UInt8(number)] : nil))
+            }
+            #expect(reads[150].floor == 1)
+            #expect(reads[150].entry == nil)
+            #expect(try await subject.cache.read([]).isEmpty)
+        }
+    }
+
     @Test("of many who ask at once, one is granted the lease", arguments: CacheImplementation.allCases)
     func leaseRace(_ implementation: CacheImplementation) async throws {
         try await implementation.run { subject in

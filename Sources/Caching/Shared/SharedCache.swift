@@ -10,6 +10,20 @@ public enum SharedCacheError: Error, Sendable, Equatable {
     case refused(String)
 }
 
+/// The name of one entry: whose it is, and which of theirs.
+public struct CachePlace: Hashable, Sendable {
+    /// Whose.
+    public let key: CacheKey
+    /// Which.
+    public let field: CacheField
+
+    /// A place of these parts.
+    public init(key: CacheKey, field: CacheField) {
+        self.key = key
+        self.field = field
+    }
+}
+
 /// What L2 holds of a key: one `HMGET`.
 public struct SharedRead: Sendable {
     /// The lowest version that may be served; nil means unknown, never zero.
@@ -72,6 +86,8 @@ public struct Invalidation: Sendable, Equatable {
 public protocol SharedCache: Sendable {
     /// Floor and entry of a key.
     func read(_ key: CacheKey, _ field: CacheField) async throws(SharedCacheError) -> SharedRead
+    /// Floor and entry of many places, in their order, in one round trip.
+    func read(_ places: [CachePlace]) async throws(SharedCacheError) -> [SharedRead]
     /// The floor alone.
     func floor(of key: CacheKey) async throws(SharedCacheError) -> Int64?
     /// Takes the compute lease under a fresh random id, or says how long another runs.

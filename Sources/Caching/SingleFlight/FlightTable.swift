@@ -46,17 +46,9 @@ final class FlightTable: Sendable {
     /// - Parameter isLive: Whether the lease is live now.
     func enter(_ name: Name, note: LocalCache.Note, isLive: Bool) async -> Entry {
         enum Decision { case fly(UInt64), join }
-        let begin: (inout State) -> UInt64 = { state in
-            state.nextID += 1
-            // A flight that may not be joined any more loses its name; it lands for those who joined it.
-            if let old = state.flights.updateValue(Flight(id: state.nextID, note: note), forKey: name) {
-                state.orphans[old.id] = old
-            }
-            return state.nextID
-        }
         let decision: Decision = self.state.withLock { state in
-            if let flight = state.flights[name], isLive, note.session != nil, flight.note == note { return .join }
-            return .fly(begin(&state))
+            if Self.mayJoin(name, note, isLive, state) { return .join }
+            return .fly(Self.begin(name, note, &state))
         }
         if case .fly(let id) = decision { return .fly(id) }
         // Between the two looks the flight may have landed: then this caller begins one.
@@ -68,7 +60,7 @@ final class FlightTable: Sendable {
                     state.waiting += 1
                     return nil
                 }
-                return begin(&state)
+                return Self.begin(name, note, &state)
             }
             if let id {
                 began = id
@@ -77,6 +69,40 @@ final class FlightTable: Sendable {
         }
         if let began { return .fly(began) }
         return .joined(landing)
+    }
+
+    /// Begins a flight where there is none that may be joined; nil: there is one.
+    func begin(_ name: Name, note: LocalCache.Note, isLive: Bool) -> UInt64? {
+        self.state.withLock { state in
+            Self.mayJoin(name, note, isLive, state) ? nil : Self.begin(name, note, &state)
+        }
+    }
+
+    /// Waits for the flight under a name if it may be joined; otherwise `.rejected` at once.
+    func join(_ name: Name, note: LocalCache.Note, isLive: Bool) async -> Landing {
+        await withCheckedContinuation { continuation in
+            let waits = self.state.withLock { state in
+                guard Self.mayJoin(name, note, isLive, state) else { return false }
+                state.flights[name]!.waiters.append(continuation)
+                state.waiting += 1
+                return true
+            }
+            if !waits { continuation.resume(returning: .rejected) }
+        }
+    }
+
+    private static func mayJoin(_ name: Name, _ note: LocalCache.Note, _ isLive: Bool, _ state: State) -> Bool {
+        guard let flight = state.flights[name] else { return false }
+        return isLive && note.session != nil && flight.note == note
+    }
+
+    private static func begin(_ name: Name, _ note: LocalCache.Note, _ state: inout State) -> UInt64 {
+        state.nextID += 1
+        // A flight that may not be joined any more loses its name; it lands for those who joined it.
+        if let old = state.flights.updateValue(Flight(id: state.nextID, note: note), forKey: name) {
+            state.orphans[old.id] = old
+        }
+        return state.nextID
     }
 
     /// Ends a flight and tells those who joined.

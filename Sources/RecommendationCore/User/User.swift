@@ -54,6 +54,8 @@ public struct UserState: Sendable, Equatable {
 public protocol UserRepository: Sendable {
     /// Version, consent, history and suppressions in one statement; without consent no history is read.
     func state(of user: User.ID, tenant: Tenant.ID) async throws(RepositoryError) -> UserState
+    /// The states of many users, in their order, in one statement.
+    func states(of users: [User.ID], tenant: Tenant.ID) async throws(RepositoryError) -> [UserState]
     /// The version alone, on the primary; 0 where the user has no row.
     func version(of user: User.ID, tenant: Tenant.ID) async throws(RepositoryError) -> User.Version
     /// Raises the version without an event (a purge) and appends to the journal; the new version and the transaction that
