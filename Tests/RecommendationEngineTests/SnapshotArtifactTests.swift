@@ -19,7 +19,12 @@ import Testing
                 lists: NeighbourGraph(offsets: [0, 2], ids: [1, 0], weights: [1, 1].map(HalfFloat.encode))
             ),
             popularity: [0.5, 1, 0],
-            popularityOrder: [1, 0, 2]
+            popularityOrder: [1, 0, 2],
+            trending: NeighbourGraph(
+                offsets: [0, 1, 2, 4],
+                ids: [1, 1, 0, 1],
+                weights: [1, 1, 1, 0.5].map(HalfFloat.encode)
+            )
         )
         return SnapshotArtifact(snapshot).encode()
     }()
@@ -48,6 +53,66 @@ import Testing
         #expect(decoded.counts == snapshot.counts)
         #expect(decoded.newestEvent == snapshot.newestEvent)
         #expect(decoded.builtAt == snapshot.builtAt)
+        #expect(decoded.trending == snapshot.trending)
+        #expect(!decoded.trending(in: .week).isEmpty)
+    }
+
+    /// The bytes as format 1 had them: without the trending sections.
+    private func formatOne(_ snapshot: Snapshot) -> [UInt8] {
+        let bytes = SnapshotArtifact(snapshot).encode()
+        func word(_ offset: Int) -> Int { (0..<8).reduce(0) { $0 | Int(bytes[offset + $1]) << (8 * $1) } }
+        let lengths = (0..<9).map { word(80 + 8 * $0) }
+        let body = lengths.reduce(0) { $0 + SnapshotArtifact.padded($1) }
+        var old = Array(bytes[..<152]) + bytes[176..<176 + body]
+        old[8] = 1
+        old[12] = 9
+        for index in 0..<8 { old[16 + index] = UInt8(truncatingIfNeeded: old.count >> (8 * index)) }
+        return self.restamped(old)
+    }
+
+    @Test("an artifact of the format before is read, as a model in which nothing trends")
+    func formatBefore() throws {
+        let snapshot = try self.random(4)
+        let decoded = try SnapshotArtifact(decoding: self.formatOne(snapshot)).snapshot
+        #expect(decoded.collaborative == snapshot.collaborative)
+        #expect(decoded.popularityOrder == snapshot.popularityOrder)
+        for window in TrendWindow.allCases { #expect(decoded.trending(in: window).isEmpty) }
+        var mixed = self.formatOne(snapshot)
+        mixed[8] = 2
+        #expect(throws: ArtifactError.inconsistent("another number of sections")) {
+            try SnapshotArtifact(decoding: self.restamped(mixed))
+        }
+    }
+
+    @Test("trends that repeat an item, ascend, or are of other windows are refused")
+    func inconsistentTrends() {
+        let half = HalfFloat.encode(0.5)
+        let one = HalfFloat.encode(1)
+        for (offsets, ids, weights) in [
+            ([0, 2, 2, 2], [0, 0], [half, half]), ([0, 2, 2, 2], [0, 1], [half, one]), ([0, 2, 2, 2], [1, 0], [one, one]),
+            ([0, 1, 1], [0], [one]), ([0, 1, 1, 1], [2], [one]),
+        ] as [([UInt32], [UInt32], [UInt16])] {
+            let snapshot = Snapshot(
+                counts: Snapshot.Counts(interactions: 0, users: 0, items: 0),
+                newestEvent: nil,
+                builtAt: someTime,
+                collaborative: .empty(rowCount: 2),
+                content: ContentGraph(
+                    groupOfItem: [ContentGraph.noGroup, ContentGraph.noGroup],
+                    lists: .empty(rowCount: 0)
+                ),
+                popularity: [1, 0],
+                popularityOrder: [0, 1],
+                trending: NeighbourGraph(offsets: offsets, ids: ids, weights: weights)
+            )
+            let error = #expect(throws: ArtifactError.self) {
+                try SnapshotArtifact(decoding: SnapshotArtifact(snapshot).encode())
+            }
+            guard case .inconsistent = error else {
+                Issue.record("not inconsistent: \(String(describing: error))")
+                continue
+            }
+        }
     }
 
     @Test("an empty snapshot comes back without a newest event")
@@ -61,7 +126,7 @@ import Testing
     func layout() {
         let bytes = Self.small
         #expect(bytes.prefix(8).elementsEqual("VIREOSNP".utf8))
-        #expect(bytes[8..<16].elementsEqual([1, 0, 0, 0, 9, 0, 0, 0]))
+        #expect(bytes[8..<16].elementsEqual([2, 0, 0, 0, 12, 0, 0, 0]))
         #expect(bytes[16..<24].enumerated().reduce(0) { $0 | Int($1.element) << (8 * $1.offset) } == bytes.count)
         #expect(bytes[32..<40].elementsEqual([3, 0, 0, 0, 0, 0, 0, 0]))
         #expect(bytes.count % 8 == 0)
@@ -70,10 +135,10 @@ import Testing
     @Test("other bytes, later versions, missing, surplus and changed bytes are told apart")
     func errors() {
         #expect(throws: ArtifactError.wrongMagic) { try SnapshotArtifact(decoding: Array("{\"a\": 1}".utf8)) }
-        #expect(throws: ArtifactError.truncated(expected: 152, found: 0)) { try SnapshotArtifact(decoding: []) }
+        #expect(throws: ArtifactError.truncated(expected: 32, found: 0)) { try SnapshotArtifact(decoding: []) }
         var later = Self.small
-        later[8] = 2
-        #expect(throws: ArtifactError.unsupportedVersion(2)) { try SnapshotArtifact(decoding: later) }
+        later[8] = 3
+        #expect(throws: ArtifactError.unsupportedVersion(3)) { try SnapshotArtifact(decoding: later) }
         let count = Self.small.count
         #expect(throws: ArtifactError.truncated(expected: count, found: count - 1)) {
             try SnapshotArtifact(decoding: Self.small.dropLast())

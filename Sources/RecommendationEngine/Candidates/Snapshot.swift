@@ -35,6 +35,8 @@ package final class Snapshot: Sendable {
     package let popularity: [Float]
     /// Every item number, the most popular first, ties by number.
     package let popularityOrder: [Item.Number]
+    /// A row a ``TrendWindow``: what was used in it, the most used first.
+    let trending: NeighbourGraph
 
     init(
         counts: Counts,
@@ -43,7 +45,8 @@ package final class Snapshot: Sendable {
         collaborative: NeighbourGraph,
         content: ContentGraph,
         popularity: [Float],
-        popularityOrder: [Item.Number]
+        popularityOrder: [Item.Number],
+        trending: NeighbourGraph = .empty(rowCount: TrendWindow.allCases.count)
     ) {
         self.itemCount = popularity.count
         self.counts = counts
@@ -53,6 +56,12 @@ package final class Snapshot: Sendable {
         self.content = content
         self.popularity = popularity
         self.popularityOrder = popularityOrder
+        self.trending = trending
+    }
+
+    /// What was used in a window, the most used first; weights above 0, at most 1.
+    package func trending(in window: TrendWindow) -> [Neighbour] {
+        self.trending.neighbours(in: self.trending.row(window.rawValue))
     }
 
     /// The model of a tenant that has none yet.

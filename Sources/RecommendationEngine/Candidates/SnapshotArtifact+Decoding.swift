@@ -19,11 +19,11 @@ package enum ArtifactError: Error, Equatable, Sendable {
 extension SnapshotArtifact {
     /// Reads an artifact, and checks everything that scoring relies on.
     package init(decoding bytes: [UInt8]) throws(ArtifactError) {
-        try Self.checkPreamble(of: bytes)
+        let sectionCount = try Self.checkPreamble(of: bytes)
         let reader = ArtifactReader(bytes: bytes)
-        let lengths = Section.allCases.map { reader.word(Self.tableOffset + 8 * $0.rawValue) }
+        let lengths = (0..<sectionCount).map { reader.word(Self.tableOffset + 8 * $0) }
         var starts: [Int] = []
-        var end = Self.headerLength
+        var end = Self.headerLength(sections: sectionCount)
         for length in lengths {
             guard length <= UInt64(bytes.count - end), Self.padded(Int(length)) <= bytes.count - end else {
                 throw .inconsistent("a section ends beyond the artifact")
@@ -61,6 +61,17 @@ extension SnapshotArtifact {
         guard groups.count == itemCount else { throw .inconsistent("groups of other items") }
         try Self.check(groups: groups, groupCount: lists.rowCount)
 
+        var trending = NeighbourGraph.empty(rowCount: TrendWindow.allCases.count)
+        if sectionCount > Section.trendingWeights.rawValue {
+            trending = NeighbourGraph(
+                offsets: try section(.trendingOffsets, of: UInt32.self),
+                ids: try section(.trendingItems, of: Item.Number.self),
+                weights: try section(.trendingWeights, of: UInt16.self)
+            )
+            try Self.check(trending, itemCount: itemCount)
+            try Self.check(trending: trending)
+        }
+
         let newest = Int64(bitPattern: reader.word(64))
         self.init(
             Snapshot(
@@ -74,22 +85,24 @@ extension SnapshotArtifact {
                 collaborative: collaborative,
                 content: ContentGraph(groupOfItem: groups, lists: lists),
                 popularity: popularity,
-                popularityOrder: popularityOrder
+                popularityOrder: popularityOrder,
+                trending: trending
             )
         )
     }
 
-    private static func checkPreamble(of bytes: [UInt8]) throws(ArtifactError) {
+    /// Returns the number of sections.
+    private static func checkPreamble(of bytes: [UInt8]) throws(ArtifactError) -> Int {
         guard bytes.prefix(Self.magic.count).elementsEqual(Self.magic.prefix(bytes.count)) else { throw .wrongMagic }
-        guard bytes.count >= Self.headerLength else {
-            throw .truncated(expected: Self.headerLength, found: bytes.count)
+        guard bytes.count >= Self.preambleLength else {
+            throw .truncated(expected: Self.preambleLength, found: bytes.count)
         }
         let reader = ArtifactReader(bytes: bytes)
         let version = UInt32(truncatingIfNeeded: reader.word(8))
-        guard version == Self.formatVersion else { throw .unsupportedVersion(version) }
-        guard reader.word(8) >> 32 == UInt64(Section.allCases.count) else {
-            throw .inconsistent("another number of sections")
-        }
+        guard let sectionCount = Section.count(inFormat: version) else { throw .unsupportedVersion(version) }
+        guard reader.word(8) >> 32 == UInt64(sectionCount) else { throw .inconsistent("another number of sections") }
+        let headerLength = Self.headerLength(sections: sectionCount)
+        guard bytes.count >= headerLength else { throw .truncated(expected: headerLength, found: bytes.count) }
         let expected = reader.word(16)
         guard expected <= UInt64(bytes.count) else {
             throw .truncated(expected: Int(clamping: expected), found: bytes.count)
@@ -97,6 +110,20 @@ extension SnapshotArtifact {
         guard expected == UInt64(bytes.count) else { throw .trailingBytes(bytes.count - Int(expected)) }
         let (stored, computed) = (reader.word(24), Self.checksum(of: bytes))
         guard stored == computed else { throw .checksumMismatch(stored: stored, computed: computed) }
+        return sectionCount
+    }
+
+    /// A row a window, each strictly descending, so that it names no item twice.
+    private static func check(trending: NeighbourGraph) throws(ArtifactError) {
+        guard trending.rowCount == TrendWindow.allCases.count else { throw .inconsistent("trends of other windows") }
+        for row in 0..<trending.rowCount {
+            var previous = UInt64.max
+            for position in trending.row(row) {
+                let key = RankKey.make(HalfFloat.decode(trending.weights[position]), trending.ids[position])
+                guard key < previous else { throw .inconsistent("trends that do not descend") }
+                previous = key
+            }
+        }
     }
 
     private static func check(_ graph: NeighbourGraph, itemCount: Int) throws(ArtifactError) {

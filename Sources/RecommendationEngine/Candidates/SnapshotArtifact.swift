@@ -2,7 +2,7 @@ import RecommendationCore
 
 /// A snapshot as bytes: what the model registry stores and nodes load.
 ///
-/// Format 1, little-endian, every part at a multiple of 8 bytes:
+/// Format 2, little-endian, every part at a multiple of 8 bytes:
 ///
 ///     0   magic, the 8 bytes "VIREOSNP"
 ///     8   format version, UInt32
@@ -14,7 +14,8 @@ import RecommendationCore
 ///     80  length in bytes of each section, UInt64
 ///     …   the sections in the order of ``Section``, padded with zeros
 ///
-/// A reader refuses a version it does not know. What is added later gets a new version.
+/// A reader refuses a version it does not know. What is added later gets a new version; format 1 ends before the trending
+/// sections, and is read as a model in which nothing trends.
 package struct SnapshotArtifact: Sendable {
     /// The parts, in order.
     enum Section: Int, CaseIterable {
@@ -26,13 +27,24 @@ package struct SnapshotArtifact: Sendable {
         case contentOffsets, contentItems, contentWeights
         /// Float an item; UInt32 an item.
         case popularity, popularityOrder
+        /// A row a ``TrendWindow``: UInt32, one more than rows; UInt32; half floats.
+        case trendingOffsets, trendingItems, trendingWeights
+
+        /// How many of them a format has; nil for a format that is not known.
+        static func count(inFormat version: UInt32) -> Int? {
+            switch version {
+            case 1: Section.trendingOffsets.rawValue
+            case SnapshotArtifact.formatVersion: Section.allCases.count
+            default: nil
+            }
+        }
     }
 
     static let magic = [UInt8]("VIREOSNP".utf8)
-    static let formatVersion: UInt32 = 1
+    static let formatVersion: UInt32 = 2
     static let preambleLength = 32
     static let tableOffset = 80
-    static let headerLength = Self.tableOffset + 8 * Section.allCases.count
+    static let headerLength = Self.headerLength(sections: Section.allCases.count)
     static let noTimestamp = Int64.min
 
     package let snapshot: Snapshot
@@ -78,6 +90,8 @@ package struct SnapshotArtifact: Sendable {
         return bytes
     }
 
+    static func headerLength(sections: Int) -> Int { Self.tableOffset + 8 * sections }
+
     static func padded(_ length: Int) -> Int { (length + 7) & ~7 }
 
     private func withBytes<Result>(of section: Section, _ body: (UnsafeRawBufferPointer) -> Result) -> Result {
@@ -92,6 +106,9 @@ package struct SnapshotArtifact: Sendable {
         case .contentWeights: return snapshot.content.lists.weights.withUnsafeBytes(body)
         case .popularity: return snapshot.popularity.withUnsafeBytes(body)
         case .popularityOrder: return snapshot.popularityOrder.withUnsafeBytes(body)
+        case .trendingOffsets: return snapshot.trending.offsets.withUnsafeBytes(body)
+        case .trendingItems: return snapshot.trending.ids.withUnsafeBytes(body)
+        case .trendingWeights: return snapshot.trending.weights.withUnsafeBytes(body)
         }
     }
 }

@@ -25,7 +25,8 @@ package enum SnapshotBuilder {
             collaborative: CollaborativeFit.graph(pairs, neighbours: neighbours, threads: threads),
             content: ContentFit.graph(input, popularityOrder: popularityOrder, threads: threads),
             popularity: popularity,
-            popularityOrder: popularityOrder
+            popularityOrder: popularityOrder,
+            trending: weighed.trending(input)
         )
     }
 }
