@@ -1,3 +1,5 @@
+import Metrics
+
 /// One of many entries that are asked for together.
 public struct CacheRequest: Sendable {
     /// Whose entry, and which.

@@ -12,50 +12,69 @@ package struct PostgresUserRepository: UserRepository {
         self.store = store
     }
 
-    private struct Row: Sendable {
+    /// One event or one suppression of a user, or neither where there is none.
+    struct Row: Sendable {
         let version: Int64
         let consent: Bool
-        var event: HistoryEvent?
-        var suppression: Suppression?
+        private(set) var event: HistoryEvent?
+        private(set) var suppression: Suppression?
+
+        /// Reads the columns of ``columns``.
+        init(_ row: borrowing PostgresRow, from first: Int) throws(PostgresError) {
+            self.version = try row.decode(first)
+            self.consent = try row.decode(first + 1)
+            if let item = try row.decode(first + 2, as: Int32?.self) {
+                // A type that a later version knows says nothing to this one.
+                guard let type = EventType(code: UInt8(clamping: try row.decode(first + 3, as: Int16.self))) else {
+                    return
+                }
+                self.event = HistoryEvent(
+                    item: UInt32(bitPattern: item),
+                    type: type,
+                    value: try row.decode(first + 4),
+                    occurredAt: Timestamp(try row.decode(first + 5))
+                )
+            } else if let kind = try row.decode(first + 6, as: String?.self) {
+                // A kind that a later version knows cannot be kept by this one; it must not be kept silently.
+                guard let kind = Suppression.Kind(rawValue: kind) else {
+                    throw row.refusal(of: first + 6, as: String.self)
+                }
+                self.suppression = Suppression(kind: kind, key: Identifier(trusted: try row.decode(first + 7)))
+            }
+        }
     }
+
+    static let columns: PostgresStatement =
+        "s.version, s.consent, h.item_number, h.type, h.value, h.occurred_at, h.kind, h.key"
+
+    /// What is joined to a row `s` of user_state; `$2` is the most events.
+    static let known: PostgresStatement =
+        """
+        LEFT JOIN LATERAL (
+            (SELECT item_number, type, value, occurred_at, NULL::text AS kind, NULL::text AS key
+             FROM interactions WHERE user_number = s.number AND s.consent
+             ORDER BY occurred_at DESC LIMIT $2)
+            UNION ALL
+            SELECT NULL, NULL, NULL, NULL, kind, key FROM suppressions WHERE user_number = s.number
+        ) h ON true
+        """
 
     package func state(of user: User.ID, tenant: Tenant.ID) async throws(RepositoryError) -> UserState {
         guard let number = try await self.store.number(of: tenant) else { return .unknown }
         let rows = try await self.store.mapped {
             try await self.store.client.query(
                 """
-                SELECT s.version, s.consent, h.item_number, h.type, h.value, h.occurred_at, h.kind, h.key
-                FROM user_state s
-                LEFT JOIN LATERAL (
-                    (SELECT item_number, type, value, occurred_at, NULL::text AS kind, NULL::text AS key
-                     FROM interactions WHERE user_number = s.number AND s.consent
-                     ORDER BY occurred_at DESC LIMIT $3)
-                    UNION ALL
-                    SELECT NULL, NULL, NULL, NULL, kind, key FROM suppressions WHERE user_number = s.number
-                ) h ON true
-                WHERE s.tenant = $1 AND s.user_id = $2
+                SELECT \(Self.columns) FROM user_state s \(Self.known)
+                WHERE s.tenant = $1 AND s.user_id = $3
                 """,
-                [number, user.string, Self.historyLimit]
-            ) { row -> Row in
-                var found = Row(version: try row.decode(0), consent: try row.decode(1))
-                if let item = try row.decode(2, as: Int32?.self) {
-                    // A type that a later version knows says nothing to this one.
-                    if let type = EventType(code: UInt8(clamping: try row.decode(3, as: Int16.self))) {
-                        found.event = HistoryEvent(
-                            item: UInt32(bitPattern: item),
-                            type: type,
-                            value: try row.decode(4),
-                            occurredAt: Timestamp(try row.decode(5))
-                        )
-                    }
-                } else if let kind = try row.decode(6, as: String?.self) {
-                    // A kind that a later version knows cannot be kept by this one; it must not be kept silently.
-                    guard let kind = Suppression.Kind(rawValue: kind) else { throw row.refusal(of: 6, as: String.self) }
-                    found.suppression = Suppression(kind: kind, key: Identifier(trusted: try row.decode(7)))
-                }
-                return found
-            }
+                [number, Self.historyLimit, user.string]
+            ) { row in try Row(row, from: 0) }
         }
+        return Self.state(rows[...])
+    }
+
+    /// The state that the rows of one user tell; events come newest first.
+    static func state(_ rows: ArraySlice<Row>) -> UserState {
         guard let first = rows.first else { return .unknown }
         return UserState(
             version: first.version,

@@ -22,6 +22,17 @@ struct UserStatesTests {
                     )
                 }
             }
+            let suppressed: [(String, String)] = [("bob", "i3"), ("ann", "i1"), ("ann", "i2")]
+            for (user, key) in suppressed {
+                try await database.client.execute(
+                    """
+                    INSERT INTO suppressions (user_number, kind, key)
+                    SELECT number, 'item', $2 FROM user_state WHERE user_id = $1
+                    """,
+                    [user, key]
+                )
+            }
+            try await database.client.execute("UPDATE user_state SET consent = false WHERE user_id = 'ann'")
             let asked = (["bob", "nobody"] + hostile + ["ann", "bob"]).map { User.ID(trusted: $0) }
             let states = try await database.users.states(of: asked, tenant: .default)
             #expect(states.count == asked.count)
@@ -30,6 +41,9 @@ struct UserStatesTests {
             }
             #expect(states[1] == .unknown)
             #expect(states[0].history.count == 4)
+            #expect(states[0].suppressions.map(\.key.string) == ["i3"])
+            let ann = states[states.count - 2]
+            #expect(ann.history.isEmpty && ann.suppressions.count == 2, "suppressions hold without consent")
             #expect(states[0] == states.last)
         }
     }

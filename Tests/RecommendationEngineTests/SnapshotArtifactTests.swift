@@ -89,7 +89,8 @@ import Testing
         let half = HalfFloat.encode(0.5)
         let one = HalfFloat.encode(1)
         for (offsets, ids, weights) in [
-            ([0, 2, 2, 2], [0, 0], [half, half]), ([0, 2, 2, 2], [0, 1], [half, one]), ([0, 2, 2, 2], [1, 0], [one, one]),
+            ([0, 2, 2, 2], [0, 0], [half, half]), ([0, 2, 2, 2], [0, 1], [half, one]),
+            ([0, 2, 2, 2], [1, 0], [one, one]),
             ([0, 1, 1], [0], [one]), ([0, 1, 1, 1], [2], [one]),
         ] as [([UInt32], [UInt32], [UInt16])] {
             let snapshot = Snapshot(
