@@ -20,6 +20,7 @@ let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto"
 let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
 let nioHTTP1: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio")
 let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
+let nioSSL: Target.Dependency = .product(name: "NIOSSL", package: "swift-nio-ssl")
 
 let package = Package(
     name: "vireo",
@@ -28,6 +29,7 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1", traits: []),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
         .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0", traits: []),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
@@ -45,7 +47,7 @@ let package = Package(
         .target(name: "Caching", dependencies: [log, metrics, lifecycle], swiftSettings: settings),
         .target(
             name: "Redis",
-            dependencies: ["CHiredis", nioCore, nioPosix, log, metrics, lifecycle],
+            dependencies: ["CHiredis", nioCore, nioPosix, nioSSL, log, metrics, lifecycle],
             swiftSettings: driverSettings
         ),
         .target(
@@ -56,7 +58,7 @@ let package = Package(
         .target(name: "RedisAdapters", dependencies: ["Redis", "Caching", log], swiftSettings: settings),
         .target(
             name: "PostgresAdapters",
-            dependencies: ["Postgres", "Caching", "RecommendationCore", log, lifecycle],
+            dependencies: ["Postgres", "Caching", "RecommendationCore", log, metrics, lifecycle],
             // A link to migrations/, so that the program carries them.
             resources: [.embedInCode("Migrations")],
             swiftSettings: settings
@@ -117,6 +119,12 @@ let package = Package(
             path: "Benchmarks/FixedBody",
             swiftSettings: settings
         ),
+        .executableTarget(
+            name: "store-bench",
+            dependencies: ["Redis", "Postgres", log],
+            path: "Benchmarks/StoreBench",
+            swiftSettings: settings
+        ),
         .testTarget(name: "RecommendationCoreTests", dependencies: ["RecommendationCore"], swiftSettings: settings),
         .testTarget(
             name: "RecommendationEngineTests",
@@ -126,7 +134,16 @@ let package = Package(
         .testTarget(name: "CachingTests", dependencies: ["Caching", "VireoTestKit", log], swiftSettings: settings),
         .testTarget(
             name: "RedisTests",
-            dependencies: ["Redis", "LocalServers", nioCore, nioPosix, log, metrics, metricsTestKit, lifecycle],
+            dependencies: [
+                "Redis", "LocalServers", nioCore, nioPosix, log, metrics, metricsTestKit, lifecycle,
+                .product(name: "NIOEmbedded", package: "swift-nio"),
+                .product(name: "Subprocess", package: "swift-subprocess"),
+            ],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "PostgresTests",
+            dependencies: ["Postgres", "LocalServers", nioCore, nioPosix, log, metrics, metricsTestKit, lifecycle],
             swiftSettings: settings
         ),
         .testTarget(
@@ -158,7 +175,7 @@ let package = Package(
             name: "IntegrationTests",
             dependencies: [
                 "Caching", "LocalServers", "Postgres", "PostgresAdapters", "RecommendationCore", "RecommendationEngine",
-                "Redis", "RedisAdapters", "Serving", "VireoTestKit", log,
+                "Redis", "RedisAdapters", "Serving", "VireoTestKit", log, metrics, metricsTestKit,
             ],
             swiftSettings: settings
         ),

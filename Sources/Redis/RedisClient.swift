@@ -169,6 +169,7 @@ public final class RedisClient: Service, Sendable {
                 session: session,
                 channel: channel,
                 maxQueued: configuration.maxQueued,
+                maxQueuedBytes: configuration.maxQueuedBytes,
                 metrics: metrics,
                 onLoss: { [self] in connectionLost($0, $1) }
             )

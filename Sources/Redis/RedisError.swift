@@ -9,7 +9,7 @@ public enum RedisError: Error, Sendable, Hashable {
     case notConnected
     /// The caller bound the command to a session that is not the current one.
     case sessionChanged
-    /// Too many commands wait for replies.
+    /// Too many commands, or too many bytes of them, wait for replies.
     case queueFull
     /// The reply did not come in time; the connection was closed because of it.
     case timeout
@@ -31,6 +31,8 @@ public enum RedisConnectionLoss: Sendable, Hashable {
     case closedByServer
     /// A network error; the text is for people.
     case network(String)
+    /// No trust between client and server, or a file of certificates that cannot be used; the text is for people.
+    case tls(String)
     /// A reply took longer than the command timeout.
     case commandTimeout
     /// The handshake took longer than the connect timeout.

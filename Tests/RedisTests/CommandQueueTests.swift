@@ -9,7 +9,7 @@ struct CommandQueueTests {
 
     @Test("the first of a batch asks for a flush, and the flush takes the bytes of all")
     func batching() {
-        var queue = Queue(limit: 10)
+        var queue = Queue(limit: 10, byteLimit: 1_000)
         #expect(queue.submit("a", at: 0) == .accept(scheduleFlush: true))
         #expect(queue.submit("b", at: 1) == .accept(scheduleFlush: false))
         let flush = queue.flushed()
@@ -25,7 +25,7 @@ struct CommandQueueTests {
 
     @Test("replies go to the waiters in order, and a pipeline waits for all of its own")
     func order() {
-        var queue = Queue(limit: 10)
+        var queue = Queue(limit: 10, byteLimit: 1_000)
         queue.submit("a", at: 0)
         queue.submit("p", count: 3, at: 5)
         queue.submit("b", at: 6)
@@ -36,7 +36,7 @@ struct CommandQueueTests {
 
     @Test("commands are bounded, not submissions, and replies make room")
     func bound() {
-        var queue = Queue(limit: 3)
+        var queue = Queue(limit: 3, byteLimit: 1_000)
         queue.submit("p", count: 2, at: 0)
         #expect(queue.submit("q", count: 2, at: 0) == .refuse(.queueFull))
         #expect(queue.submit("a", at: 0) == .accept(scheduleFlush: false))
@@ -45,9 +45,26 @@ struct CommandQueueTests {
         #expect(queue.submit("b", at: 0) == .accept(scheduleFlush: false))
     }
 
+    @Test("bytes are bounded until the last reply, also of who has given up")
+    func byteBound() {
+        var queue = Queue(limit: 10, byteLimit: 8)
+        queue.submit("five5", count: 2, at: 0)
+        #expect(queue.submit("four", at: 0) == .refuse(.queueFull))
+        #expect(queue.submit("abc", at: 0) == .accept(scheduleFlush: false))
+        #expect(queue.submit("x", at: 0) == .refuse(.queueFull))
+        _ = queue.flushed()
+        #expect(queue.submit("x", at: 0) == .refuse(.queueFull), "sent is not answered")
+        _ = queue.cancelled(id: "five5".id)
+        #expect(queue.receive([1]) == [])
+        #expect(queue.submit("x", at: 0) == .refuse(.queueFull))
+        #expect(queue.receive([2]) == [])
+        #expect(queue.submit("four5", at: 0) == .accept(scheduleFlush: true))
+        #expect(queue.submit("larger than all", at: 0) == .refuse(.queueFull))
+    }
+
     @Test("a cancelled waiter is handed back once, and its reply is still consumed")
     func cancellation() {
-        var queue = Queue(limit: 10)
+        var queue = Queue(limit: 10, byteLimit: 1_000)
         queue.submit("a", at: 0)
         queue.submit("b", at: 0)
         #expect(queue.cancelled(id: "a".id) == "a")
@@ -59,7 +76,7 @@ struct CommandQueueTests {
 
     @Test("a reply to nothing is a violation")
     func unsolicited() {
-        var queue = Queue(limit: 10)
+        var queue = Queue(limit: 10, byteLimit: 1_000)
         var completions: [Queue.Completion] = []
         #expect(queue.repliesReceived([.integer(1)], completions: &completions) == .unsolicited)
         queue.submit("a", at: 0)
@@ -69,7 +86,7 @@ struct CommandQueueTests {
 
     @Test("the timer follows the oldest command")
     func timer() {
-        var queue = Queue(limit: 10)
+        var queue = Queue(limit: 10, byteLimit: 1_000)
         queue.submit("a", at: 0)
         #expect(queue.flushed().armTimer == time(100))
         queue.submit("b", at: 60)
@@ -81,7 +98,7 @@ struct CommandQueueTests {
 
     @Test("the timer rests while nothing waits, and is set again by the next flush")
     func idleTimer() {
-        var queue = Queue(limit: 10)
+        var queue = Queue(limit: 10, byteLimit: 1_000)
         queue.submit("a", at: 0)
         _ = queue.flushed()
         #expect(queue.receive([1]) == ["a: 1"])
@@ -92,7 +109,7 @@ struct CommandQueueTests {
 
     @Test("a shorter deadline than that of the handshake moves the timer forward")
     func earlierDeadline() {
-        var queue = Queue(limit: 10)
+        var queue = Queue(limit: 10, byteLimit: 1_000)
         queue.submit("handshake", at: 0, timeout: 1000)
         #expect(queue.flushed().armTimer == time(1000))
         #expect(queue.receive([1]) == ["handshake: 1"])
@@ -102,7 +119,7 @@ struct CommandQueueTests {
 
     @Test("a loss fails everyone once: the late with timeout, the others with the reason")
     func loss() throws {
-        var queue = Queue(limit: 10)
+        var queue = Queue(limit: 10, byteLimit: 1_000)
         queue.submit("late", at: 0)
         queue.submit("cancelled", at: 1)
         queue.submit("young", at: 50)
@@ -121,7 +138,7 @@ struct CommandQueueTests {
 
     @Test("a drained queue takes no more and reports when the last reply has come")
     func drain() {
-        var queue = Queue(limit: 10)
+        var queue = Queue(limit: 10, byteLimit: 1_000)
         queue.submit("a", at: 0)
         queue.submit("b", at: 0)
         #expect(queue.drainRequested() == false)
@@ -131,7 +148,7 @@ struct CommandQueueTests {
         #expect(queue.repliesReceived([.integer(2)], completions: &completions) == .drained)
         #expect(completions.count == 2)
 
-        var idle = Queue(limit: 10)
+        var idle = Queue(limit: 10, byteLimit: 1_000)
         #expect(idle.drainRequested() == true)
     }
 }
@@ -151,7 +168,14 @@ extension CommandQueue<String> {
         timeout: Int64 = 100
     ) -> SubmitAction {
         let now = time(milliseconds)
-        return submitted(id: waiter.id, count: count, waiter: waiter, now: now, timeout: .milliseconds(timeout)) {
+        return submitted(
+            id: waiter.id,
+            count: count,
+            bytes: waiter.utf8.count,
+            waiter: waiter,
+            now: now,
+            timeout: .milliseconds(timeout)
+        ) {
             $0.writeString(waiter)
         }
     }

@@ -148,6 +148,23 @@ struct RedisClientTests {
         }
     }
 
+    @Test("too many bytes are refused at once, and the connection goes on")
+    func boundedBytes() async throws {
+        try await withServer { server in
+            var configuration = server.configuration()
+            configuration.maxQueuedBytes = 10_000
+            try await withClient(configuration) { client in
+                let large = RedisCommand("SET", arguments: [Array("k".utf8), Array(repeating: 1, count: 10_000)])
+                await #expect(throws: RedisError.queueFull) { try await client.send(large) }
+                await #expect(throws: RedisError.queueFull) {
+                    try await client.pipeline([RedisCommand("PING"), large])
+                }
+                let fits = RedisCommand("SET", arguments: [Array("k".utf8), Array(repeating: 1, count: 9_900)])
+                for _ in 0..<3 { try await client.send(fits).ok() }
+            }
+        }
+    }
+
     @Test("a cancelled caller returns at once, and its reply is not given to the next")
     func cancellation() async throws {
         try await withServer { server in
@@ -212,6 +229,35 @@ struct RedisClientTests {
             try await withClient(configuration) { client in
                 let information = try await client.send(RedisCommand("CLIENT", "INFO")).string() ?? ""
                 #expect(information.contains(" db=3 ") && information.contains(" name=vireo-test "))
+            }
+        }
+    }
+
+    @Test("authenticates as a user, on every connection, and what the user may not do is refused")
+    func user() async throws {
+        try await withServer { server in
+            try await withClient(server.configuration()) { admin in
+                let rules = ["SETUSER", "app", "on", ">s p@ce", "~app:*", "+@all", "-config"].map { Array($0.utf8) }
+                try await admin.send(RedisCommand("ACL", arguments: rules)).ok()
+                var configuration = server.configuration()
+                configuration.username = "app"
+                configuration.password = "s p@ce"
+                configuration.database = 2
+                try await withClient(configuration) { client in
+                    for _ in 0..<3 {
+                        let session = try #require(client.session)
+                        #expect(try await client.send(RedisCommand("ACL", "WHOAMI")).string() == "app")
+                        let information = try await client.send(RedisCommand("CLIENT", "INFO")).string() ?? ""
+                        #expect(information.contains(" db=2 "))
+                        let error = try await #require(throws: RedisError.self) {
+                            try await client.send(RedisCommand("SET", "other", "v"))
+                        }
+                        guard case .server(let refusal) = error else { throw error }
+                        #expect(refusal.code == "NOPERM")
+                        _ = try await admin.send(RedisCommand("CLIENT", "KILL", "USER", "app"))
+                        try await eventually { (client.session ?? session) > session }
+                    }
+                }
             }
         }
     }

@@ -20,10 +20,27 @@ struct RedisConfigurationTests {
         #expect(passwordOnly.username == nil && passwordOnly.password == "a@b")
     }
 
+    @Test("is TLS by its scheme, with files as options")
+    func securedURL() throws {
+        let plain = try RedisConfiguration(url: "redis://h")
+        #expect(plain.tls == nil)
+        let system = try RedisConfiguration(url: "RedisS://:pw@h:6380/2")
+        #expect(system.tls == RedisTLS() && system.port == 6380 && system.database == 2 && system.password == "pw")
+        let files = try RedisConfiguration(url: "rediss://h/?ca_file=/a%20b/ca.pem&key_file=k&cert_file=c")
+        #expect(files.tls == RedisTLS(caFile: "/a b/ca.pem", certificateFile: "c", keyFile: "k"))
+        #expect(files.host == "h" && files.database == 0)
+    }
+
     @Test(
         "refuses what it does not support or understand",
         arguments: [
-            ("localhost:6379", .missingScheme), ("rediss://h", .tlsNotSupported),
+            ("localhost:6379", .missingScheme),
+            ("rediss://h?", .invalidOption), ("rediss://h?ca_file", .invalidOption),
+            ("rediss://h?ca_file=", .invalidOption), ("rediss://h?ca_file=a&ca_file=b", .invalidOption),
+            ("rediss://h?ca_file=a&verify=no", .invalidOption), ("rediss://h?ca_file=%zz", .invalidEscape),
+            ("rediss://h?cert_file=a", .incompleteClientCertificate),
+            ("rediss://h?key_file=a", .incompleteClientCertificate),
+            ("rediss://h#x", .unexpectedSuffix), ("redis://h?ca_file=a", .unexpectedSuffix),
             ("redis+sentinel://h", .sentinelNotSupported), ("redis+cluster://h", .clusterNotSupported),
             ("http://h", .unknownScheme), ("redis://", .invalidHost), ("redis://:6379", .invalidHost),
             ("redis://[::1", .invalidHost), ("redis://[::1]x", .invalidHost), ("redis://h:0", .invalidPort),
@@ -53,7 +70,9 @@ struct RedisConfigurationTests {
         "an error of a URL never holds the password",
         arguments: [
             "user:hunter2@host", "hunter2://host", "redis://user:hunter2@", "redis://user:hunter2@host:hunter2",
-            "redis://hunter2@host", "redis://user:%hunter2@host", "redis://:hunter2@host/hunter2",
+            "redis://hunter2@host", "rediss://user:hunter2@host?hunter2=1",
+            "rediss://user:hunter2@host?ca_file=%hunter2",
+            "redis://user:%hunter2@host", "redis://:hunter2@host/hunter2",
         ]
     )
     func secrecyOfErrors(url: String) throws {

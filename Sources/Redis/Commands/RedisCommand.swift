@@ -62,6 +62,9 @@ public struct RedisCommand: Sendable {
         count += 1
     }
 
+    /// The bytes that `write` appends.
+    var encodedSize: Int { 3 + Self.decimalWidth(count) + body.readableBytes }
+
     /// Appends the encoded command to a buffer that goes out to the network.
     func write(to buffer: inout ByteBuffer) {
         buffer.writeInteger(UInt8(ascii: "*"))

@@ -41,12 +41,13 @@ final class CommandConnection: ReplyReceiver {
         session: UInt64,
         channel: any Channel,
         maxQueued: Int,
+        maxQueuedBytes: Int,
         metrics: RedisMetrics,
         onLoss: @escaping @Sendable (CommandConnection, RedisConnectionLoss) -> Void
     ) {
         self.session = session
         self.channel = channel
-        self.queue = Mutex(CommandQueue(limit: maxQueued))
+        self.queue = Mutex(CommandQueue(limit: maxQueued, byteLimit: maxQueuedBytes))
         self.timer = NIOLoopBoundBox(nil, eventLoop: channel.eventLoop)
         self.metrics = metrics
         self.onLoss = onLoss
@@ -65,7 +66,9 @@ final class CommandConnection: ReplyReceiver {
         let id = nextID()
         return await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
-                submit(id: id, count: 1, waiter: .one(continuation), timeout: timeout) { command.write(to: &$0) }
+                submit(id: id, count: 1, bytes: command.encodedSize, waiter: .one(continuation), timeout: timeout) {
+                    command.write(to: &$0)
+                }
             }
         } onCancel: {
             cancel(id: id)
@@ -75,9 +78,16 @@ final class CommandConnection: ReplyReceiver {
     func execute(_ commands: [RedisCommand], timeout: TimeAmount) async -> Result<[RedisReply], RedisError> {
         guard !commands.isEmpty else { return .success([]) }
         let id = nextID()
+        let bytes = commands.reduce(0) { $0 + $1.encodedSize }
         return await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
-                submit(id: id, count: commands.count, waiter: .several(continuation), timeout: timeout) { buffer in
+                submit(
+                    id: id,
+                    count: commands.count,
+                    bytes: bytes,
+                    waiter: .several(continuation),
+                    timeout: timeout
+                ) { buffer in
                     for command in commands { command.write(to: &buffer) }
                 }
             }
@@ -134,6 +144,7 @@ final class CommandConnection: ReplyReceiver {
     private func submit(
         id: UInt64,
         count: Int,
+        bytes: Int,
         waiter: CommandWaiter,
         timeout: TimeAmount,
         write: @Sendable (inout ByteBuffer) -> Void
@@ -142,7 +153,15 @@ final class CommandConnection: ReplyReceiver {
         let action = queue.withLock { queue -> CommandQueue<CommandWaiter>.SubmitAction in
             // Under the lock: a cancellation either is seen here or finds the entry later.
             guard !Task.isCancelled else { return .refuse(.cancelled) }
-            return queue.submitted(id: id, count: count, waiter: waiter, now: now, timeout: timeout, write: write)
+            return queue.submitted(
+                id: id,
+                count: count,
+                bytes: bytes,
+                waiter: waiter,
+                now: now,
+                timeout: timeout,
+                write: write
+            )
         }
         switch action {
         case .accept(let scheduleFlush):

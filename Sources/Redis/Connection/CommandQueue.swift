@@ -49,6 +49,7 @@ struct CommandQueue<Waiter: Sendable>: Sendable {
     private struct Entry: Sendable {
         let id: UInt64
         let count: Int
+        let bytes: Int
         let submitted: NIODeadline
         let deadline: NIODeadline
         /// Nil when the caller was cancelled.
@@ -63,32 +64,40 @@ struct CommandQueue<Waiter: Sendable>: Sendable {
     }
 
     private let limit: Int
+    private let byteLimit: Int
     private var phase = Phase.open
     private var entries = CircularBuffer<Entry>(initialCapacity: 128)
     private var depth = 0
+    /// The bytes of the commands without all their replies.
+    private var pendingBytes = 0
     private var outbound = ByteBuffer()
     private var flushIsScheduled = false
     private var armed: NIODeadline?
 
-    init(limit: Int) {
+    init(limit: Int, byteLimit: Int) {
         self.limit = limit
+        self.byteLimit = byteLimit
     }
 
     var isOpen: Bool { phase == .open }
 
-    /// Commands shall be sent together; `write` appends their bytes.
+    /// Commands shall be sent together; `write` appends their bytes, as many as `bytes` says.
     mutating func submitted(
         id: UInt64,
         count: Int,
+        bytes: Int,
         waiter: Waiter,
         now: NIODeadline,
         timeout: TimeAmount,
         write: @Sendable (inout ByteBuffer) -> Void
     ) -> SubmitAction {
         guard phase == .open else { return .refuse(.notConnected) }
-        guard depth + count <= limit else { return .refuse(.queueFull) }
+        guard depth + count <= limit, pendingBytes + bytes <= byteLimit else { return .refuse(.queueFull) }
         depth += count
-        entries.append(Entry(id: id, count: count, submitted: now, deadline: now + timeout, waiter: waiter))
+        pendingBytes += bytes
+        entries.append(
+            Entry(id: id, count: count, bytes: bytes, submitted: now, deadline: now + timeout, waiter: waiter)
+        )
         write(&outbound)
         defer { flushIsScheduled = true }
         return .accept(scheduleFlush: !flushIsScheduled)
@@ -155,11 +164,13 @@ struct CommandQueue<Waiter: Sendable>: Sendable {
         entries.removeAll()
         outbound = ByteBuffer()
         depth = 0
+        pendingBytes = 0
         return failures
     }
 
     private mutating func complete(with outcome: Outcome, completions: inout [Completion]) {
         let entry = entries.removeFirst()
+        pendingBytes -= entry.bytes
         guard let waiter = entry.waiter else { return }
         completions.append(Completion(waiter: waiter, outcome: outcome, submitted: entry.submitted))
     }

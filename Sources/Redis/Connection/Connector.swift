@@ -1,6 +1,7 @@
 import Glibc
 import NIOCore
 import NIOPosix
+internal import NIOSSL
 
 /// Opens channels to the configured server.
 struct Connector: Sendable {
@@ -12,6 +13,10 @@ struct Connector: Sendable {
         makeReceiver: @escaping @Sendable (any Channel) -> Receiver
     ) async throws(ConnectFailure) -> Receiver {
         let maxReplyBytes = configuration.maxReplyBytes
+        let host = configuration.host
+        var secured: NIOSSLContext?
+        if let tls = configuration.tls { secured = try await tls.context() }
+        let context = secured
         do {
             return try await ClientBootstrap(group: group)
                 .connectTimeout(TimeAmount(configuration.connectTimeout))
@@ -28,12 +33,16 @@ struct Connector: Sendable {
                     channel.eventLoop.makeCompletedFuture {
                         let receiver = makeReceiver(channel)
                         let handler = ReplyHandler(receiver: receiver, maxReplyBytes: maxReplyBytes)
+                        if let context {
+                            let security = try RedisTLS.handler(context: context, host: host)
+                            try channel.pipeline.syncOperations.addHandler(security)
+                        }
                         try channel.pipeline.syncOperations.addHandler(handler)
                         return receiver
                     }
                 }
         } catch {
-            throw ConnectFailure(reason: .network("\(error)"))
+            throw ConnectFailure(reason: RedisConnectionLoss(error))
         }
     }
 

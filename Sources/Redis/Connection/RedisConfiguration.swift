@@ -13,6 +13,8 @@ public struct RedisConfiguration: Sendable {
         get { secret.value }
         set { secret.value = newValue }
     }
+    /// TLS, and whom it trusts; nil: none.
+    public var tls: RedisTLS?
     /// Bound of connecting and of the handshake, each.
     public var connectTimeout: Duration
     /// Bound of one command.
@@ -21,6 +23,8 @@ public struct RedisConfiguration: Sendable {
     public var commandTimeout: Duration
     /// The most commands that may wait for replies.
     public var maxQueued: Int
+    /// The most bytes of commands that may wait for replies.
+    public var maxQueuedBytes: Int
     /// The largest reply accepted; a larger one closes the connection.
     public var maxReplyBytes: Int
     /// Pauses between attempts to connect.
@@ -37,9 +41,11 @@ public struct RedisConfiguration: Sendable {
         database: Int = 0,
         username: String? = nil,
         password: String? = nil,
+        tls: RedisTLS? = nil,
         connectTimeout: Duration = .seconds(1),
         commandTimeout: Duration = .milliseconds(100),
         maxQueued: Int = 10_000,
+        maxQueuedBytes: Int = 32 << 20,
         maxReplyBytes: Int = 64 << 20,
         backoff: RedisBackoff = RedisBackoff(),
         clientName: String? = nil
@@ -49,9 +55,11 @@ public struct RedisConfiguration: Sendable {
         self.database = database
         self.username = username
         self.secret = Secret(value: password)
+        self.tls = tls
         self.connectTimeout = connectTimeout
         self.commandTimeout = commandTimeout
         self.maxQueued = maxQueued
+        self.maxQueuedBytes = maxQueuedBytes
         self.maxReplyBytes = maxReplyBytes
         self.backoff = backoff
         self.clientName = clientName

@@ -4,8 +4,6 @@
 public enum RedisURLProblem: Sendable, Hashable {
     /// There is no `scheme://`.
     case missingScheme
-    /// TLS (`rediss://`) is not supported yet.
-    case tlsNotSupported
     /// Sentinel is not supported yet.
     case sentinelNotSupported
     /// Cluster is not supported yet.
@@ -22,18 +20,25 @@ public enum RedisURLProblem: Sendable, Hashable {
     case invalidEscape
     /// A user without a password.
     case missingPassword
-    /// Queries and fragments have no meaning here.
+    /// A fragment, or options where there is no TLS, have no meaning here.
     case unexpectedSuffix
+    /// An option other than `ca_file`, `cert_file` and `key_file`, or one twice or without a value.
+    case invalidOption
+    /// A client's certificate without its key, or the other way round.
+    case incompleteClientCertificate
 }
 
 extension RedisConfiguration {
     /// Parses `redis://[[user]:password@]host[:port][/database]`; everything else has its default.
+    ///
+    /// With `rediss://` the connection is TLS, and these options may follow: `?ca_file=PATH` (PEM; the system's authorities
+    /// are trusted otherwise), `cert_file=PATH&key_file=PATH` (PEM; the client's own).
     public init(url: String) throws(RedisError) {
         self.init()
         guard let separator = url.firstRange(of: "://") else { throw .invalidURL(.missingScheme) }
         switch url[..<separator.lowerBound].lowercased() {
         case "redis": break
-        case "rediss": throw .invalidURL(.tlsNotSupported)
+        case "rediss": tls = RedisTLS()
         case "redis+sentinel", "redis-sentinel", "rediss+sentinel": throw .invalidURL(.sentinelNotSupported)
         case "redis+cluster", "redis-cluster", "rediss+cluster": throw .invalidURL(.clusterNotSupported)
         default: throw .invalidURL(.unknownScheme)
@@ -43,7 +48,11 @@ extension RedisConfiguration {
             try readCredentials(rest[..<at])
             rest = rest[rest.index(after: at)...]
         }
-        guard !rest.contains(where: { $0 == "?" || $0 == "#" }) else { throw .invalidURL(.unexpectedSuffix) }
+        guard !rest.contains("#") else { throw .invalidURL(.unexpectedSuffix) }
+        if let mark = rest.firstIndex(of: "?") {
+            try readOptions(rest[rest.index(after: mark)...])
+            rest = rest[..<mark]
+        }
         if let slash = rest.firstIndex(of: "/") {
             try readDatabase(rest[rest.index(after: slash)...])
             rest = rest[..<slash]
@@ -58,6 +67,27 @@ extension RedisConfiguration {
         guard !password.isEmpty else { throw .invalidURL(.missingPassword) }
         self.username = user.isEmpty ? nil : user
         self.password = password
+    }
+
+    private mutating func readOptions(_ text: Substring) throws(RedisError) {
+        guard var tls else { throw .invalidURL(.unexpectedSuffix) }
+        for option in text.split(separator: "&", omittingEmptySubsequences: false) {
+            guard let sign = option.firstIndex(of: "=") else { throw .invalidURL(.invalidOption) }
+            let value = try Self.decoded(option[option.index(after: sign)...])
+            let field: WritableKeyPath<RedisTLS, String?> =
+                switch option[..<sign] {
+                case "ca_file": \.caFile
+                case "cert_file": \.certificateFile
+                case "key_file": \.keyFile
+                default: throw .invalidURL(.invalidOption)
+                }
+            guard !value.isEmpty, tls[keyPath: field] == nil else { throw .invalidURL(.invalidOption) }
+            tls[keyPath: field] = value
+        }
+        guard (tls.certificateFile == nil) == (tls.keyFile == nil) else {
+            throw .invalidURL(.incompleteClientCertificate)
+        }
+        self.tls = tls
     }
 
     private mutating func readDatabase(_ text: Substring) throws(RedisError) {

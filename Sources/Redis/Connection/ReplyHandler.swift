@@ -13,6 +13,7 @@ final class ReplyHandler<Receiver: ReplyReceiver>: ChannelInboundHandler {
     private let receiver: Receiver
     private var reader: ReplyReader
     private var replies: [RedisReply] = []
+    private var hasFailed = false
 
     init(receiver: Receiver, maxReplyBytes: Int) {
         self.receiver = receiver
@@ -20,6 +21,8 @@ final class ReplyHandler<Receiver: ReplyReceiver>: ChannelInboundHandler {
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        // What a security layer had decoded already, after the connection was given up.
+        guard !hasFailed else { return }
         var failure: ReplyReader.Failure?
         let buffer = unwrapInboundIn(data)
         unsafe buffer.withUnsafeReadableBytes { bytes in
@@ -34,6 +37,7 @@ final class ReplyHandler<Receiver: ReplyReceiver>: ChannelInboundHandler {
             replies.removeAll(keepingCapacity: true)
         }
         if let failure {
+            hasFailed = true
             receiver.connectionLost(.protocolViolation(failure.message))
             context.close(promise: nil)
         }
@@ -45,7 +49,7 @@ final class ReplyHandler<Receiver: ReplyReceiver>: ChannelInboundHandler {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        receiver.connectionLost(.network("\(error)"))
+        receiver.connectionLost(RedisConnectionLoss(error))
         context.close(promise: nil)
     }
 }

@@ -5,9 +5,17 @@ import Redis
 import Synchronization
 
 /// Runs the body with a private server that is gone afterwards.
-func withServer(password: String? = nil, _ body: (LocalRedisServer) async throws -> Void) async throws {
+func withServer(
+    password: String? = nil,
+    extraArguments: [String] = [],
+    _ body: (LocalRedisServer) async throws -> Void
+) async throws {
     let directory = try ScratchDirectory.make("vireo-redis-test")
-    let server = try await LocalRedisServer.start(directory: directory, password: password)
+    let server = try await LocalRedisServer.start(
+        directory: directory,
+        password: password,
+        extraArguments: extraArguments
+    )
     do {
         try await body(server)
     } catch {
