@@ -9,8 +9,8 @@ import Glibc
 package final class LocalPostgresServer: Sendable {
     package let port: Int
     private let directory: PostgresDirectory
-    private let installation: PostgresInstallation
-    private let password: String
+    let installation: PostgresInstallation
+    let password: String
 
     /// PGDATA.
     ///

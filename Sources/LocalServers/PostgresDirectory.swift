@@ -8,6 +8,8 @@ struct PostgresDirectory: Sendable {
     var log: String { "\(path)/postgres.log" }
     var passwordFile: String { "\(path)/password" }
     var clientPasswordFile: String { "\(path)/pgpass" }
+    /// Of a replica: how it gets into its primary.
+    var streamingPasswordFile: String { "\(path)/primary.pgpass" }
 
     /// The major version that made the data, nil when there is none yet.
     var version: String? {

@@ -12,6 +12,8 @@ public import ServiceLifecycle
 /// }
 /// ```
 ///
+/// A call of which nothing was sent when its connection turned out to be dead runs on another one.
+///
 /// A `timeout` covers the wait and the work. An error other than `.connectionFailed`, `.poolTimeout`,
 /// `.poolQueueFull` and `.shutDown` leaves open whether a write outside a transaction has happened.
 public final class PostgresClient: Service, Sendable {
@@ -55,6 +57,20 @@ public final class PostgresClient: Service, Sendable {
         try await pool.query(statement, bindings, timeout: timeout, decode: decode)
     }
 
+    /// Runs a statement that changes nothing, and decodes its rows.
+    ///
+    /// It runs again, on another connection, if its own is lost, and if the server could not let it go on beside others
+    /// (`.serializationFailure`, `.deadlockDetected`): three times at most, and within `timeout`. So `decode` may be called
+    /// more than once for a row.
+    public func read<Row: Sendable>(
+        _ statement: PostgresStatement,
+        _ bindings: PostgresBindings = [],
+        timeout: Duration? = nil,
+        decode: @escaping @Sendable (borrowing PostgresRow) throws -> Row
+    ) async throws(PostgresError) -> [Row] {
+        try await pool.query(statement, bindings, timeout: timeout, retry: .reads, decode: decode)
+    }
+
     /// Runs a statement; returns the number of rows it touched.
     @discardableResult
     public func execute(
@@ -73,7 +89,8 @@ public final class PostgresClient: Service, Sendable {
     /// Runs `body` between BEGIN and COMMIT on one driver thread, with no thread hop between its statements.
     ///
     /// What `body` throws comes out unchanged, after ROLLBACK; all other errors are `PostgresError`. A lost connection is
-    /// `.connectionLost` before COMMIT is sent and `.commitUnknown` after. With a `timeout`, it takes the place of
+    /// `.connectionLost` before COMMIT is sent and `.commitUnknown` after. A read-only one runs again, `body` and all, where
+    /// ``read(_:_:timeout:decode:)`` would. With a `timeout`, it takes the place of
     /// `statementTimeout` too, so it can also be longer.
     @discardableResult
     public func transaction<Value: Sendable>(

@@ -37,6 +37,29 @@ struct LocalPostgresServerTests {
         }
     }
 
+    @Test("a replica follows its primary, takes no writes, and starts warm")
+    func replica() async throws {
+        try await withScratchDirectory { directory in
+            try await withScratchDirectory { copy in
+                let primary = try await LocalPostgresServer.start(directory: directory, settings: Self.fast)
+                try await primary.execute("CREATE TABLE t (n int); INSERT INTO t VALUES (1)")
+                let replica = try await primary.startReplica(directory: copy, settings: Self.fast)
+                #expect(replica.port != primary.port)
+                try await replica.execute("SELECT 1 / count(*) FROM t")
+                try await replica.execute("INSERT INTO t VALUES (2)", expecting: false)
+                try await replica.stop()
+                try await primary.execute("CREATE TABLE later ()")
+                let warm = try await primary.startReplica(directory: copy, settings: Self.fast)
+                let limit = ContinuousClock.now + .seconds(30)
+                while try await !warm.succeeds("SELECT FROM later") {
+                    try #require(ContinuousClock.now < limit, "it streams again")
+                }
+                try await warm.stop()
+                try await primary.stop()
+            }
+        }
+    }
+
     @Test("a directory its account cannot reach is replaced by one below /var/tmp")
     func unreachableDirectory() async throws {
         try await withScratchDirectory { directory in
@@ -69,12 +92,16 @@ struct LocalPostgresServerTests {
 }
 
 extension LocalPostgresServer {
-    func execute(_ sql: String, database: String, expecting success: Bool) async throws {
+    func execute(_ sql: String, database: String = "postgres", expecting success: Bool) async throws {
+        #expect(try await succeeds(sql, database: database) == success)
+    }
+
+    func succeeds(_ sql: String, database: String = "postgres") async throws -> Bool {
         do {
             try await execute(sql, database: database)
-            #expect(success)
+            return true
         } catch .commandFailed {
-            #expect(!success)
+            return false
         }
     }
 }

@@ -1,4 +1,4 @@
-import CoreMetrics
+import Metrics
 import MetricsTestKit
 import Postgres
 import Synchronization

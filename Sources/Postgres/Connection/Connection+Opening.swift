@@ -7,6 +7,7 @@ extension Connection {
         _ configuration: PostgresConfiguration,
         interrupt: Interrupt,
         canceller: Canceller,
+        metrics: PostgresMetrics,
         call: UInt64,
         deadline: ContinuousClock.Instant?
     ) throws(PostgresError) -> Connection {
@@ -30,7 +31,8 @@ extension Connection {
             owning: handle,
             configuration: configuration,
             interrupt: interrupt,
-            canceller: canceller
+            canceller: canceller,
+            metrics: metrics
         )
     }
 

@@ -23,7 +23,7 @@ extension Connection {
         var transaction = PostgresTransaction(connection: self)
         let value: Value
         do {
-            try runScript(opening)
+            try runScript(opening, hasEffect: false)
             value = try body(&transaction)
             try checkBeforeCommit()
         } catch {
@@ -48,6 +48,7 @@ extension Connection {
     /// Once sent, a COMMIT is not given up for a cancelled task: only its answer tells what happened.
     private func commit() throws(PostgresError) {
         try begin(isInterruptible: false)
+        willSend()
         do throws(PostgresError) {
             try sent(unsafe PQsendQuery(handle, "COMMIT"))
         } catch {
@@ -68,7 +69,7 @@ extension Connection {
     private func rollBack() {
         guard !isBroken, !isIdle else { return }
         do throws(PostgresError) {
-            try runScript("ROLLBACK", isInterruptible: false)
+            try runScript("ROLLBACK", isInterruptible: false, hasEffect: false)
         } catch {
             _ = breakConnection()
         }

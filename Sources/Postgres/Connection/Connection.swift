@@ -24,6 +24,7 @@ final class Connection {
     let handle: OpaquePointer
     private let interrupt: Interrupt
     private let canceller: Canceller
+    private let metrics: PostgresMetrics
     private let statementTimeout: Duration
     private let maxPreparedStatements: Int
 
@@ -34,6 +35,8 @@ final class Connection {
     private var watch = StatementWatch()
     /// What made the present transaction fail.
     private(set) var transactionFailure: PostgresError?
+    /// Something of the call that may have an effect was handed to the server.
+    private(set) var hasSent = false
     /// A broken connection is never used again.
     private(set) var isBroken = false
 
@@ -52,11 +55,13 @@ final class Connection {
         owning handle: OpaquePointer,
         configuration: PostgresConfiguration,
         interrupt: Interrupt,
-        canceller: Canceller
+        canceller: Canceller,
+        metrics: PostgresMetrics
     ) {
         unsafe self.handle = unsafe handle
         self.interrupt = interrupt
         self.canceller = canceller
+        self.metrics = metrics
         statementTimeout = configuration.statementTimeout
         maxPreparedStatements = configuration.maxPreparedStatements
         _ = unsafe PQsetnonblocking(handle, 1)
@@ -83,6 +88,7 @@ final class Connection {
         callID = id
         callDeadline = deadline
         transactionFailure = nil
+        hasSent = false
     }
 
     // MARK: Statements
@@ -107,6 +113,7 @@ final class Connection {
     ) throws(PostgresError) -> ServerResult {
         let name = try prepare(statement, bindings)
         try begin()
+        hasSent = true
         let count = CInt(truncatingIfNeeded: bindings.types.count)
         try sent(
             unsafe bindings.withParameters { values, lengths, formats in
@@ -120,7 +127,7 @@ final class Connection {
         let key = StatementKey(statement, bindings)
         if let name = prepared[key] { return name }
         if prepared.count >= maxPreparedStatements {
-            _ = try runScript("DEALLOCATE ALL")
+            _ = try runScript("DEALLOCATE ALL", hasEffect: false)
             prepared.removeAll()
         }
         preparedCount += 1
@@ -134,12 +141,22 @@ final class Connection {
     }
 
     /// Runs one or more statements without parameters; returns the last result.
+    ///
+    /// Without an effect it may be sent again whatever became of it.
     @discardableResult
-    func runScript(_ sql: String, isInterruptible: Bool = true) throws(PostgresError) -> ServerResult {
+    func runScript(
+        _ sql: String,
+        isInterruptible: Bool = true,
+        hasEffect: Bool = true
+    ) throws(PostgresError) -> ServerResult {
         try begin(isInterruptible: isInterruptible)
+        if hasEffect { hasSent = true }
         try sent(unsafe PQsendQuery(handle, sql))
         return try finish()
     }
+
+    /// Marks that what is sent next may have an effect.
+    func willSend() { hasSent = true }
 
     // MARK: Steps of a statement
 
@@ -278,6 +295,7 @@ final class Connection {
         watch.cancelRequest = cancel
         watch.deadline = .now + Self.cancelInterval
         canceller.send(cancel)
+        metrics.cancelRequested()
     }
 
     private func repeatCancelRequest() throws(PostgresError) {

@@ -41,6 +41,7 @@ extension Connection {
     @discardableResult
     private func startCopy(_ sql: String, expecting status: ExecStatusType) throws(PostgresError) -> Int {
         try begin()
+        willSend()
         try sent(unsafe PQsendQuery(handle, sql))
         guard let result = try nextResult() else { throw breakConnection() }
         if result.status == status { return result.columnCount }

@@ -4,9 +4,10 @@ extension ConnectionPool {
         _ statement: PostgresStatement,
         _ bindings: PostgresBindings,
         timeout: Duration?,
+        retry: RetryRule = .unsent,
         decode: @escaping @Sendable (borrowing PostgresRow) throws -> Row
     ) async throws(PostgresError) -> [Row] {
-        try await withConnection(timeout: timeout) { connection throws(PostgresError) in
+        try await withConnection(timeout: timeout, retry: retry) { connection throws(PostgresError) in
             try connection.run(statement, bindings).decodeRows(decode)
         }
     }
@@ -33,7 +34,14 @@ extension ConnectionPool {
         timeout: Duration?,
         _ body: @escaping @Sendable (inout PostgresTransaction) throws -> Value
     ) async throws -> Value {
-        let result = try await withConnection(timeout: timeout) { connection in
+        let result = try await withConnection(
+            timeout: timeout,
+            retry: readOnly ? .reads : .unsent,
+            failure: { result in
+                guard case .failure(let error) = result else { return nil }
+                return error as? PostgresError
+            }
+        ) { connection in
             Result {
                 try connection.transaction(isolation: isolation, readOnly: readOnly, timeout: timeout, body)
             }

@@ -33,7 +33,13 @@ final class ConnectionPool: Sendable {
     ) {
         state = Mutex(State(machine: PoolStateMachine(slots: size, maxWaiters: configuration.maxWaiters)))
         slots = (0..<size).map { _ in
-            ConnectionSlot(configuration: configuration, canceller: canceller, logger: logger, isPinned: isPinned)
+            ConnectionSlot(
+                configuration: configuration,
+                canceller: canceller,
+                metrics: metrics,
+                logger: logger,
+                isPinned: isPinned
+            )
         }
         threads = NIOThreadPool(numberOfThreads: size)
         acquireTimeout = configuration.acquireTimeout
@@ -43,8 +49,12 @@ final class ConnectionPool: Sendable {
     }
 
     /// Runs `body` with a connection on a driver thread; `timeout` covers the wait for the connection too.
+    ///
+    /// It may run again by the rule, also where `failure` finds an error in what it returned.
     func withConnection<Value: Sendable>(
         timeout: Duration? = nil,
+        retry: RetryRule = .unsent,
+        failure: @escaping @Sendable (Value) -> PostgresError? = { _ in nil },
         _ body: @escaping @Sendable (Connection) throws(PostgresError) -> Value
     ) async throws(PostgresError) -> Value {
         let now = ContinuousClock.now
@@ -54,11 +64,21 @@ final class ConnectionPool: Sendable {
         let metrics = metrics
         let result = await withTaskCancellationHandler {
             await withCheckedContinuation { (caller: CheckedContinuation<Result<Value, PostgresError>, Never>) in
-                let request = PoolRequest(id: id, deadline: deadline) { connection in
+                let request = PoolRequest(id: id, deadline: deadline) { connection, attempt in
                     let started = ContinuousClock.now
+                    if attempt == 1 { metrics.waited(now.duration(to: started)) }
                     let result = Result { () throws(PostgresError) in try body(connection) }
                     metrics.callEnded(after: started.duration(to: .now))
-                    return { caller.resume(returning: result) }
+                    let error =
+                        switch result {
+                        case .success(let value): failure(value)
+                        case .failure(let error): error as PostgresError?
+                        }
+                    if let error, retry.allows(error, hasSent: connection.hasSent, attempt: attempt) {
+                        metrics.retried()
+                        return .again
+                    }
+                    return .ended { caller.resume(returning: result) }
                 } refuse: { error in
                     caller.resume(returning: .failure(error))
                 }

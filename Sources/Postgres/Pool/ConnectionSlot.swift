@@ -10,14 +10,22 @@ final class ConnectionSlot: Sendable {
     private let connection = Mutex<Connection?>(nil)
     private let configuration: PostgresConfiguration
     private let canceller: Canceller
+    private let metrics: PostgresMetrics
     private let logger: Logger
     /// A pinned slot opens one connection in its life.
     private let isPinned: Bool
     private let hasOpened = Atomic<Bool>(false)
 
-    init(configuration: PostgresConfiguration, canceller: Canceller, logger: Logger, isPinned: Bool) {
+    init(
+        configuration: PostgresConfiguration,
+        canceller: Canceller,
+        metrics: PostgresMetrics,
+        logger: Logger,
+        isPinned: Bool
+    ) {
         self.configuration = configuration
         self.canceller = canceller
+        self.metrics = metrics
         self.logger = logger
         self.isPinned = isPinned
     }
@@ -25,44 +33,61 @@ final class ConnectionSlot: Sendable {
     /// Runs a call on the connection, opened first if missing or dead, on a driver thread.
     func run(_ request: PoolRequest) -> PoolRequest.Completion {
         connection.withLock { connection in
-            do throws(PostgresError) {
-                let usable: Connection
-                if let idle = reuse(connection) { usable = idle } else { usable = try open(for: request) }
-                connection = usable
-                usable.beginCall(request.id, deadline: request.deadline)
-                let completion = request.perform(usable)
-                if usable.isBroken || !(isPinned || usable.isIdle) {
-                    logger.notice("connection dropped", metadata: ["broken": "\(usable.isBroken)"])
-                    connection = nil
+            var attempt = 1
+            while true {
+                do throws(PostgresError) {
+                    let usable: Connection
+                    if let idle = reuse(&connection) { usable = idle } else { usable = try open(for: request) }
+                    connection = usable
+                    usable.beginCall(request.id, deadline: request.deadline)
+                    let outcome = request.perform(usable, attempt)
+                    if usable.isBroken || !(isPinned || usable.isIdle) {
+                        logger.notice("connection dropped", metadata: ["broken": "\(usable.isBroken)"])
+                        drop(&connection)
+                    }
+                    if case .ended(let completion) = outcome { return completion }
+                    attempt += 1
+                } catch {
+                    drop(&connection)
+                    return { request.refuse(error) }
                 }
-                return completion
-            } catch {
-                connection = nil
-                return { request.refuse(error) }
             }
         }
     }
 
     func close() {
-        connection.withLock { $0 = nil }
+        connection.withLock { drop(&$0) }
     }
 
-    private func reuse(_ connection: Connection?) -> Connection? {
-        guard let connection else { return nil }
-        if isPinned || connection.isQuiet { return connection }
+    private func drop(_ connection: inout Connection?) {
+        if connection.take() != nil { metrics.closed() }
+    }
+
+    private func reuse(_ connection: inout Connection?) -> Connection? {
+        guard let idle = connection else { return nil }
+        if isPinned || idle.isQuiet { return idle }
         logger.debug("the server has closed an idle connection")
+        drop(&connection)
         return nil
     }
 
     private func open(for request: PoolRequest) throws(PostgresError) -> Connection {
         if isPinned, hasOpened.load(ordering: .relaxed) { throw .connectionLost }
-        let connection = try Connection.open(
-            configuration,
-            interrupt: interrupt,
-            canceller: canceller,
-            call: request.id,
-            deadline: request.deadline
-        )
+        let connection: Connection
+        do throws(PostgresError) {
+            connection = try Connection.open(
+                configuration,
+                interrupt: interrupt,
+                canceller: canceller,
+                metrics: metrics,
+                call: request.id,
+                deadline: request.deadline
+            )
+        } catch {
+            metrics.openingFailed()
+            throw error
+        }
+        metrics.opened()
         hasOpened.store(true, ordering: .relaxed)
         logger.debug("connection opened", metadata: ["server_version": "\(connection.serverVersion)"])
         return connection
@@ -71,13 +96,19 @@ final class ConnectionSlot: Sendable {
 
 /// A call on its way to a connection.
 ///
-/// Exactly one of `perform` and `refuse` is called, once.
+/// `perform` is called until it has ended, with the number of the attempt; or else `refuse` is called, once.
 struct PoolRequest: Sendable {
     /// Resumes the caller; called when the slot is free again, so that the caller's next call finds it so.
     typealias Completion = @Sendable () -> Void
 
+    enum Outcome {
+        case ended(Completion)
+        /// To be tried again, on another connection if this one is broken.
+        case again
+    }
+
     let id: UInt64
     let deadline: ContinuousClock.Instant?
-    let perform: @Sendable (Connection) -> Completion
+    let perform: @Sendable (Connection, _ attempt: Int) -> Outcome
     let refuse: @Sendable (PostgresError) -> Void
 }
