@@ -36,7 +36,7 @@ package struct PostgresControlRepository: ControlRepository {
     /// The delta where nothing changed, by one statement; nil where something did.
     private func unchanged(after id: Int64, items position: UInt64) async throws(RepositoryError) -> ControlDelta? {
         let rows = try await self.store.mapped {
-            try await self.store.client.query(
+            try await self.store.client.read(
                 """
                 SELECT i.id, (SELECT coalesce(max(id), 0) FROM control_log), pg_snapshot_xmin(pg_current_snapshot()),
                        EXISTS (SELECT FROM items WHERE xid >= $1)

@@ -69,7 +69,7 @@ package struct PostgresJournal: Journal {
         }
         do {
             // After a loss of the position it is everything that is kept, and may take its time.
-            guard isWhole else { return try await self.store.client.query(statement, bindings, decode: decode) }
+            guard isWhole else { return try await self.store.client.read(statement, bindings, decode: decode) }
             return try await self.store.client.transaction(readOnly: true, timeout: .seconds(60)) { transaction in
                 try transaction.query(statement, bindings, decode: decode)
             }
@@ -83,7 +83,7 @@ package struct PostgresJournal: Journal {
     package func head() async throws(JournalError) -> JournalPosition {
         let rows: [String]
         do {
-            rows = try await self.store.client.query("SELECT pg_current_snapshot()::text") { row in try row.decode(0) }
+            rows = try await self.store.client.read("SELECT pg_current_snapshot()::text") { row in try row.decode(0) }
         } catch {
             throw .unavailable(error.shortDescription)
         }
@@ -97,7 +97,7 @@ package struct PostgresJournal: Journal {
     /// left for the next time; rows without a partition of their hour lie in the default one, and nothing is lost.
     package func maintain() async throws(JournalError) {
         do {
-            let hours = try await self.store.client.query(
+            let hours = try await self.store.client.read(
                 """
                 SELECT to_char(hour AT TIME ZONE 'UTC', 'YYYYMMDDHH24'), hour, hour + interval '1 hour'
                 FROM generate_series(date_trunc('hour', now(), 'UTC'), now() + interval '2 hours', interval '1 hour') AS hour
@@ -119,7 +119,7 @@ package struct PostgresJournal: Journal {
                 )
             }
             // By name: as times they would be read in the session's time zone.
-            let old = try await self.store.client.query(
+            let old = try await self.store.client.read(
                 """
                 SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
                 WHERE i.inhparent = 'invalidations'::regclass AND c.relname ~ '^invalidations_[0-9]{10}$'

@@ -14,7 +14,7 @@ package struct PostgresModelRepository: ModelRepository {
     package func versions(tenant: Tenant.ID) async throws(RepositoryError) -> [ModelVersion] {
         guard let number = try await self.store.number(of: tenant) else { return [] }
         return try await self.store.mapped {
-            try await self.store.client.query(
+            try await self.store.client.read(
                 """
                 SELECT number, state, recipe, built_at, interactions, users, items, bytes, checksum, metrics
                 FROM model_versions WHERE tenant = $1 AND state <> 'building' ORDER BY number DESC LIMIT 1000
@@ -128,7 +128,7 @@ package struct PostgresModelRepository: ModelRepository {
     package func newestDataMark(tenant: Tenant.ID) async throws(RepositoryError) -> String? {
         guard let number = try await self.store.number(of: tenant) else { return nil }
         let marks = try await self.store.mapped {
-            try await self.store.client.query(
+            try await self.store.client.read(
                 """
                 SELECT data_mark FROM model_versions WHERE tenant = $1 AND state IN ('ready', 'active')
                 ORDER BY number DESC LIMIT 1

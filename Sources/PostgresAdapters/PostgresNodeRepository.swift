@@ -40,7 +40,7 @@ package struct PostgresNodeRepository: NodeRepository {
 
     package func nodes() async throws(RepositoryError) -> [NodeStatus] {
         try await self.store.mapped {
-            try await self.store.client.query(
+            try await self.store.client.read(
                 """
                 SELECT node_id, started_at, version, http_url, admin_url, lease_age_ms, control_applied, model, policy,
                        l1_entries, l1_bytes, loaded_models, seen_at

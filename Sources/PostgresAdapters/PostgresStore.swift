@@ -18,7 +18,7 @@ package final class PostgresStore: Sendable {
     func number(of tenant: Tenant.ID) async throws(RepositoryError) -> Int32? {
         if let known = self.tenants.withLock({ $0[tenant] }) { return known }
         let rows = try await self.mapped {
-            try await self.client.query("SELECT tenant FROM tenants WHERE tenant_id = $1", [tenant.string]) {
+            try await self.client.read("SELECT tenant FROM tenants WHERE tenant_id = $1", [tenant.string]) {
                 row in try row.decode(0, as: Int32.self)
             }
         }

@@ -12,7 +12,7 @@ package struct PostgresTrainingData: TrainingDataRepository {
     package func mark(tenant: Tenant.ID) async throws(RepositoryError) -> String {
         // The statistics count every row that was written, views too, without reading the table.
         let marks = try await self.store.mapped {
-            try await self.store.client.query(
+            try await self.store.client.read(
                 """
                 SELECT (SELECT last_value FROM user_version_seq)::text || '.'
                     || (SELECT last_value FROM item_revision_seq)::text || '.'

@@ -6,7 +6,7 @@ extension PostgresUserRepository {
         guard !users.isEmpty else { return [] }
         guard let number = try await self.store.number(of: tenant) else { return users.map { _ in .unknown } }
         let rows = try await self.store.mapped {
-            try await self.store.client.query(
+            try await self.store.client.read(
                 """
                 SELECT g.place, \(Self.columns)
                 FROM unnest($3::text[]) WITH ORDINALITY AS g (id, place)

@@ -7,9 +7,12 @@ package struct PostgresUserRepository: UserRepository {
     static let historyLimit = 10_000
 
     let store: PostgresStore
+    let replica: PostgresReplica?
 
-    package init(store: PostgresStore) {
+    /// - Parameter replica: Where histories are read if it has caught up with the user; the primary does otherwise.
+    package init(store: PostgresStore, replica: PostgresReplica? = nil) {
         self.store = store
+        self.replica = replica
     }
 
     /// One event or one suppression of a user, or neither where there is none.
@@ -61,16 +64,39 @@ package struct PostgresUserRepository: UserRepository {
 
     package func state(of user: User.ID, tenant: Tenant.ID) async throws(RepositoryError) -> UserState {
         guard let number = try await self.store.number(of: tenant) else { return .unknown }
-        let rows = try await self.store.mapped {
-            try await self.store.client.query(
-                """
-                SELECT \(Self.columns) FROM user_state s \(Self.known)
-                WHERE s.tenant = $1 AND s.user_id = $3
-                """,
-                [number, Self.historyLimit, user.string]
+        if let replica, !replica.isResting {
+            // Read on the primary first, after the compute lease: what the replica says has to be as new (coherence, 4).
+            guard let mark = try await self.mark(of: user, tenant: number) else { return .unknown }
+            let rows = await replica.rows(
+                "\(Self.statement) AND s.version >= $4 AND EXISTS (SELECT FROM incarnation WHERE id = $5)",
+                [number, Self.historyLimit, user.string, mark.version, mark.incarnation]
             ) { row in try Row(row, from: 0) }
+            if let rows { return Self.state(rows[...]) }
+        }
+        let rows = try await self.store.mapped {
+            try await self.store.client.read(Self.statement, [number, Self.historyLimit, user.string]) { row in
+                try Row(row, from: 0)
+            }
         }
         return Self.state(rows[...])
+    }
+
+    private static let statement: PostgresStatement = """
+        SELECT \(Self.columns) FROM user_state s \(Self.known)
+        WHERE s.tenant = $1 AND s.user_id = $3
+        """
+
+    /// Versions compare within one incarnation only: a replica of a primary that was lost may know higher ones.
+    private func mark(
+        of user: User.ID,
+        tenant: Int32
+    ) async throws(RepositoryError) -> (version: User.Version, incarnation: String)? {
+        try await self.store.mapped {
+            try await self.store.client.read(
+                "SELECT s.version, i.id FROM user_state s, incarnation i WHERE s.tenant = $1 AND s.user_id = $2",
+                [tenant, user.string]
+            ) { row in (version: try row.decode(0, as: Int64.self), incarnation: try row.decode(1, as: String.self)) }
+        }.first
     }
 
     /// The state that the rows of one user tell; events come newest first.
@@ -87,7 +113,7 @@ package struct PostgresUserRepository: UserRepository {
     package func version(of user: User.ID, tenant: Tenant.ID) async throws(RepositoryError) -> User.Version {
         guard let number = try await self.store.number(of: tenant) else { return 0 }
         let rows = try await self.store.mapped {
-            try await self.store.client.query(
+            try await self.store.client.read(
                 "SELECT version FROM user_state WHERE tenant = $1 AND user_id = $2",
                 [number, user.string]
             ) { row in try row.decode(0, as: Int64.self) }

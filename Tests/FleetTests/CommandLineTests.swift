@@ -28,7 +28,9 @@ struct CommandLineTests {
             ("VIREO_LOG_LEVEL", "loud", "trace|debug"), ("VIREO_AUTH", "maybe", "on|off"),
             ("VIREO_SIGNING_KEY", "k1:c2hvcnQ=", "32 bytes"),
             ("VIREO_POSTGRES_URL", "mysql://u:s3cret@h/d", "postgresql://"),
-            ("VIREO_REDIS_URL", "http://u:s3cret@h", "redis://"), ("VIREO_NODE_ID", "a b", "A-Za-z0-9"),
+            ("VIREO_POSTGRES_REPLICA_URL", "mysql://u:s3cret@h/d", "postgresql://"),
+            ("VIREO_REDIS_URL", "http://u:s3cret@h", "redis://"),
+            ("VIREO_REDIS_URL", "rediss://u:s3cret@h?verify=no", "rediss://"), ("VIREO_NODE_ID", "a b", "A-Za-z0-9"),
             ("VIREO_TYPO", "1", "VIREO_POSTGRES_URL"), ("VIREO_HTTP_PORT_FILE", "/etc/hosts", "unknown setting"),
         ]
     )
@@ -60,13 +62,38 @@ struct CommandLineTests {
             ["doctor"],
             [
                 "VIREO_POSTGRES_URL": "postgresql://u:s3cret@127.0.0.1:1/d",
+                "VIREO_POSTGRES_REPLICA_URL": "postgresql://u:s3cret@127.0.0.1:1/d",
                 "VIREO_REDIS_URL": "redis://u:s3cret@127.0.0.1:1",
             ]
         )
         #expect(doctor.code == 1)
         #expect(doctor.output.contains("error\tpostgres"))
         #expect(doctor.output.contains("error\tredis"))
+        #expect(doctor.output.contains("warning\treplica"))
         #expect(!(doctor.output + doctor.errors).contains("s3cret"))
+    }
+
+    @Test("a file of authorities needs a connection with TLS")
+    func redisCAFile() async throws {
+        let refused = try await Vireo.run(
+            ["serve"],
+            ["VIREO_REDIS_URL": "redis://u:s3cret@h", "VIREO_REDIS_CA_FILE": "/ca.pem"]
+        )
+        #expect(refused.code == 1)
+        #expect(refused.errors.contains("VIREO_REDIS_CA_FILE") && refused.errors.contains("rediss://"))
+        let taken = try await Vireo.run(
+            ["serve", "--print-config"],
+            ["VIREO_REDIS_URL": "rediss://u:s3cret@h", "VIREO_REDIS_CA_FILE": "/ca.pem"]
+        )
+        #expect(taken.code == 0, "\(taken.errors)")
+        #expect(taken.output.contains("VIREO_REDIS_CA_FILE=/ca.pem  # environment"))
+        #expect(!(taken.output + refused.errors).contains("s3cret"))
+        let unusable = try await Vireo.run(
+            ["doctor"],
+            ["VIREO_REDIS_URL": "rediss://u:s3cret@127.0.0.1:1", "VIREO_REDIS_CA_FILE": "/nonexistent/ca.pem"]
+        )
+        #expect(unusable.output.contains("error\tredis"))
+        #expect(!(unusable.output + unusable.errors).contains("s3cret"))
     }
 
     @Test("every command has help with an example")
@@ -88,12 +115,14 @@ struct CommandLineTests {
             ["serve", "--print-config", "--http-port", "1234"],
             [
                 "VIREO_POSTGRES_URL": "postgresql://u:s3cret@h/d", "VIREO_SIGNING_KEY": "k1:\(key)",
+                "VIREO_POSTGRES_REPLICA_URL": "postgresql://u:s3cret@h2/d",
                 "VIREO_LEASE_MS": "500",
             ]
         )
         #expect(outcome.code == 0, "\(outcome.errors)")
         #expect(outcome.output.contains("VIREO_HTTP_PORT=1234  # flags"))
         #expect(outcome.output.contains("VIREO_LEASE_MS=500  # environment"))
+        #expect(outcome.output.contains("VIREO_POSTGRES_REPLICA_URL=********  # environment"))
         #expect(!outcome.output.contains("s3cret"))
         #expect(!outcome.output.contains(key))
     }

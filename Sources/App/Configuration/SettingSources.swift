@@ -59,8 +59,8 @@ package struct SettingSources: Sendable {
 
     func refuseUnknownNames() throws(SettingsError) {
         for name in self.environmentNames {
-            let base = name.hasSuffix("_FILE") ? String(name.dropLast(5)) : name
-            if let known = SettingName(rawValue: base), base == name || known.isSecret { continue }
+            if SettingName(rawValue: name) != nil { continue }
+            if name.hasSuffix("_FILE"), SettingName(rawValue: String(name.dropLast(5)))?.isSecret == true { continue }
             throw .unknown(name: name, source: "environment")
         }
         let keys = Set(SettingName.allCases.map(\.key))
@@ -163,7 +163,8 @@ extension SettingName {
     /// What `--print-config` shows where nothing is set.
     var defaultValue: String {
         switch self {
-        case .postgresURL, .redisURL, .signingKey, .adminURL, .apiKey: "(none)"
+        case .postgresURL, .postgresReplicaURL, .redisURL, .signingKey, .adminURL, .apiKey: "(none)"
+        case .redisCAFile: "(the system's authorities)"
         case .postgresPool: "8"
         case .httpHost, .adminHost: "127.0.0.1"
         case .httpPort: "8080"

@@ -8,6 +8,8 @@ package import Serving
 /// The settings of one node, checked.
 package struct Settings: Sendable {
     package var postgres: PostgresConfiguration?
+    /// A streaming replica of it, for reads of users.
+    package var postgresReplica: PostgresConfiguration?
     package var redis: RedisConfiguration?
     package var http: HTTPConfiguration
     package var nodeID: String
@@ -20,25 +22,27 @@ package struct Settings: Sendable {
     /// Reads settings: flags over environment over a JSON file.
     package static func read(_ sources: SettingSources) throws(SettingsError) -> Settings {
         try sources.refuseUnknownNames()
-        let postgresURL = try sources.string(.postgresURL)
-        var postgres: PostgresConfiguration?
-        if let (url, source) = postgresURL {
-            do {
-                postgres = try PostgresConfiguration(url: url)
-            } catch {
-                throw .invalid(.postgresURL, source: source, allowed: "postgresql://user:password@host:port/database")
-            }
-        }
         let pool = try sources.integer(.postgresPool, in: 1...256) ?? 8
-        postgres?.poolSize = pool
-        postgres?.applicationName = "vireo"
+        let postgres = try Self.postgres(.postgresURL, pool: pool, sources)
+        var postgresReplica = try Self.postgres(.postgresReplicaURL, pool: pool, sources)
+        postgresReplica?.name = "replica"
         var redis: RedisConfiguration?
         if let (url, source) = try sources.string(.redisURL) {
             do {
                 redis = try RedisConfiguration(url: url)
             } catch {
-                throw .invalid(.redisURL, source: source, allowed: "redis://[user:password@]host:port/database")
+                throw .invalid(
+                    .redisURL,
+                    source: source,
+                    allowed: "redis://[user:password@]host:port/database, or rediss:// with TLS"
+                )
             }
+        }
+        if let (file, source) = try sources.string(.redisCAFile) {
+            guard redis == nil || redis?.tls != nil else {
+                throw .invalid(.redisCAFile, source: source, allowed: "a PEM file, where VIREO_REDIS_URL is rediss://")
+            }
+            redis?.tls?.caFile = file
         }
         redis?.clientName = "vireo"
         var signingKeys: SigningKeys?
@@ -68,6 +72,7 @@ package struct Settings: Sendable {
         let level = try sources.oneOf(.logLevel, Logger.Level.allCases.map(\.rawValue)) ?? "info"
         return Settings(
             postgres: postgres,
+            postgresReplica: postgresReplica,
             redis: redis,
             http: HTTPConfiguration(
                 host: httpHost,
@@ -88,6 +93,21 @@ package struct Settings: Sendable {
         )
     }
 
+    private static func postgres(
+        _ name: SettingName,
+        pool: Int,
+        _ sources: SettingSources
+    ) throws(SettingsError) -> PostgresConfiguration? {
+        guard let (url, source) = try sources.string(name) else { return nil }
+        do {
+            var configuration = try PostgresConfiguration(url: url)
+            configuration.poolSize = pool
+            return configuration
+        } catch {
+            throw .invalid(name, source: source, allowed: "postgresql://user:password@host:port/database")
+        }
+    }
+
     private static let loopback: Set<String> = ["127.0.0.1", "::1", "localhost"]
 
     private static func isName(_ name: String) -> Bool {
@@ -106,8 +126,10 @@ package struct Settings: Sendable {
 /// A setting by its name in the environment.
 package enum SettingName: String, CaseIterable, Sendable {
     case postgresURL = "VIREO_POSTGRES_URL"
+    case postgresReplicaURL = "VIREO_POSTGRES_REPLICA_URL"
     case postgresPool = "VIREO_POSTGRES_POOL"
     case redisURL = "VIREO_REDIS_URL"
+    case redisCAFile = "VIREO_REDIS_CA_FILE"
     case httpHost = "VIREO_HTTP_HOST"
     case httpPort = "VIREO_HTTP_PORT"
     case adminHost = "VIREO_ADMIN_HOST"
@@ -131,7 +153,7 @@ package enum SettingName: String, CaseIterable, Sendable {
     /// Secrets may also be given as the name of a file that holds them, and are masked when shown.
     package var isSecret: Bool {
         switch self {
-        case .postgresURL, .redisURL, .signingKey, .apiKey: true
+        case .postgresURL, .postgresReplicaURL, .redisURL, .signingKey, .apiKey: true
         default: false
         }
     }

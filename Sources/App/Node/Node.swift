@@ -30,7 +30,10 @@ package struct Node: Sendable {
 
         let postgres = PostgresClient(configuration: postgresConfiguration, logger: log)
         let store = PostgresStore(client: postgres)
-        let users = PostgresUserRepository(store: store)
+        let replica = settings.postgresReplica.map {
+            PostgresReplica(client: PostgresClient(configuration: $0, logger: log), log: log)
+        }
+        let users = PostgresUserRepository(store: store, replica: replica)
         let controlRepository = PostgresControlRepository(store: store)
         let models = PostgresModelRepository(store: store)
         let nodes = PostgresNodeRepository(store: store)
@@ -148,52 +151,54 @@ package struct Node: Sendable {
         )
         let relayLock = AdvisoryLock(store: store, job: .relay, log: log)
         let buildLock = AdvisoryLock(store: store, job: .build, log: log)
-        self.services = [
-            postgres,
-            redis,
-            subscription,
-            keeper,
-            relayLock,
-            Relay(
-                settings: settings.coherence,
-                leadership: relayLock,
-                journal: journal,
-                shared: shared,
-                bus: bus,
-                progress: shared,
-                log: log
-            ),
-            buildLock,
-            SnapshotSchedule(
-                trainer: trainer,
-                data: data,
-                models: models,
-                leadership: BuildLock(lock: buildLock),
-                interval: settings.snapshotInterval,
-                log: log,
-                tenants: { control.tenants },
-                announce: { _ = await invalidator.announceControl() }
-            ),
-            FeedbackChannel(configuration: redisConfiguration, feedback: feedback, control: control, log: log),
-            HTTPServer(
-                .admin,
-                configuration: settings.http,
-                useCases: useCases,
-                log: log,
-                wallClock: WallClock.now,
-                onBound: { status.bound(admin: $0, host: settings.http.adminHost) }
-            ),
-            status,
-            HTTPServer(
-                .public,
-                configuration: settings.http,
-                useCases: useCases,
-                log: log,
-                wallClock: WallClock.now,
-                onBound: { status.bound(http: $0, host: settings.http.host) }
-            ),
-            StopNotice(status: status),
-        ]
+        self.services =
+            [
+                postgres
+            ] + [replica?.client].compactMap(\.self) + [
+                redis,
+                subscription,
+                keeper,
+                relayLock,
+                Relay(
+                    settings: settings.coherence,
+                    leadership: relayLock,
+                    journal: journal,
+                    shared: shared,
+                    bus: bus,
+                    progress: shared,
+                    log: log
+                ),
+                buildLock,
+                SnapshotSchedule(
+                    trainer: trainer,
+                    data: data,
+                    models: models,
+                    leadership: BuildLock(lock: buildLock),
+                    interval: settings.snapshotInterval,
+                    log: log,
+                    tenants: { control.tenants },
+                    announce: { _ = await invalidator.announceControl() }
+                ),
+                FeedbackChannel(configuration: redisConfiguration, feedback: feedback, control: control, log: log),
+                HTTPServer(
+                    .admin,
+                    configuration: settings.http,
+                    useCases: useCases,
+                    log: log,
+                    wallClock: WallClock.now,
+                    onBound: { status.bound(admin: $0, host: settings.http.adminHost) }
+                ),
+                status,
+                HTTPServer(
+                    .public,
+                    configuration: settings.http,
+                    useCases: useCases,
+                    log: log,
+                    wallClock: WallClock.now,
+                    onBound: { status.bound(http: $0, host: settings.http.host) }
+                ),
+                StopNotice(status: status),
+            ]
     }
 
     /// Runs until SIGTERM or SIGINT; requests in progress are answered first.

@@ -30,6 +30,7 @@ package struct Doctor: Sendable {
     package func examine() async -> [Finding] {
         var findings: [Finding] = []
         findings += await self.postgres()
+        findings += await ReplicaExamination(settings: self.settings, log: self.log).findings()
         findings += await self.redis()
         findings.append(
             self.settings.signingKeys == nil
