@@ -29,10 +29,14 @@ package struct HTTPServer: Service {
         let limits = configuration.limits
         let routes =
             switch role {
-            case .public: RecommendationRoutes(useCases: useCases).routes + FeedbackRoutes(useCases: useCases).routes
+            case .public:
+                RecommendationRoutes(useCases: useCases).routes + FeedbackRoutes(useCases: useCases).routes
+                    + ItemRoutes(useCases: useCases.catalogue).routes
+                    + UserRoutes(useCases: useCases.catalogue).routes
             case .admin:
                 TombstoneRoutes(useCases: useCases, wallClock: wallClock).routes
                     + PurgeRoutes(useCases: useCases).routes
+                    + CacheRoutes(useCases: useCases.catalogue).routes
                     + FleetRoutes(useCases: useCases).routes + OperationsRoutes(useCases: useCases).routes
             }
         let table = RouteTable(routes)

@@ -12,6 +12,7 @@ package struct UseCases: Sendable {
     package var listTombstones: @Sendable (Tombstone.Kind?, Tenant.ID) async throws(ServingError) -> [ListedTombstone]
     /// Scope, `dry_run`, tenant; a purge of a tenant comes with that tenant, whoever asks for it.
     package var purge: @Sendable (PurgeScope, Bool, Tenant.ID) async throws(ServingError) -> PurgeAnswer
+    package var catalogue: CatalogueUseCases
     package var models: @Sendable (Tenant.ID) async throws(ServingError) -> [ModelVersion]
     package var nodes: @Sendable () async throws(ServingError) -> [NodeStatus]
     /// The caller behind a presented key; it compares in constant time or by hash, among keys that are current.
@@ -34,6 +35,7 @@ package struct UseCases: Sendable {
         listTombstones:
             @escaping @Sendable (Tombstone.Kind?, Tenant.ID) async throws(ServingError) -> [ListedTombstone],
         purge: @escaping @Sendable (PurgeScope, Bool, Tenant.ID) async throws(ServingError) -> PurgeAnswer,
+        catalogue: CatalogueUseCases,
         models: @escaping @Sendable (Tenant.ID) async throws(ServingError) -> [ModelVersion],
         nodes: @escaping @Sendable () async throws(ServingError) -> [NodeStatus],
         authenticate: @escaping @Sendable (String) async throws(ServingError) -> Principal?,
@@ -47,6 +49,7 @@ package struct UseCases: Sendable {
         self.removeTombstones = removeTombstones
         self.listTombstones = listTombstones
         self.purge = purge
+        self.catalogue = catalogue
         self.models = models
         self.nodes = nodes
         self.authenticate = authenticate

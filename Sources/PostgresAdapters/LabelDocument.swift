@@ -12,6 +12,13 @@ enum LabelDocument {
         return labels
     }
 
+    /// Appends the names and the values, each an array, in the same order.
+    static func bind(_ labels: [String: String], to bindings: inout PostgresBindings) {
+        let members = labels.sorted { $0.key < $1.key }
+        bindings.append(members.map(\.key))
+        bindings.append(members.map(\.value))
+    }
+
     /// The members of an object of strings; nil for any other text.
     static func parse(_ text: String) -> [String: String]? {
         var rest = Array(text.utf8)[...]

@@ -114,6 +114,8 @@ package struct PostgresFeedbackRepository: FeedbackRepository {
             SELECT $1, u, i, t, v, o, e, r, p
             FROM unnest($2::bigint[], $3::integer[], $4::smallint[], $5::real[], $6::timestamptz[], $7::text[],
                         $8::bytea[], $9::smallint[]) AS given (u, i, t, v, o, e, r, p)
+            -- What a profile reset has deleted was stored before; it is a duplicate still.
+            WHERE NOT EXISTS (SELECT FROM retired_events WHERE tenant = $1 AND event_id = e)
             ON CONFLICT (tenant, event_id) WHERE event_id IS NOT NULL DO NOTHING
             RETURNING event_id
             """,

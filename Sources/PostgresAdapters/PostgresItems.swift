@@ -9,6 +9,8 @@ enum PostgresItems {
         i.available_from, i.available_until, i.in_stock, i.hidden, i.revision
         """
 
+    static let columnCount = 14
+
     static func decode(_ row: borrowing PostgresRow, from first: Int) throws(PostgresError) -> NumberedItem {
         NumberedItem(
             number: UInt32(bitPattern: try row.decode(first, as: Int32.self)),

@@ -131,6 +131,10 @@ package struct PostgresJournal: Journal {
             _ = try await self.store.client.execute(
                 "DELETE FROM invalidations_default WHERE created_at < now() - interval '26 hours'"
             )
+            // Longer than anybody sends an event again.
+            _ = try await self.store.client.execute(
+                "DELETE FROM retired_events WHERE retired_at < now() - interval '30 days'"
+            )
         } catch let error as PostgresError {
             throw .unavailable(error.shortDescription)
         } catch {

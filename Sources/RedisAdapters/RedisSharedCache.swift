@@ -2,7 +2,7 @@ package import Caching
 package import Redis
 
 /// L2 on one Redis.
-package struct RedisSharedCache: SharedCache, RelayProgress {
+package struct RedisSharedCache: SharedCache, SharedCacheInspection, RelayProgress {
     private static let keyPrefix = Array("vireo:".utf8)
     /// Floors raised in one script: short enough not to hold up anybody else's commands.
     private static let batch = 64
@@ -71,6 +71,26 @@ package struct RedisSharedCache: SharedCache, RelayProgress {
                 guard error.isAboutContent else { throw error }
                 return nil
             }
+        }
+    }
+
+    package func contents(of key: CacheKey) async throws(SharedCacheError) -> SharedContents {
+        var command = RedisCommand("HGETALL", capacity: 64 + key.bytes.count)
+        command.append(Self.name(key))
+        let sent = command
+        return try await Self.mapped { () async throws(RedisError) in
+            let values = try await self.client.send(sent).array()
+            var floor: Int64?
+            var fields: [(field: CacheField, bytes: [UInt8])] = []
+            for index in stride(from: 0, to: values.count - 1, by: 2) {
+                let name = try values[index].bytes() ?? []
+                if name.elementsEqual("floor".utf8) {
+                    floor = try Self.version(values[index + 1])
+                } else if !name.elementsEqual("lease".utf8) {
+                    fields.append((CacheField(bytes: name), try values[index + 1].bytes() ?? []))
+                }
+            }
+            return SharedContents(floor: floor, fields: fields)
         }
     }
 

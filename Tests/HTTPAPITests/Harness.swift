@@ -71,6 +71,12 @@ final class Canned: Sendable {
         var purges: [(PurgeScope, Bool, Tenant.ID)] = []
         var models: [Tenant.ID] = []
         var presentedKeys: [String] = []
+        var items: [(Item, ItemCondition, Tenant.ID)] = []
+        var patches: [(Item.ID, ItemPatch, ItemCondition, Tenant.ID)] = []
+        var deletions: [(Item.ID, ItemCondition, Tenant.ID)] = []
+        var pages: [(String?, Int, Tenant.ID)] = []
+        var userChanges: [(UserChange, User.ID, Tenant.ID)] = []
+        var inspected: [(User.ID, Tenant.ID)] = []
     }
 
     private let asked = Mutex(Asked())
@@ -120,6 +126,7 @@ final class Canned: Sendable {
                 if case .user = scope { return .user(version: 121, propagated: true) }
                 return .generation(epoch: 9013, propagated: true)
             },
+            catalogue: self.catalogue,
             models: { tenant throws(ServingError) in
                 self.asked.withLock { $0.models.append(tenant) }
                 return [.active, .building]
@@ -139,6 +146,110 @@ final class Canned: Sendable {
             metrics: { Array("vireo_up 1\n".utf8) }
         )
     }
+}
+
+extension Canned {
+    /// The answers about items and users: item `i7` is there, at revision 5, and user `u1`, at version 118.
+    var catalogue: CatalogueUseCases {
+        CatalogueUseCases(
+            putItem: { item, condition, tenant throws(ServingError) in
+                self.note { $0.items.append((item, condition, tenant)) }
+                guard condition.holds(at: item.id == .i7 ? 5 : nil) else { return .conditionFailed }
+                return .stored(revision: 6, created: item.id != .i7, propagated: true)
+            },
+            patchItem: { id, patch, condition, tenant throws(ServingError) in
+                self.note { $0.patches.append((id, patch, condition, tenant)) }
+                guard id == .i7 else { return .unknown }
+                guard condition.holds(at: 5) else { return .conditionFailed }
+                let item = patch.applied(to: StoredItem.full.item)
+                guard item.violations.isEmpty else { return .invalid(item.violations) }
+                return .stored(revision: 6, created: false, propagated: false)
+            },
+            deleteItem: { id, condition, tenant throws(ServingError) in
+                self.note { $0.deletions.append((id, condition, tenant)) }
+                guard id == .i7 else { return .unknown }
+                return condition.holds(at: 5) ? .deleted(epoch: 9014, propagated: true) : .conditionFailed
+            },
+            item: { id, tenant throws(ServingError) in id == .i7 ? .full : nil },
+            items: { cursor, limit, tenant throws(ServingError) in
+                self.note { $0.pages.append((cursor, limit, tenant)) }
+                if let cursor, ItemCursor.id(of: cursor) == nil { return nil }
+                return ItemPage(items: [.full], nextCursor: ItemCursor.text(after: .i7))
+            },
+            user: { user, tenant throws(ServingError) in user == User.ID(trusted: "u1") ? .full : nil },
+            changeUser: { change, user, tenant throws(ServingError) in
+                self.note { $0.userChanges.append((change, user, tenant)) }
+                if user == User.ID(trusted: "full") { return .tooManySuppressions }
+                if !change.createsUser, user != User.ID(trusted: "u1") { return .unknownUser }
+                return .stored(version: 120, propagated: true)
+            },
+            cacheEntries: { user, tenant in
+                self.note { $0.inspected.append((user, tenant)) }
+                return .full
+            }
+        )
+    }
+
+    private func note(_ change: (inout Asked) -> Void) { self.asked.withLock { change(&$0) } }
+}
+
+extension Identifier where Entity == Item {
+    static var i7: Self { Self(trusted: "i7") }
+}
+
+extension StoredItem {
+    /// An item in which every field holds something.
+    static let full = StoredItem(
+        item: Item(
+            id: .i7,
+            title: "Alien \"3\"",
+            categories: ["horror", "scifi"],
+            creator: "c9",
+            campaigns: ["spring"],
+            labels: ["lang": "en", "age": "18"],
+            price: 9.99,
+            regions: ["de"],
+            availableFrom: Timestamp(seconds: 1_788_256_800),
+            availableUntil: Timestamp(seconds: 1_798_256_800),
+            inStock: false,
+            hidden: true
+        ),
+        revision: 5,
+        createdAt: Timestamp(seconds: 1_788_256_800)
+    )
+}
+
+extension StoredUser {
+    static let full = StoredUser(
+        profile: Profile(labels: ["country": "DE"], preferredCategories: ["scifi"]),
+        consent: false,
+        suppressions: [
+            Suppression(kind: .item, key: Identifier(trusted: "i7")),
+            Suppression(kind: .category, key: Identifier(trusted: "a/b")),
+        ],
+        version: 118
+    )
+}
+
+extension InspectedUser {
+    static let full = InspectedUser(
+        floor: 118,
+        hasAskedRedis: true,
+        entries: [
+            InspectedPool(
+                tier: .l1,
+                field: "home|m1|p0|||0",
+                bytes: 900,
+                entry: InspectedPool.Entry(
+                    ageMilliseconds: 412,
+                    userVersion: 118,
+                    freshForMilliseconds: -5,
+                    servableForMilliseconds: 1_000
+                )
+            ),
+            InspectedPool(tier: .l2, field: "home|m0|p0|||0", bytes: 3, entry: nil),
+        ]
+    )
 }
 
 extension Identifier where Entity == Tenant {

@@ -98,6 +98,12 @@ package struct Node: Sendable {
             wallClock: WallClock.now
         )
         let admin = AdminService(control: controlRepository, users: users, state: control, invalidator: invalidator)
+        let items = CatalogueService(items: PostgresItemRepository(store: store), invalidator: invalidator)
+        let profiles = ProfileService(
+            profiles: PostgresProfileRepository(store: store),
+            state: control,
+            invalidator: invalidator
+        )
         let status = NodeStatusReporter(
             nodeID: settings.nodeID,
             control: control,
@@ -123,6 +129,11 @@ package struct Node: Sendable {
             purge: { scope, dryRun, tenant async throws(ServingError) in
                 try await admin.purge(scope, dryRun: dryRun, tenant: tenant)
             },
+            catalogue: CatalogueUseCases(
+                items: items,
+                profiles: profiles,
+                inspector: CacheInspector(keeper: keeper, shared: shared, state: control)
+            ),
             models: { tenant async throws(ServingError) in
                 try await AdminService.mapped { () async throws(RepositoryError) in
                     try await models.versions(tenant: tenant)

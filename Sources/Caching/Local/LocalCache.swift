@@ -66,6 +66,11 @@ final class LocalCache: Sendable {
         self.box(key).shard.withLock { $0.drop(key, below: version) }
     }
 
+    /// Every entry of a key, for people; none counts as used.
+    func entries(of key: CacheKey) -> [(field: CacheField, entry: CacheEntry)] {
+        self.box(key).shard.withLock { $0.entries(of: key) }
+    }
+
     var usage: (entries: Int, bytes: Int) {
         self.shards.reduce(into: (0, 0)) { sum, box in
             let (entries, bytes) = box.shard.withLock { ($0.entries, $0.bytes) }
@@ -122,6 +127,11 @@ final class LocalCache: Sendable {
                 return entry.hit
             }
             return nil
+        }
+
+        func entries(of key: CacheKey) -> [(field: CacheField, entry: CacheEntry)] {
+            guard let slot = self.index[key], let node = self.nodes[slot] else { return [] }
+            return node.entries.map { ($0.field, $0.hit.entry) }
         }
 
         mutating func insert(_ entry: CacheEntry, _ key: CacheKey, _ field: CacheField, session: UInt64) {

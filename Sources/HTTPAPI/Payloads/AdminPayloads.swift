@@ -188,7 +188,7 @@ extension JSONWriter {
     }
 
     /// The last member of an answer to a change.
-    private mutating func propagated(_ propagated: Bool) {
+    mutating func propagated(_ propagated: Bool) {
         self.raw(#","propagated":"#)
         self.bool(propagated)
         self.raw("}")

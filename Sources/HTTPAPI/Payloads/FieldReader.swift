@@ -71,8 +71,8 @@ struct FieldReader {
         return nil
     }
 
-    mutating func flag(_ field: String) -> Bool? {
-        guard let value = self.value(field, required: false) else { return nil }
+    mutating func flag(_ field: String, required: Bool = false) -> Bool? {
+        guard let value = self.value(field, required: required) else { return nil }
         guard case .bool(let flag) = value else {
             self.add(field, "invalid", allowed: "true|false")
             return nil
@@ -102,6 +102,56 @@ struct FieldReader {
             return nil
         }
         return choice
+    }
+
+    /// Up to `maximum` names, each like an id; nil where there are none to be read.
+    mutating func names(_ field: String, maximum: Int) -> [String]? {
+        guard let value = self.value(field, required: false) else { return nil }
+        guard case .array(let elements) = value, elements.count <= maximum else {
+            self.add(field, "invalid", allowed: "an array of up to \(maximum) names")
+            return nil
+        }
+        return elements.enumerated().compactMap { index, element in
+            var pointer = Pointer(field)
+            pointer.append(index)
+            let name: Identifier<FieldReader>? = self.identifier(element, at: pointer)
+            return name?.string
+        }
+    }
+
+    /// Labels: strings by name. Those that are null come as nil where `mayBeNull`, and are wrong elsewhere.
+    mutating func labels(_ field: String, mayBeNull: Bool) -> [String: String?]? {
+        guard let value = self.value(field, required: false) else { return nil }
+        guard case .object(let members) = value, members.count <= ItemRules.maximumLabels else {
+            self.add(field, "invalid", allowed: "an object of up to \(ItemRules.maximumLabels) strings")
+            return nil
+        }
+        var labels: [String: String?] = [:]
+        for member in members {
+            var pointer = Pointer(field)
+            pointer.append(member.name)
+            guard let name: Identifier<FieldReader> = self.errors.identifier(member.name, at: pointer) else { continue }
+            let isNew = labels[name.string] == nil
+            switch member.value {
+            case .string(let text)
+            where text.utf8.count <= ItemRules.maximumLabelLength && !text.utf8.contains(0) && isNew:
+                labels.updateValue(text, forKey: name.string)
+            case .null where mayBeNull && isNew: labels.updateValue(nil, forKey: name.string)
+            default:
+                // Names that are equal as text, of other bytes, are one label to whoever reads them.
+                self.errors.add(
+                    pointer,
+                    isNew ? "invalid" : "duplicate",
+                    allowed: isNew ? "a string of up to \(ItemRules.maximumLabelLength) bytes without U+0000" : nil
+                )
+            }
+        }
+        return labels
+    }
+
+    /// Whether a field is there, be it null.
+    func names(_ field: String) -> Bool {
+        self.members.contains { field.hasSameBytes(as: $0.name) }
     }
 
     private mutating func identifier<Entity>(_ value: JSONValue, at pointer: Pointer) -> Identifier<Entity>? {

@@ -11,6 +11,9 @@ struct JSONWriter {
         self.bytes.reserveCapacity(capacity)
     }
 
+    /// Bytes written so far.
+    var count: Int { self.bytes.count }
+
     /// What was written.
     var buffer: ByteBuffer { ByteBuffer(bytes: self.bytes) }
 

@@ -38,6 +38,27 @@ struct FieldErrors {
         }
     }
 
+    /// A whole number in a query; `standard` where there is none.
+    mutating func integer(
+        _ text: String?,
+        at pointer: Pointer,
+        in range: ClosedRange<Int>,
+        default standard: Int
+    ) -> Int {
+        guard let text else { return standard }
+        let allowed = "\(range.lowerBound)..\(range.upperBound)"
+        let digits = text.utf8.first == UInt8(ascii: "-") ? text.utf8.dropFirst() : text.utf8[...]
+        guard !digits.isEmpty, digits.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }) else {
+            self.add(pointer, "invalid", allowed: allowed)
+            return standard
+        }
+        guard let number = Int(text), range.contains(number) else {
+            self.add(pointer, "out_of_range", allowed: allowed)
+            return standard
+        }
+        return number
+    }
+
     func check() throws(Problem) {
         guard self.list.isEmpty else { throw .invalid(self.list) }
     }

@@ -25,7 +25,7 @@ struct RecommendationRoutes {
         var errors = FieldErrors()
         let userID: User.ID? = errors.identifier(user, at: Pointer("user_id"))
         let surface: Identifier<Surface>? = errors.identifier(call.query["surface"] ?? "home", at: Pointer("surface"))
-        let limit = Self.limit(call.query["limit"], &errors)
+        let limit = errors.integer(call.query["limit"], at: Pointer("limit"), in: 1...100, default: 10)
         let explain = Explanation(rawValue: call.query["explain"] ?? Explanation.reason.rawValue)
         if explain == nil {
             let allowed = Explanation.allCases.map(\.rawValue).joined(separator: "|")
@@ -50,20 +50,6 @@ struct RecommendationRoutes {
 
     /// A name of a place where lists are shown; which there are is the policy's business.
     private enum Surface {}
-
-    private static func limit(_ text: String?, _ errors: inout FieldErrors) -> Int {
-        guard let text else { return 10 }
-        let digits = text.utf8.first == UInt8(ascii: "-") ? text.utf8.dropFirst() : text.utf8[...]
-        guard !digits.isEmpty, digits.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }) else {
-            errors.add(Pointer("limit"), "invalid", allowed: "1..100")
-            return 0
-        }
-        guard let limit = Int(text), (1...100).contains(limit) else {
-            errors.add(Pointer("limit"), "out_of_range", allowed: "1..100")
-            return 0
-        }
-        return limit
-    }
 
     private static func headers(_ recommendation: Recommendation) -> HTTPFields {
         var headers = HTTPFields()

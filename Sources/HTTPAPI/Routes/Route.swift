@@ -33,9 +33,11 @@ struct Route: Sendable {
     }
 }
 
-/// What a body can be.
+/// What a body can be. Of a route that takes several, what the `Content-Type` names is in ``Call/bodyType``.
 enum MediaType: String, Sendable {
     case json = "application/json"
+    /// RFC 7386.
+    case mergePatch = "application/merge-patch+json"
     /// JSON documents, one a line.
     case lines = "application/x-ndjson"
 
@@ -65,6 +67,16 @@ struct Call: Sendable {
             throw .malformed("malformed_path", "the path is not percent-encoded UTF-8")
         }
         return decoded
+    }
+
+    /// The id in a path, validated; `name` is its name in an error.
+    func identifier<Entity>(_ index: Int, _ name: String) throws(Problem) -> Identifier<Entity> {
+        let text = try self.segment(index)
+        var errors = FieldErrors()
+        let identifier: Identifier<Entity>? = errors.identifier(text, at: Pointer(name))
+        try errors.check()
+        guard let identifier else { throw .internalError("an invalid id was not noticed") }
+        return identifier
     }
 
     func json() throws(Problem) -> JSONValue {

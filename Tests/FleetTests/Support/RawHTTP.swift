@@ -80,7 +80,7 @@ struct RawHTTP: Sendable {
         }
     }
 
-    private static func parse(_ bytes: [UInt8]) throws -> Response {
+    static func parse(_ bytes: [UInt8]) throws -> Response {
         let text = String(decoding: bytes, as: UTF8.self)
         guard let end = text.range(of: "\r\n\r\n") else { throw Failed(description: "no headers: \(text.prefix(80))") }
         var lines = text[..<end.lowerBound].components(separatedBy: "\r\n")

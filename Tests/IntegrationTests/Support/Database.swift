@@ -14,6 +14,8 @@ struct Database: Sendable {
     var client: PostgresClient { self.store.client }
     var feedback: PostgresFeedbackRepository { PostgresFeedbackRepository(store: self.store) }
     var users: PostgresUserRepository { PostgresUserRepository(store: self.store) }
+    var items: PostgresItemRepository { PostgresItemRepository(store: self.store) }
+    var profiles: PostgresProfileRepository { PostgresProfileRepository(store: self.store) }
     var control: PostgresControlRepository { PostgresControlRepository(store: self.store) }
     var keys: PostgresAPIKeyRepository { PostgresAPIKeyRepository(store: self.store) }
     var models: PostgresModelRepository { PostgresModelRepository(store: self.store) }
