@@ -138,7 +138,8 @@ let package = Package(
         .testTarget(
             name: "HTTPAPITests",
             dependencies: [
-                "HTTPAPI", "Serving", "RecommendationCore", log, metrics, metricsTestKit, lifecycle, nioCore, nioHTTP1,
+                "HTTPAPI", "Serving", "Caching", "RecommendationCore", log, metrics, metricsTestKit, lifecycle, nioCore,
+                nioHTTP1,
                 nioPosix, .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "InMemoryLogging", package: "swift-log"),
             ],

@@ -96,7 +96,8 @@ final class FastLane: ChannelInboundHandler, RemovableChannelHandler {
             context.flush()
             guard context.channel.isWritable else { return false }
         }
-        guard let answer = self.desk.answer(scan, bytes, caller: &self.caller, allocator: context.channel.allocator) else {
+        guard let answer = self.desk.answer(scan, bytes, caller: &self.caller, allocator: context.channel.allocator)
+        else {
             return false
         }
         context.write(self.wrapOutboundOut(.byteBuffer(answer)), promise: nil)

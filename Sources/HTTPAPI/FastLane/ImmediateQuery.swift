@@ -29,7 +29,8 @@ struct ImmediateQuery {
             }
             cursor += 1
         }
-        guard let user = Self.user(UnsafeRawBufferPointer(rebasing: target[start..<cursor]), isEncoded: isEncoded) else {
+        guard let user = Self.user(UnsafeRawBufferPointer(rebasing: target[start..<cursor]), isEncoded: isEncoded)
+        else {
             return nil
         }
         var surface: String?

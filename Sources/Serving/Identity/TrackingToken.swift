@@ -25,7 +25,9 @@ package struct TokenSigner: Sendable {
         private let hash: SipHash
 
         fileprivate init(name: [UInt8], id: RecommendationID, model: UInt32, hash: SipHash) {
-            self.prefix = [UInt8](unsafeUninitializedCapacity: name.count + TokenSigner.sharedCharacters) { buffer, count in
+            self.prefix = [UInt8](unsafeUninitializedCapacity: name.count + TokenSigner.sharedCharacters) {
+                buffer,
+                count in
                 var cursor = buffer.baseAddress!
                 cursor.initialize(from: name, count: name.count)
                 cursor += name.count
