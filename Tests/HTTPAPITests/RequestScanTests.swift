@@ -75,7 +75,7 @@ struct RequestScanTests {
         let requests = [
             "GET /1 HTTP/1.1\r\nHost: x\r\n\r\n", "POST /2 HTTP/1.1\r\nContent-Length: 5\r\n\r\nGET /",
             "HEAD /3 HTTP/1.1\r\n\r\n", "POST /4 HTTP/1.1\r\nContent-Length: 0\r\n\r\n",
-            "PUT /5 HTTP/1.1\r\nContent-Length: 22\r\n\r\nGET / HTTP/1.1\r\nA: b\r\n\r\n",
+            "PUT /5 HTTP/1.1\r\nContent-Length: 24\r\n\r\nGET / HTTP/1.1\r\nA: b\r\n\r\n",
         ]
         let stream = Array(requests.joined().utf8)
         let ends = requests.indices.map { requests[...$0].joined().utf8.count }
