@@ -20,7 +20,9 @@ struct FastLaneFleetTests {
                     #expect(slow.headers["connection"] == "close")
                     #expect(Self.lasting(fast.body) == Self.lasting(slow.body))
                     for (name, value) in slow.headers
-                    where !["connection", "date", "server-timing", "x-request-id", "content-length", "age"].contains(name) {
+                    where !["connection", "date", "server-timing", "x-request-id", "content-length", "age"].contains(
+                        name
+                    ) {
                         #expect(fast.headers[name] == value, "\(name)")
                     }
                     #expect(Set(fast.headers.keys).union(["connection"]) == Set(slow.headers.keys))
@@ -39,7 +41,8 @@ struct FastLaneFleetTests {
     private static func lasting(_ body: String) -> String {
         var body = body
         for pattern in [
-            #""recommendation_id":"[^"]*""#, #""generated_at":"[^"]*""#, #""tracking_token":"[^"]*""#, #""age_ms":[0-9]*"#,
+            #""recommendation_id":"[^"]*""#, #""generated_at":"[^"]*""#, #""tracking_token":"[^"]*""#,
+            #""age_ms":[0-9]*"#,
         ] {
             body = body.replacingOccurrences(of: pattern, with: "", options: .regularExpression)
         }
@@ -83,7 +86,9 @@ struct FastLaneFleetTests {
 
             let listed = try await Vireo.succeed(["keys", "list"], fleet.environment)
             let id = try #require(
-                listed.split(separator: "\n").map { $0.split(separator: "\t") }.first { $0.count > 2 && $0[2] == "read" }?[0]
+                listed.split(separator: "\n").map { $0.split(separator: "\t") }.first {
+                    $0.count > 2 && $0[2] == "read"
+                }?[0]
             )
             try await Vireo.succeed(["keys", "revoke", String(id)], fleet.environment)
             try await eventually("the key is refused", within: 4) { try await reader.get(target).status == 401 }
