@@ -147,7 +147,7 @@ let package = Package(
         ),
         .testTarget(
             name: "ServingTests",
-            dependencies: ["Serving", "RecommendationCore", "RecommendationEngine", log],
+            dependencies: ["Serving", "RecommendationCore", "RecommendationEngine", crypto, log],
             swiftSettings: settings
         ),
         .testTarget(

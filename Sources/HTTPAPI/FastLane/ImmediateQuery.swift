@@ -50,7 +50,7 @@ struct ImmediateQuery {
                 guard let word = Self.word(value) else { return nil }
                 surface = word
             case 7 where explain == nil && Self.matches(target, name, "explain"):
-                guard let word = Self.word(value), let known = Explanation(rawValue: word) else { return nil }
+                guard let known = Self.explanation(value) else { return nil }
                 explain = known
             default: return nil
             }
@@ -61,8 +61,18 @@ struct ImmediateQuery {
     }
 
     private static func user(_ bytes: UnsafeRawBufferPointer, isEncoded: Bool) -> User.ID? {
-        let text = isEncoded ? RequestTarget.percentDecoded(Array(bytes)[...]) : String(decoding: bytes, as: UTF8.self)
-        return text.flatMap { try? User.ID(validating: $0) }
+        guard isEncoded else {
+            // Visible ASCII: only its length can be wrong.
+            guard (1...IdentifierError.maximumLength).contains(bytes.count) else { return nil }
+            return User.ID(trusted: String(decoding: bytes, as: UTF8.self))
+        }
+        return RequestTarget.percentDecoded(Array(bytes)[...]).flatMap { try? User.ID(validating: $0) }
+    }
+
+    private static func explanation(_ word: UnsafeRawBufferPointer) -> Explanation? {
+        if word.count == 6, Self.matches(word, 0, "reason") { return .reason }
+        guard word.count == 4 else { return nil }
+        return Self.matches(word, 0, "none") ? Explanation.none : Self.matches(word, 0, "full") ? .full : nil
     }
 
     private static func number(_ digits: UnsafeRawBufferPointer) -> Int? {

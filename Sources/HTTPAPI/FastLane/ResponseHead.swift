@@ -69,8 +69,7 @@ extension ByteWriter {
             isFirst = false
             self.append(stage.name)
             self.append(";dur=")
-            let (seconds, attoseconds) = stage.duration.components
-            self.fixed(Float(Double(seconds) * 1_000 + Double(attoseconds) / 1e15))
+            self.fixed(Float(Double(stage.duration.wholeNanoseconds) / 1e6))
         }
     }
 

@@ -1,6 +1,7 @@
 import HTTPTypes
 import Logging
 import Metrics
+import Serving
 import Synchronization
 
 /// A log line and the counts of each request.
@@ -138,8 +139,7 @@ private final class RouteMetrics: Sendable {
 
         func count(_ duration: Duration) {
             self.counter.increment()
-            let (seconds, attoseconds) = duration.components
-            self.timer.recordNanoseconds(seconds * 1_000_000_000 + attoseconds / 1_000_000_000)
+            self.timer.recordNanoseconds(duration.wholeNanoseconds)
         }
     }
 

@@ -60,7 +60,7 @@ struct ByteWriter: ~Copyable {
     /// A number to four decimals at most, without an exponent; what is not a number is 0.
     mutating func fixed(_ value: Float) {
         guard value.isFinite else { return self.append(UInt8(ascii: "0")) }
-        let scaled = UInt64(min((Double(value).magnitude * 10_000).rounded(), 9e15))
+        let scaled = UInt64(min(Double(value).magnitude * 10_000 + 0.5, 9e15))
         if value < 0, scaled > 0 { self.append(UInt8(ascii: "-")) }
         self.digits(scaled / 10_000)
         var fraction = Int(scaled % 10_000)

@@ -108,7 +108,8 @@ package struct Catalog: Sendable {
 
     /// Whether there is an item of a number.
     func holds(_ number: Item.Number) -> Bool {
-        Int(number) < self.records.count && self.records[Int(number)] != nil
+        // Nearly every item has a text, and a look at it copies no record.
+        self.texts[number] != nil || (Int(number) < self.records.count && self.records[Int(number)] != nil)
     }
 
     /// Whether the catalogue already holds an item as it is.

@@ -1,4 +1,3 @@
-import Crypto
 package import RecommendationCore
 
 /// What a token says: this item stood at this place of this recommendation, computed by this model.
@@ -140,20 +139,18 @@ package struct TokenSigner: Sendable {
 
     private static func hash(
         _ head: [UInt8],
-        _ key: SymmetricKey,
+        _ key: ResponseMAC,
         _ tenant: Tenant.ID,
         _ user: User.ID
     ) -> SipHash {
         var message: [UInt8] = []
         message.reserveCapacity(2 + tenant.string.utf8.count + user.string.utf8.count + head.count)
-        for part in [tenant.string, user.string] {
-            message.append(UInt8(part.utf8.count))
-            message.append(contentsOf: part.utf8)
-        }
+        message.append(UInt8(tenant.string.utf8.count))
+        message.append(contentsOf: tenant.string.utf8)
+        message.append(UInt8(user.string.utf8.count))
+        message.append(contentsOf: user.string.utf8)
         message += head
-        let code = Array(HMAC<SHA256>.authenticationCode(for: message, using: key))
-        func word(_ start: Int) -> UInt64 { code[start..<start + 8].reduce(0) { $0 << 8 | UInt64($1) } }
-        return SipHash(key: (word(0), word(8)))
+        return SipHash(key: message.withUnsafeBytes { key.words($0) })
     }
 }
 

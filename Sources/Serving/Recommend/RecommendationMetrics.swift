@@ -46,8 +46,7 @@ struct RecommendationMetrics: Sendable {
         if answer.filtered.unavailable > 0 { self.unavailableHits.increment(by: answer.filtered.unavailable) }
         for stage in answer.stages {
             guard let index = Self.index(of: stage.name) else { continue }
-            let (seconds, attoseconds) = stage.duration.components
-            tier.stages[index].recordNanoseconds(seconds * 1_000_000_000 + attoseconds / 1_000_000_000)
+            tier.stages[index].recordNanoseconds(stage.duration.wholeNanoseconds)
         }
     }
 

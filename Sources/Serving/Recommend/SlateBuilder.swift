@@ -18,12 +18,40 @@ package struct SlatePlace: Sendable {
 /// The buffers of the final stage, kept from slate to slate. Serves one caller at a time.
 package final class SlateWorkspace {
     /// What was chosen last, in rank order.
-    package fileprivate(set) var places: [SlatePlace] = []
-    fileprivate var allowed: [Int] = []
-    fileprivate var chosen: [Int] = []
-    fileprivate var diversity = Diversity(maximumPerWindow: 0, window: 0)
+    package private(set) var places: [SlatePlace] = []
+    private var allowed: [Int] = []
+    private var chosen: [Int] = []
+    private var diversity = Diversity(maximumPerWindow: 0, window: 0)
 
     package init() {}
+
+    fileprivate func takeAllowed() -> [Int] {
+        var taken: [Int] = []
+        swap(&taken, &self.allowed)
+        taken.removeAll(keepingCapacity: true)
+        return taken
+    }
+
+    fileprivate func takeDiversity() -> (Diversity, [Int]) {
+        var taken = (Diversity(maximumPerWindow: 0, window: 0), [Int]())
+        swap(&taken.0, &self.diversity)
+        swap(&taken.1, &self.chosen)
+        return taken
+    }
+
+    fileprivate func takePlaces() -> [SlatePlace] {
+        var taken: [SlatePlace] = []
+        swap(&taken, &self.places)
+        taken.removeAll(keepingCapacity: true)
+        return taken
+    }
+
+    fileprivate func put(_ allowed: [Int], _ diversity: Diversity, _ chosen: [Int], _ places: [SlatePlace]) {
+        self.allowed = allowed
+        self.diversity = diversity
+        self.chosen = chosen
+        self.places = places
+    }
 }
 
 /// The final stage: from a pool to a slate. It runs on every response, whatever the pool came from, so that what was denied,
@@ -47,7 +75,8 @@ struct SlateBuilder {
         filtered.suppressed = pool.suppressedCount
         // By the catalogue as it is now: an item may have come into a suppressed category since.
         let suppressed = pool.suppressions.isEmpty ? nil : self.state.catalog.suppressed(by: pool.suppressions)
-        workspace.allowed.removeAll(keepingCapacity: true)
+        // Out of the workspace while they are filled: every access to an object's property is checked.
+        var allowed = workspace.takeAllowed()
         self.state.suspects.withUnsafeBufferPointer { suspects in
             for candidate in 0..<pool.unseenCount {
                 let item = pool.item(candidate)
@@ -60,22 +89,23 @@ struct SlateBuilder {
                 } else if let suppressed, suppressed[Int(item)] {
                     filtered.suppressed += 1
                 } else {
-                    workspace.allowed.append(candidate)
+                    allowed.append(candidate)
                 }
             }
         }
-        workspace.diversity.maximumPerWindow = self.state.policy.maximumPerWindow
-        workspace.diversity.window = self.state.policy.window
-        let allowed = workspace.allowed
-        filtered.diversity = workspace.diversity.choose(
+        var (diversity, chosen) = workspace.takeDiversity()
+        diversity.maximumPerWindow = self.state.policy.maximumPerWindow
+        diversity.window = self.state.policy.window
+        filtered.diversity = diversity.choose(
             limit,
             of: allowed.count,
             category: { self.state.catalog.category(of: pool.item(allowed[$0])) },
-            into: &workspace.chosen
+            into: &chosen
         )
-        filtered.poolExhausted = workspace.chosen.count < limit
-        workspace.places.removeAll(keepingCapacity: true)
-        for index in workspace.chosen { workspace.places.append(self.place(allowed[index], of: pool, suppressed)) }
+        filtered.poolExhausted = chosen.count < limit
+        var places = workspace.takePlaces()
+        for index in chosen { places.append(self.place(allowed[index], of: pool, suppressed)) }
+        workspace.put(allowed, diversity, chosen, places)
         return filtered
     }
 
