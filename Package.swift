@@ -34,7 +34,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
-        .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0", traits: ["JSON"]),
+        .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0", traits: []),
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
         .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2", traits: []),
@@ -155,7 +155,8 @@ let package = Package(
         .testTarget(
             name: "HTTPAPITests",
             dependencies: [
-                "HTTPAPI", "Serving", "RecommendationCore", log, metrics, metricsTestKit, lifecycle, nioCore, nioHTTP1,
+                "HTTPAPI", "Serving", "Caching", "RecommendationCore", log, metrics, metricsTestKit, lifecycle, nioCore,
+                nioHTTP1,
                 nioPosix, .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "InMemoryLogging", package: "swift-log"),
             ],
@@ -163,7 +164,7 @@ let package = Package(
         ),
         .testTarget(
             name: "ServingTests",
-            dependencies: ["Serving", "RecommendationCore", "RecommendationEngine", log],
+            dependencies: ["Serving", "RecommendationCore", "RecommendationEngine", crypto, log],
             swiftSettings: settings
         ),
         .testTarget(

@@ -49,6 +49,21 @@ package struct HTTPServer: Service {
             return RefusalResponse(refusal, requestID: id, serverName: configuration.serverName)
         }
         let isAdmin = role == .admin
+        let desks: LaneDesks? =
+            if let immediate = useCases.immediate, let answers = telemetry.answers(of: RecommendationRoutes.personal) {
+                LaneDesks(
+                    LanePlan(
+                        immediate: immediate,
+                        authentication: configuration.authentication,
+                        isStopping: useCases.isStopping,
+                        telemetry: answers,
+                        serverName: configuration.serverName,
+                        wallClock: wallClock
+                    )
+                )
+            } else {
+                nil
+            }
         self.application = Application(
             responder: Responder(
                 routes: table,
@@ -60,7 +75,7 @@ package struct HTTPServer: Service {
                 isStopping: useCases.isStopping
             ),
             server: HTTPServerBuilder { responder in
-                GuardedChannel(responder: responder, limits: limits, refuse: refuse)
+                GuardedChannel(responder: responder, limits: limits, desks: desks, refuse: refuse)
             },
             configuration: ApplicationConfiguration(
                 address: .hostname(

@@ -4,6 +4,8 @@ package import Serving
 /// What the API can be asked for; App fills it with the services, a test with canned answers.
 package struct UseCases: Sendable {
     package var recommend: @Sendable (RecommendationRequest) async throws(ServingError) -> Recommendation
+    /// What is answered on the event loop; nil: nothing.
+    package var immediate: ImmediateUseCases?
     package var recordFeedback: @Sendable ([FeedbackRequest], Tenant.ID) async throws(ServingError) -> FeedbackAnswer
     /// Tombstones, reason, end, tenant.
     package var addTombstones:

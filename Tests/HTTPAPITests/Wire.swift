@@ -81,6 +81,7 @@ final class Wire {
         let lines = text[..<end.lowerBound].split(separator: "\r\n", omittingEmptySubsequences: false)
         let status = lines[0].split(separator: " ")
         var reply = Reply(status: Int(status[1])!, headers: [], body: [])
+        reply.head = String(text[..<end.upperBound])
         for line in lines.dropFirst() {
             let colon = line.firstIndex(of: ":")!
             let value = line[line.index(after: colon)...].drop { $0 == " " }
@@ -101,6 +102,8 @@ enum WireError: Error {
 }
 
 struct Reply: Sendable {
+    /// As it came, the empty line included.
+    var head = ""
     var status: Int
     var headers: [(name: String, value: String)]
     var body: [UInt8]

@@ -13,8 +13,8 @@ import Testing
         var chosen = [99]
         let passedOver = diversity.choose(
             limit,
-            of: categories.indices.map(Item.Number.init),
-            firstCategory: { categories[Int($0)] },
+            of: categories.count,
+            category: { categories[$0] ?? Diversity.noCategory },
             into: &chosen
         )
         return (chosen, passedOver)

@@ -1,3 +1,4 @@
+import Crypto
 import RecommendationCore
 import Testing
 
@@ -64,6 +65,18 @@ struct TokenTests {
         // Key 00…0f, message 00…0e (appendix A of the paper).
         let hash = SipHash(key: (0x0706_0504_0302_0100, 0x0F0E_0D0C_0B0A_0908))
         #expect(hash.tag((0..<15).map { UInt8($0) }) == 0xA129_CA61_49BE_45E5)
+    }
+
+    @Test("the code of a response is HMAC-SHA256", arguments: [32, 63, 64, 65, 200])
+    func mac(keyLength: Int) {
+        let key = SymmetricKey(data: (0..<keyLength).map { UInt8(truncatingIfNeeded: $0 &* 7 &+ 3) })
+        for length in [0, 1, 20, 55, 64, 65, 300] {
+            let message = (0..<length).map { UInt8(truncatingIfNeeded: $0 &* 31) }
+            let code = Array(HMAC<SHA256>.authenticationCode(for: message, using: key))
+            let words = message.withUnsafeBytes { ResponseMAC(key: key).words($0) }
+            #expect(words.0 == code[0..<8].reduce(0) { $0 << 8 | UInt64($1) })
+            #expect(words.1 == code[8..<16].reduce(0) { $0 << 8 | UInt64($1) })
+        }
     }
 
     @Test("a recommendation id is a ULID: ordered by time, of 26 characters")

@@ -40,15 +40,14 @@ package struct SettingSources: Sendable {
             ("environment", EnvironmentVariablesProvider(environmentVariables: environment).prefixKeys(with: "vireo"))
         )
         if let file {
-            do {
-                let path = ConfigReader(
-                    provider: InMemoryProvider(values: ["filePath": ConfigValue(.string(file), isSecret: false)])
-                )
-                layers.append((file, try await FileProvider<JSONSnapshot>(config: path)))
-            } catch {
-                throw .unreadable(path: file, reason: "it must be a JSON file, like {\"postgres\": {\"url\": \"…\"}}")
+            let leaves = try Self.leaves(of: file)
+            var values: [AbsoluteConfigKey: ConfigValue] = [:]
+            for leaf in leaves {
+                guard let content = leaf.content else { continue }
+                values[AbsoluteConfigKey(ConfigKey(leaf.path))] = ConfigValue(content, isSecret: false)
             }
-            self.fileKeys = try Self.keys(of: file)
+            layers.append((file, InMemoryProvider(name: file, values: values)))
+            self.fileKeys = leaves.map(\.path)
         } else {
             self.fileKeys = []
         }
@@ -128,16 +127,26 @@ package struct SettingSources: Sendable {
         return text.trimmingWhitespace
     }
 
-    private static func keys(of path: String) throws(SettingsError) -> [String] {
+    // The library reads JSON files with all of Foundation, whose ICU is twice as large as the rest of the program.
+    private static func leaves(of path: String) throws(SettingsError) -> [JSONLeaf] {
         guard let data = FileManager.default.contents(atPath: path),
-            let document = try? JSONDecoder().decode(KeyTree.self, from: data)
-        else { throw .unreadable(path: path, reason: "it must be one JSON object") }
-        return document.paths
+            let document = try? JSONDecoder().decode(JSONLeaves.self, from: data)
+        else {
+            throw .unreadable(path: path, reason: "it must be a JSON file, like {\"postgres\": {\"url\": \"…\"}}")
+        }
+        return document.leaves
     }
 
-    /// The paths of all leaves of a JSON object, joined by dots.
-    private struct KeyTree: Decodable {
-        var paths: [String] = []
+    /// A member of a JSON document that is no object: its path, joined by dots, and what it holds, if that is text or a whole
+    /// number.
+    private struct JSONLeaf {
+        var path: String
+        var content: ConfigContent?
+    }
+
+    /// The leaves of a JSON object.
+    private struct JSONLeaves: Decodable {
+        var leaves: [JSONLeaf] = []
 
         private struct Key: CodingKey {
             var stringValue: String
@@ -149,10 +158,15 @@ package struct SettingSources: Sendable {
         init(from decoder: any Decoder) throws {
             let container = try decoder.container(keyedBy: Key.self)
             for key in container.allKeys {
-                if let child = try? container.decode(KeyTree.self, forKey: key) {
-                    self.paths += child.paths.map { "\(key.stringValue).\($0)" }
+                let name = key.stringValue
+                if let child = try? container.decode(JSONLeaves.self, forKey: key) {
+                    self.leaves += child.leaves.map { JSONLeaf(path: "\(name).\($0.path)", content: $0.content) }
+                } else if let text = try? container.decode(String.self, forKey: key) {
+                    self.leaves.append(JSONLeaf(path: name, content: .string(text)))
+                } else if let number = try? container.decode(Int.self, forKey: key) {
+                    self.leaves.append(JSONLeaf(path: name, content: .int(number)))
                 } else {
-                    self.paths.append(key.stringValue)
+                    self.leaves.append(JSONLeaf(path: name, content: nil))
                 }
             }
         }

@@ -19,6 +19,7 @@ package enum MetricHelp {
         "vireo_heartbeats_failed_total": "Heartbeats that Redis did not take.",
         "vireo_bus_messages_applied_total": "Messages of the bus applied.",
         "vireo_control_applied": "The last control log id applied.",
+        "vireo_item_text_bytes": "Memory of ids and titles that are kept as answers hold them.",
         "vireo_control_reads_failed_total": "Reads of the control log that failed.",
         "vireo_relayed_rows_total": "Invalidations brought to Redis by the relay of this node.",
         "vireo_relay_failures_total": "Passes of the relay that failed.",

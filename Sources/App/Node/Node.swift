@@ -112,7 +112,7 @@ package struct Node: Sendable {
             redis: redis,
             log: log
         )
-        let useCases = UseCases(
+        var useCases = UseCases(
             recommend: { request async throws(ServingError) in try await recommendations.recommend(request) },
             recordFeedback: { events, tenant async throws(ServingError) in
                 try await feedback.record(events, tenant: tenant)
@@ -151,6 +151,13 @@ package struct Node: Sendable {
             readiness: { status.readiness() },
             isStopping: { status.isStopping },
             metrics: { registry.render() }
+        )
+        useCases.immediate = ImmediateUseCases(
+            stand: { recommendations.standNow() },
+            principal: { control.principal(for: $0) },
+            recommend: { request, tenant, standing, workspace in
+                recommendations.recommendNow(request, tenant: tenant, standing: standing, in: workspace)
+            }
         )
         let trainer = ModelTrainer(
             data: data,

@@ -73,6 +73,21 @@ public final class CoherenceKeeper: Service, Sendable {
         return self.state.withLock { ($0.lease.isLive(at: now), $0.lease.session) }
     }
 
+    /// All that a request which will not wait has to know of this node, read at once.
+    public func moment() -> Moment {
+        let now = self.now()
+        let (isLive, session, offset, isReachable) = self.state.withLock { state in
+            (state.lease.isLive(at: now), state.lease.session, state.redisOffset, state.trust.isReachable(at: now))
+        }
+        return Moment(
+            instant: now,
+            isLive: isLive,
+            session: session,
+            milliseconds: offset.map { $0 + (now - self.origin).milliseconds } ?? self.wallClock(),
+            isSharedReachable: isReachable
+        )
+    }
+
     /// Milliseconds of Redis time now.
     public func milliseconds() -> Int64 {
         let elapsed = self.now() - self.origin

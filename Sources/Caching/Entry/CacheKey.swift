@@ -18,15 +18,27 @@ public struct CacheKey: Hashable, Sendable {
     /// The key `NAMESPACE:{OWNER/MEMBER}`: each part encoded byte by byte; the braces keep an owner's member in one
     /// Redis Cluster slot.
     public init(namespace: String, owner: String, member: String) {
+        self.init(prefix: Self.prefix(namespace: namespace, owner: owner), member: member)
+    }
+
+    /// The key of one member of an owner, whose keys begin as ``prefix(namespace:owner:)`` says.
+    public init(prefix: [UInt8], member: String) {
         var bytes: [UInt8] = []
-        bytes.reserveCapacity(namespace.utf8.count + owner.utf8.count + member.utf8.count + 24)
+        bytes.reserveCapacity(prefix.count + member.utf8.count + 8)
+        bytes.append(contentsOf: prefix)
+        bytes.appendPercentEncoded(member)
+        bytes.append(UInt8(ascii: "}"))
+        self.init(bytes: bytes)
+    }
+
+    /// What the keys of all members of an owner begin with.
+    public static func prefix(namespace: String, owner: String) -> [UInt8] {
+        var bytes: [UInt8] = []
         bytes.appendPercentEncoded(namespace)
         bytes.append(contentsOf: ":{".utf8)
         bytes.appendPercentEncoded(owner)
         bytes.append(UInt8(ascii: "/"))
-        bytes.appendPercentEncoded(member)
-        bytes.append(UInt8(ascii: "}"))
-        self.init(bytes: bytes)
+        return bytes
     }
 
     /// Whether two keys have the same bytes.

@@ -11,16 +11,19 @@ struct GuardedChannel: ServerChildChannel {
     private let http1: HTTP1Channel
     private let limits: HTTPConfiguration.Limits
     private let refuse: @Sendable (Refusal) -> RefusalResponse
+    private let desks: LaneDesks?
 
+    /// - Parameter desks: Where requests are answered ahead of Hummingbird; nil: all go there.
     init(
         responder: @escaping HTTPChannelHandler.Responder,
         limits: HTTPConfiguration.Limits,
+        desks: LaneDesks?,
         refuse: @escaping @Sendable (Refusal) -> RefusalResponse
     ) {
         self.http1 = HTTP1Channel(
             responder: responder,
             configuration: HTTP1Channel.Configuration(
-                idleTimeout: TimeAmount(limits.idleTime),
+                idleTimeout: desks == nil ? TimeAmount(limits.idleTime) : nil,
                 httpDecoderConfiguration: HTTP1Channel.Configuration.DecoderConfiguration(
                     maxHeaderFieldSize: limits.headers,
                     maxHeaderListSize: limits.headers,
@@ -30,16 +33,23 @@ struct GuardedChannel: ServerChildChannel {
         )
         self.limits = limits
         self.refuse = refuse
+        self.desks = desks
     }
 
     func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<Value> {
         self.http1.setup(channel: channel, logger: logger).flatMapThrowing { value in
             let pipeline = channel.pipeline.syncOperations
             let decoder = try pipeline.handler(type: ByteToMessageHandler<HTTPRequestDecoder>.self)
-            try pipeline.addHandler(
-                ConnectionGuard(limits: self.limits, refuse: self.refuse),
-                position: .after(decoder)
-            )
+            let connection = ConnectionGuard(limits: self.limits, refuse: self.refuse)
+            try pipeline.addHandler(connection, position: .after(decoder))
+            if let desks = self.desks {
+                let lane = FastLane(
+                    desk: desks.desk(of: channel.eventLoop),
+                    connection: connection,
+                    idleTime: TimeAmount(self.limits.idleTime)
+                )
+                try pipeline.addHandler(lane, position: .first)
+            }
             return value
         }
     }
@@ -63,6 +73,14 @@ final class ConnectionGuard: ChannelDuplexHandler {
     private let refuse: @Sendable (Refusal) -> RefusalResponse
     private var state = ConnectionState()
     private var timer: Scheduled<Void>?
+    /// When an answer ended last.
+    private(set) var answeredAt = NIODeadline.uptimeNanoseconds(0)
+
+    /// Whether nothing is being read or answered.
+    var isQuiet: Bool { self.state.isQuiet }
+
+    /// Whether a request that was read whole waits for its answer.
+    var isAnswering: Bool { self.state.isWaitedFor }
 
     init(limits: HTTPConfiguration.Limits, refuse: @escaping @Sendable (Refusal) -> RefusalResponse) {
         self.limits = limits
@@ -127,6 +145,7 @@ final class ConnectionGuard: ChannelDuplexHandler {
         case .body:
             if self.state.isOver { promise?.succeed() } else { context.write(data, promise: promise) }
         case .end:
+            self.answeredAt = .now()
             switch self.state.answerEnded() {
             case .drop: promise?.succeed()
             case .passAndEnd:

@@ -50,6 +50,14 @@ struct ConnectionState {
     /// Whether what is read still reaches a route.
     var forwards: Bool { !self.isEnding && self.refusal == nil }
 
+    /// Whether nothing is being read or answered: what is written now stands in its turn.
+    var isQuiet: Bool {
+        self.forwards && self.reading == .nothing && self.keepAlive.isEmpty && !self.isAnswering
+    }
+
+    /// Whether a request that was read whole waits for its answer.
+    var isWaitedFor: Bool { self.reading != .body && !self.keepAlive.isEmpty }
+
     /// Whether the last answer is written.
     var isOver: Bool { self.isEnding }
 

@@ -7,10 +7,13 @@ struct RequestIdentity: Sendable {
     let wallClock: @Sendable () -> Timestamp
 
     func id(of headers: HTTPFields) -> String {
-        guard let given = headers[.requestID], (1...128).contains(given.utf8.count),
-            given.utf8.allSatisfy({ (0x21...0x7E).contains($0) })
-        else { return self.make() }
+        guard let given = headers[.requestID], Self.mayBeEchoed(given.utf8) else { return self.make() }
         return given
+    }
+
+    /// Whether a caller's id may stand in a header and in the log: 1 to 128 visible characters of ASCII.
+    static func mayBeEchoed(_ id: some Collection<UInt8>) -> Bool {
+        (1...128).contains(id.count) && id.allSatisfy { (0x21...0x7E).contains($0) }
     }
 
     func make() -> String {

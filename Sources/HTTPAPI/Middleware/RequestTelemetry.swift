@@ -1,6 +1,7 @@
 import HTTPTypes
 import Logging
 import Metrics
+import Serving
 import Synchronization
 
 /// A log line and the counts of each request.
@@ -37,15 +38,72 @@ struct RequestTelemetry: Sendable {
             default: .debug
             }
         guard level >= self.log.logLevel else { return }
+        Self.line(
+            self.log,
+            level,
+            method: method,
+            template: template,
+            status: status.code,
+            requestID: requestID,
+            duration: duration,
+            cause: cause
+        )
+    }
+
+    private static func line(
+        _ log: Logger,
+        _ level: Logger.Level,
+        method: String,
+        template: String,
+        status: Int,
+        requestID: String,
+        duration: Duration,
+        cause: String?
+    ) {
         var metadata: Logger.Metadata = [
             "request_id": "\(requestID)",
             "method": "\(method)",
             "route": "\(template)",
-            "status": "\(status.code)",
+            "status": "\(status)",
             "duration_ms": "\(Self.milliseconds(duration))",
         ]
         if let cause { metadata["error"] = "\(cause)" }
-        self.log.log(level: level, "request", metadata: metadata)
+        log.log(level: level, "request", metadata: metadata)
+    }
+
+    /// The counts and lines of one route's good answers to `GET` and `HEAD`, found once.
+    struct Answers: Sendable {
+        fileprivate let log: Logger
+        fileprivate let template: String
+        fileprivate let get: RouteMetrics.Counted
+        fileprivate let head: RouteMetrics.Counted
+
+        func answered(isHead: Bool, requestID: UnsafeRawBufferPointer, duration: Duration) {
+            (isHead ? self.head : self.get).count(duration)
+            guard self.log.logLevel <= .debug else { return }
+            RequestTelemetry.line(
+                self.log,
+                .debug,
+                method: isHead ? "HEAD" : "GET",
+                template: self.template,
+                status: 200,
+                requestID: String(decoding: requestID, as: UTF8.self),
+                duration: duration,
+                cause: nil
+            )
+        }
+    }
+
+    /// What counts the good answers of a route; nil where there is no such route.
+    func answers(of template: String) -> Answers? {
+        self.routes[template].map { route in
+            Answers(
+                log: self.log,
+                template: template,
+                get: route.counted(method: "GET", status: 200),
+                head: route.counted(method: "HEAD", status: 200)
+            )
+        }
     }
 
     /// A connection was refused before there was a request to speak of.
@@ -74,6 +132,17 @@ struct RequestTelemetry: Sendable {
 
 /// The handles of one route: looked up once, not at every request.
 private final class RouteMetrics: Sendable {
+    /// The handles of one method and status.
+    struct Counted: Sendable {
+        fileprivate let counter: Counter
+        fileprivate let timer: Metrics.Timer
+
+        func count(_ duration: Duration) {
+            self.counter.increment()
+            self.timer.recordNanoseconds(duration.wholeNanoseconds)
+        }
+    }
+
     private struct Key: Hashable {
         let method: String
         let status: Int
@@ -95,6 +164,10 @@ private final class RouteMetrics: Sendable {
     }
 
     func count(method: String, status: Int, duration: Duration) {
+        self.counted(method: method, status: status).count(duration)
+    }
+
+    func counted(method: String, status: Int) -> Counted {
         let counter = self.counters.withLock { counters in
             let key = Key(method: method, status: status)
             if let counter = counters[key] { return counter }
@@ -106,8 +179,6 @@ private final class RouteMetrics: Sendable {
             counters[key] = counter
             return counter
         }
-        counter.increment()
-        let (seconds, attoseconds) = duration.components
-        self.timer.recordNanoseconds(seconds * 1_000_000_000 + attoseconds / 1_000_000_000)
+        return Counted(counter: counter, timer: self.timer)
     }
 }

@@ -1,25 +1,42 @@
 import NIOCore
+import Serving
 
 /// Writes JSON bytes one after the other: its caller knows the document's shape, so that nothing is built to be encoded.
-///
-/// They are gathered in an array and copied once: each of the hundreds of small writes of a list would cost several times as
-/// much in a `ByteBuffer`.
-struct JSONWriter {
-    private var bytes: [UInt8] = []
+struct JSONWriter: ~Copyable {
+    private var out: ByteWriter
 
     init(capacity: Int) {
-        self.bytes.reserveCapacity(capacity)
+        self.out = ByteWriter(capacity: capacity)
     }
 
     /// Bytes written so far.
-    var count: Int { self.bytes.count }
+    var count: Int { self.out.bytes.count }
 
-    /// What was written.
-    var buffer: ByteBuffer { ByteBuffer(bytes: self.bytes) }
+    /// A copy of what was written.
+    var buffer: ByteBuffer { ByteBuffer(bytes: self.out.bytes) }
+
+    /// What was written; valid until the next write.
+    var bytes: UnsafeRawBufferPointer { self.out.bytes }
+
+    /// Begins again, in the same memory.
+    mutating func removeAll() { self.out.removeAll() }
 
     /// Punctuation and names, as they are.
+    @inline(__always)
     mutating func raw(_ text: StaticString) {
-        self.bytes.append(contentsOf: UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
+        self.out.append(text)
+    }
+
+    /// Takes `length` bytes that `write` fills as they shall stand.
+    @inline(__always)
+    mutating func raw(_ length: Int, _ write: (UnsafeMutablePointer<UInt8>) -> Void) {
+        self.out.append(length, write)
+    }
+
+    /// Contents of a string that are escaped already.
+    @inline(__always)
+    mutating func raw(_ escaped: UnsafeBufferPointer<UInt8>) {
+        self.out.append(escaped)
     }
 
     mutating func null() {
@@ -27,46 +44,38 @@ struct JSONWriter {
     }
 
     mutating func bool(_ value: Bool) {
-        self.raw(value ? "true" : "false")
+        if value { self.raw("true") } else { self.raw("false") }
     }
 
     mutating func integer(_ value: some FixedWidthInteger) {
-        self.bytes.append(contentsOf: String(value).utf8)
+        self.out.integer(value)
     }
 
     /// A number to four decimals at most, without an exponent; what is not a number is 0.
     mutating func fixed(_ value: Float) {
-        guard value.isFinite else { return self.raw("0") }
-        let scaled = Int64(min((Double(value).magnitude * 10_000).rounded(), 9e15))
-        if value < 0, scaled > 0 { self.raw("-") }
-        let (whole, fraction) = scaled.quotientAndRemainder(dividingBy: 10_000)
-        self.integer(whole)
-        guard fraction > 0 else { return }
-        self.raw(".")
-        var rest = fraction
-        var unit: Int64 = 1_000
-        while rest > 0 {
-            self.bytes.append(UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest / unit))
-            rest %= unit
-            unit /= 10
-        }
+        self.out.fixed(value)
     }
 
     /// A number to its last digit; what is not a number is null.
     mutating func double(_ value: Double) {
         guard value.isFinite else { return self.null() }
-        self.bytes.append(contentsOf: value.description.utf8)
+        self.out.append(value.description)
     }
 
     mutating func string(_ text: String) {
         self.raw("\"")
-        let wasContiguous: Void? = text.utf8.withContiguousStorageIfAvailable { self.escape($0) }
-        if wasContiguous == nil { Array(text.utf8).withUnsafeBufferPointer { self.escape($0) } }
+        self.contents(text)
         self.raw("\"")
     }
 
     mutating func string(_ text: String?) {
         if let text { self.string(text) } else { self.null() }
+    }
+
+    /// What stands between the quotes of a string.
+    mutating func contents(_ text: String) {
+        var text = text
+        text.withUTF8 { text in self.raw(JSONText.length(text)) { JSONText.write(text, to: $0) } }
     }
 
     mutating func list<Element>(
@@ -82,28 +91,4 @@ struct JSONWriter {
         }
         self.raw("]")
     }
-
-    /// Writes runs of what may stand as it is in one piece.
-    private mutating func escape(_ text: UnsafeBufferPointer<UInt8>) {
-        var start = 0
-        for index in text.indices {
-            let byte = text[index]
-            guard byte < 0x20 || byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\") else { continue }
-            self.bytes.append(contentsOf: UnsafeBufferPointer(rebasing: text[start..<index]))
-            start = index + 1
-            switch byte {
-            case UInt8(ascii: "\""): self.raw("\\\"")
-            case UInt8(ascii: "\\"): self.raw("\\\\")
-            case UInt8(ascii: "\n"): self.raw("\\n")
-            case UInt8(ascii: "\r"): self.raw("\\r")
-            case UInt8(ascii: "\t"): self.raw("\\t")
-            default:
-                self.raw(byte < 0x10 ? "\\u000" : "\\u001")
-                self.bytes.append(Self.hexadecimal[Int(byte & 15)])
-            }
-        }
-        self.bytes.append(contentsOf: UnsafeBufferPointer(rebasing: text[start...]))
-    }
-
-    private static let hexadecimal = Array("0123456789abcdef".utf8)
 }

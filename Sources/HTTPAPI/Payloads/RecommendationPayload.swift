@@ -10,94 +10,209 @@ enum Explanation: String, CaseIterable, Sendable {
 extension JSONWriter {
     /// A recommendation as the contract has it, names in its order.
     static func document(_ recommendation: Recommendation, explain: Explanation) -> ByteBuffer {
-        var json = JSONWriter(capacity: 512 + 256 * recommendation.items.count)
-        json.raw(#"{"recommendation_id":"#)
-        json.string(recommendation.id.string)
-        json.raw(#","user_id":"#)
-        json.string(recommendation.user.string)
-        json.raw(#","surface":"#)
-        json.string(recommendation.surface)
-        json.raw(#","generated_at":"#)
-        json.string(recommendation.generatedAt.rfc3339)
-        json.raw(#","items":"#)
-        json.list(recommendation.items) { json, item in json.item(item, explain: explain) }
-        json.raw(#","next_cursor":null,"model_version":"#)
-        json.string(recommendation.modelVersion)
-        json.raw(#","policy_version":"#)
-        json.string(recommendation.policyVersion)
-        json.raw(#","experiments":[],"served_from":{"tier":"#)
-        json.string(recommendation.tier.rawValue)
-        json.raw(#","age_ms":"#)
-        json.integer(recommendation.ageMilliseconds)
-        json.raw(#","stale":"#)
-        json.bool(recommendation.isStale)
-        json.raw(#"},"fallback":"#)
-        json.string(recommendation.fallback?.rawValue)
-        json.raw(#","fallback_reason":"#)
-        json.string(recommendation.fallbackReason)
-        json.raw(#","degraded":"#)
-        json.list(recommendation.degraded) { json, part in json.string(part.rawValue) }
-        json.raw(#","filtered":"#)
-        json.filtered(recommendation.filtered)
-        json.raw(#","user_version":"#)
-        json.integer(recommendation.userVersion)
-        json.raw("}")
+        var json = JSONWriter(capacity: 1_024 + 384 * recommendation.items.count)
+        json.beginDocument(recommendation)
+        var isFirst = true
+        for item in recommendation.items {
+            if !isFirst { json.raw(",") }
+            isFirst = false
+            json.item(item, explain: explain)
+        }
+        json.endDocument(recommendation)
         return json.buffer
     }
 
-    private mutating func item(_ item: RecommendedItem, explain: Explanation) {
-        self.raw(#"{"item_id":"#)
-        self.string(item.item.string)
-        self.raw(#","rank":"#)
-        self.integer(item.rank)
-        self.raw(#","score":"#)
-        self.fixed(item.score)
-        self.raw(#","tracking_token":"#)
-        self.string(item.trackingToken)
-        self.raw(#","sources":"#)
-        self.sources(of: item)
-        if explain != .none { self.explanation(of: item, explain: explain) }
+    /// The same document of an answer whose items are numbers.
+    ///
+    /// - Parameter places: What was chosen, in rank order.
+    mutating func document(_ answer: ImmediateAnswer, _ places: [SlatePlace], explain: Explanation) {
+        self.beginDocument(answer.recommendation)
+        for index in places.indices {
+            if index > 0 { self.raw(",") }
+            self.item(places[index], rank: index + 1, of: answer, explain: explain)
+        }
+        self.endDocument(answer.recommendation)
+    }
+
+    private mutating func beginDocument(_ recommendation: Recommendation) {
+        self.raw(#"{"recommendation_id":""#)
+        self.raw(RecommendationID.length) { recommendation.id.write(to: $0) }
+        self.raw(#"","user_id":"#)
+        self.string(recommendation.user.string)
+        self.raw(#","surface":"#)
+        self.string(recommendation.surface)
+        self.raw(#","generated_at":"#)
+        self.string(recommendation.generatedAt.rfc3339)
+        self.raw(#","items":["#)
+    }
+
+    private mutating func endDocument(_ recommendation: Recommendation) {
+        self.raw(#"],"next_cursor":null,"model_version":"#)
+        self.string(recommendation.modelVersion)
+        self.raw(#","policy_version":"#)
+        self.string(recommendation.policyVersion)
+        self.raw(#","experiments":[],"served_from":{"tier":"#)
+        self.string(recommendation.tier.rawValue)
+        self.raw(#","age_ms":"#)
+        self.integer(recommendation.ageMilliseconds)
+        self.raw(#","stale":"#)
+        self.bool(recommendation.isStale)
+        self.raw(#"},"fallback":"#)
+        self.string(recommendation.fallback?.rawValue)
+        self.raw(#","fallback_reason":"#)
+        self.string(recommendation.fallbackReason)
+        self.raw(#","degraded":"#)
+        self.list(recommendation.degraded) { json, part in json.string(part.rawValue) }
+        self.raw(#","filtered":"#)
+        self.filtered(recommendation.filtered)
+        self.raw(#","user_version":"#)
+        self.integer(recommendation.userVersion)
         self.raw("}")
     }
 
-    /// The components that add to the score, the largest first.
-    private mutating func sources(of item: RecommendedItem) {
-        var components: [(name: StaticString, value: Float)] = [
-            ("\"collaborative\"", item.collaborative), ("\"content\"", item.content),
-            ("\"popularity\"", item.popularity),
-        ]
-        // An insertion sort of three, by hand; equal ones stay in order.
-        if components[1].value > components[0].value { components.swapAt(0, 1) }
-        if components[2].value > components[1].value { components.swapAt(1, 2) }
-        if components[1].value > components[0].value { components.swapAt(0, 1) }
-        self.list(components.lazy.filter { $0.value > 0 }) { json, component in json.raw(component.name) }
+    private mutating func item(_ item: RecommendedItem, explain: Explanation) {
+        self.item(
+            rank: item.rank,
+            components: (item.collaborative, item.content, item.popularity),
+            score: item.score,
+            reason: item.reason,
+            hasSeed: item.seed != nil,
+            explain: explain,
+            id: { json in json.contents(item.item.string) },
+            token: { json in json.contents(item.trackingToken) },
+            seedTitle: { json in json.contents(item.seed?.title ?? "") },
+            seedID: { json in json.contents(item.seed?.item.string ?? "") }
+        )
     }
 
-    private mutating func explanation(of item: RecommendedItem, explain: Explanation) {
-        self.raw(#","explanation":{"code":"#)
-        self.string(item.reason.rawValue)
-        self.raw(#","text":"#)
-        switch (item.reason, item.seed) {
-        case (.becauseYouLiked, let seed?): self.string("Because you liked " + seed.title)
-        case (.becauseYouLiked, nil): self.raw("\"Because of what you liked\"")
-        case (.similarToHistory, let seed?): self.string("Similar to " + seed.title)
-        case (.similarToHistory, nil): self.raw("\"Similar to what you have seen\"")
-        case (.popular, _): self.raw("\"Popular right now\"")
-        case (.curated, _): self.raw("\"Selected for you\"")
+    private mutating func item(_ place: SlatePlace, rank: Int, of answer: ImmediateAnswer, explain: Explanation) {
+        self.item(
+            rank: rank,
+            components: (place.collaborative, place.content, place.popularity),
+            score: place.score,
+            reason: place.reason,
+            hasSeed: place.seed != nil,
+            explain: explain,
+            id: { json in json.id(of: place.item, in: answer.state) },
+            token: { json in
+                json.raw(answer.signing.length) { answer.signing.write(rank: rank, item: place.item, to: $0) }
+            },
+            seedTitle: { json in if let seed = place.seed { json.title(of: seed, in: answer.state) } },
+            seedID: { json in if let seed = place.seed { json.id(of: seed, in: answer.state) } }
+        )
+    }
+
+    private mutating func id(of item: Item.Number, in state: TenantState) {
+        if let text = state.catalog.texts[item] {
+            self.raw(text.id)
+        } else {
+            self.contents(state.catalog[item]?.id.string ?? "")
         }
-        self.raw(#","seed_items":["#)
-        if let seed = item.seed { self.string(seed.item.string) }
+    }
+
+    private mutating func title(of item: Item.Number, in state: TenantState) {
+        if let text = state.catalog.texts[item] {
+            self.raw(text.title)
+        } else {
+            self.contents(state.catalog[item]?.title ?? "")
+        }
+    }
+
+    /// One place; the closures write contents of strings.
+    @inline(__always)
+    private mutating func item(
+        rank: Int,
+        components: (collaborative: Float, content: Float, popularity: Float),
+        score: Float,
+        reason: Reason,
+        hasSeed: Bool,
+        explain: Explanation,
+        id: (inout JSONWriter) -> Void,
+        token: (inout JSONWriter) -> Void,
+        seedTitle: (inout JSONWriter) -> Void,
+        seedID: (inout JSONWriter) -> Void
+    ) {
+        self.raw(#"{"item_id":""#)
+        id(&self)
+        self.raw(#"","rank":"#)
+        self.integer(rank)
+        self.raw(#","score":"#)
+        self.fixed(score)
+        self.raw(#","tracking_token":""#)
+        token(&self)
+        self.raw(#"","sources":["#)
+        self.sources(components)
         self.raw("]")
-        if explain == .full {
-            self.raw(#","components":{"collaborative":"#)
-            self.fixed(item.collaborative)
-            self.raw(#","content":"#)
-            self.fixed(item.content)
-            self.raw(#","popularity":"#)
-            self.fixed(item.popularity)
+        if explain != .none {
+            switch reason {
+            case .becauseYouLiked: self.raw(#","explanation":{"code":"because_you_liked","text":""#)
+            case .similarToHistory: self.raw(#","explanation":{"code":"similar_to_your_history","text":""#)
+            case .popular: self.raw(#","explanation":{"code":"popular","text":""#)
+            case .curated: self.raw(#","explanation":{"code":"curated","text":""#)
+            }
+            switch (reason, hasSeed) {
+            case (.becauseYouLiked, true):
+                self.raw("Because you liked ")
+                seedTitle(&self)
+            case (.becauseYouLiked, false): self.raw("Because of what you liked")
+            case (.similarToHistory, true):
+                self.raw("Similar to ")
+                seedTitle(&self)
+            case (.similarToHistory, false): self.raw("Similar to what you have seen")
+            case (.popular, _): self.raw("Popular right now")
+            case (.curated, _): self.raw("Selected for you")
+            }
+            if hasSeed {
+                self.raw(#"","seed_items":[""#)
+                seedID(&self)
+                self.raw(#""]"#)
+            } else {
+                self.raw(#"","seed_items":[]"#)
+            }
+            if explain == .full {
+                self.raw(#","components":{"collaborative":"#)
+                self.fixed(components.collaborative)
+                self.raw(#","content":"#)
+                self.fixed(components.content)
+                self.raw(#","popularity":"#)
+                self.fixed(components.popularity)
+                self.raw("}")
+            }
             self.raw("}")
         }
         self.raw("}")
+    }
+
+    /// The components that add to the score, the largest first; equal ones in their order.
+    private mutating func sources(_ components: (collaborative: Float, content: Float, popularity: Float)) {
+        var order = (
+            (source: Source.collaborative, value: components.collaborative),
+            (source: Source.content, value: components.content),
+            (source: Source.popularity, value: components.popularity)
+        )
+        if order.1.value > order.0.value { swap(&order.0, &order.1) }
+        if order.2.value > order.1.value { swap(&order.1, &order.2) }
+        if order.1.value > order.0.value { swap(&order.0, &order.1) }
+        guard order.0.value > 0 else { return }
+        self.source(order.0.source)
+        guard order.1.value > 0 else { return }
+        self.raw(",")
+        self.source(order.1.source)
+        guard order.2.value > 0 else { return }
+        self.raw(",")
+        self.source(order.2.source)
+    }
+
+    private enum Source {
+        case collaborative, content, popularity
+    }
+
+    private mutating func source(_ source: Source) {
+        switch source {
+        case .collaborative: self.raw(#""collaborative""#)
+        case .content: self.raw(#""content""#)
+        case .popularity: self.raw(#""popularity""#)
+        }
     }
 
     private mutating func filtered(_ counts: FilteredCounts) {

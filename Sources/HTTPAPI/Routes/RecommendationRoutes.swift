@@ -5,13 +5,16 @@ import Serving
 
 /// `GET /v1/recommendations/{user_id}`.
 struct RecommendationRoutes {
+    /// The path of a user's own list.
+    static let personal = "/v1/recommendations/{user_id}"
+
     let useCases: UseCases
 
     var routes: [Route] {
         [
             Route(
                 .get,
-                "/v1/recommendations/{user_id}",
+                Self.personal,
                 scope: .read,
                 parameters: ["surface", "limit", "explain"],
                 answer: self.recommend
@@ -70,14 +73,9 @@ struct RecommendationRoutes {
 
     /// `cache;dur=0.12, final;dur=0.3`, in milliseconds.
     static func timing(_ stages: [Recommendation.Stage]) -> String {
-        var json = JSONWriter(capacity: 64)
-        for (index, stage) in stages.enumerated() {
-            if index > 0 { json.raw(", ") }
-            json.raw(stage.name)
-            json.raw(";dur=")
-            json.fixed(Float(stage.duration / .milliseconds(1)))
-        }
-        return String(buffer: json.buffer)
+        var text = ByteWriter(capacity: 128)
+        text.timing(stages)
+        return String(decoding: text.bytes, as: UTF8.self)
     }
 }
 

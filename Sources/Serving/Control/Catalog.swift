@@ -1,4 +1,5 @@
 package import RecommendationCore
+import RecommendationEngine
 
 /// The items of a tenant as arrays by item number: what the final stage looks up for every candidate.
 ///
@@ -55,8 +56,10 @@ package struct Catalog: Sendable {
     /// Of all items with their revisions, in no order: the same on every node that has the same items, and another wherever
     /// an item was changed, added or deleted.
     package private(set) var digest: UInt64 = 0
+    /// Ids and titles as answers hold them.
+    package private(set) var texts = ItemTexts()
 
-    private static let noCategory = UInt32.max
+    private static let noCategory = Diversity.noCategory
 
     package init() {}
 
@@ -70,9 +73,13 @@ package struct Catalog: Sendable {
     }
 
     func firstCategory(_ number: Item.Number) -> UInt32? {
-        guard Int(number) < self.firstCategories.count else { return nil }
-        let category = self.firstCategories[Int(number)]
+        let category = self.category(of: number)
         return category == Self.noCategory ? nil : category
+    }
+
+    /// The index of an item's first category, as diversity takes it.
+    func category(of number: Item.Number) -> UInt32 {
+        Int(number) < self.firstCategories.count ? self.firstCategories[Int(number)] : Self.noCategory
     }
 
     /// Whether an item may be shown at a moment.
@@ -99,6 +106,12 @@ package struct Catalog: Sendable {
         return bitmap
     }
 
+    /// Whether there is an item of a number.
+    func holds(_ number: Item.Number) -> Bool {
+        // Nearly every item has a text, and a look at it copies no record.
+        self.texts[number] != nil || (Int(number) < self.records.count && self.records[Int(number)] != nil)
+    }
+
     /// Whether the catalogue already holds an item as it is.
     func holds(_ numbered: NumberedItem) -> Bool {
         guard let record = self[numbered.number] else { return false }
@@ -108,7 +121,9 @@ package struct Catalog: Sendable {
 
     /// Adds items or replaces those of the same number.
     package mutating func update(_ items: some Sequence<NumberedItem>) {
+        var touched: [Item.Number] = []
         for numbered in items {
+            touched.append(numbered.number)
             let number = Int(numbered.number)
             let item = numbered.item
             while self.records.count <= number {
@@ -123,6 +138,7 @@ package struct Catalog: Sendable {
             self.windowed[number] = item.availableFrom != nil || item.availableUntil != nil
             self.numbers[item.id] = numbered.number
         }
+        self.texts.update(touched, of: self.records)
     }
 
     /// Takes items away that are deleted; a number that has no item is passed over.
@@ -136,6 +152,7 @@ package struct Catalog: Sendable {
             // The id may belong to an item that was made anew under another number.
             if self.numbers[record.id] == number { self.numbers[record.id] = nil }
         }
+        self.texts.update(numbers, of: self.records)
     }
 
     private mutating func replace(_ number: Item.Number, by new: Record?, revision: Item.Revision) {

@@ -28,7 +28,9 @@ package final class ControlState: ControlFeed, Sendable {
     private let log: Logger
     private let wallClock: @Sendable () -> Timestamp
     private let incarnationChanged: @Sendable (String) -> Void
+    private let changes = Atomic<UInt64>(0)
     private let applied = Gauge(label: "vireo_control_applied")
+    private let textBytes = Gauge(label: "vireo_item_text_bytes")
     private let loadTime = Metrics.Timer(label: "vireo_snapshot_load_seconds")
 
     /// - Parameter incarnationChanged: Called with the new incarnation before any state of it is visible.
@@ -47,6 +49,10 @@ package final class ControlState: ControlFeed, Sendable {
     }
 
     package func state(of tenant: Tenant.ID) -> TenantState? { self.state.withLock { $0.tenants[tenant] } }
+
+    /// How often anything was applied. Whoever keeps what it was told here loads this first, under a live lease, and asks again
+    /// when it has moved.
+    package var changeCount: UInt64 { self.changes.load(ordering: .acquiring) }
 
     package var tenants: [Tenant.ID] { self.state.withLock { $0.tenants.keys.sorted() } }
 
@@ -163,7 +169,9 @@ package final class ControlState: ControlFeed, Sendable {
                 )
             }
             self.forgetModels(&state)
+            self.changes.wrappingAdd(1, ordering: .releasing)
         }
+        self.textBytes.record(self.state.withLock { $0.tenants.values.reduce(0) { $0 + $1.catalog.texts.bytes } })
     }
 
     /// Keeps the active models, the ones before them (a rollback is immediate) and the ones made ready.

@@ -1,3 +1,4 @@
+import Caching
 package import RecommendationCore
 package import RecommendationEngine
 
@@ -20,6 +21,13 @@ package final class TenantState: Sendable {
     var blockedUntil: Timestamp? { self.denials.until }
     /// Blocked or withheld items: not worth scoring.
     let excluded: Bitmap
+    /// Words of a bitmap: items that the final stage must look at closely, as they are excluded or have a window. Numbers that
+    /// the catalogue does not hold are among them, those beyond the last word too.
+    let suspects: [UInt64]
+    /// What the cache keys of all users begin with.
+    let keyPrefix: [UInt8]
+    /// The cache fields of unfiltered pools by the active model, one for each surface.
+    private let fields: [(surface: String, field: CacheField)]
 
     /// What an answer that depends on no user is stamped with: it moves with the control log and with every item that is
     /// changed, added or deleted. The epoch alone does not: stock and visibility go through the item's row.
@@ -53,6 +61,29 @@ package final class TenantState: Sendable {
         var excluded = self.blocked
         excluded.formUnion(catalog.withheld)
         self.excluded = excluded
+        self.suspects = Self.suspects(excluded, catalog)
+        self.keyPrefix = CacheKey.prefix(namespace: incarnation, owner: control.tenant.string)
+        self.fields = policy.surfaces.map { surface in
+            let name = model?.name ?? ""
+            let generation = control.generations.generation(surface: surface, model: name, policy: policy.version)
+            let parts = [surface, name, policy.version, "", "", String(generation)]
+            return (surface, CacheField(parts: parts))
+        }
+    }
+
+    /// The cache field of unfiltered pools for a surface; nil where the policy has no such surface.
+    func field(surface: String) -> CacheField? {
+        self.fields.first { $0.surface == surface }?.field
+    }
+
+    private static func suspects(_ excluded: Bitmap, _ catalog: Catalog) -> [UInt64] {
+        var bitmap = excluded
+        bitmap.formUnion(catalog.windowed)
+        let count = (catalog.count + 63) >> 6
+        var words = Array(bitmap.words.prefix(count))
+        words.append(contentsOf: repeatElement(0, count: count - words.count))
+        if catalog.count & 63 != 0 { words[count - 1] |= ~0 << UInt64(catalog.count & 63) }
+        return words
     }
 
     /// A state in which only items have changed: what is denied is asked for those alone.
@@ -73,5 +104,8 @@ package final class TenantState: Sendable {
         var excluded = blocked
         excluded.formUnion(catalog.withheld)
         self.excluded = excluded
+        self.suspects = Self.suspects(excluded, catalog)
+        self.keyPrefix = before.keyPrefix
+        self.fields = before.fields
     }
 }

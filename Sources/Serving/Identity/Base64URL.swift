@@ -1,11 +1,24 @@
 /// Base64 with the URL alphabet and no padding (RFC 4648, section 5).
 enum Base64URL {
-    private static let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_".utf8)
+    private static var alphabet: StaticString { "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_" }
     private static let values: [UInt8] = {
         var values = [UInt8](repeating: 255, count: 256)
-        for (value, character) in Self.alphabet.enumerated() { values[Int(character)] = UInt8(value) }
+        for value in 0..<64 { values[Int(Self.character(UInt64(value)))] = UInt8(value) }
         return values
     }()
+
+    /// The character of the lowest six bits.
+    @inline(__always)
+    private static func character(_ bits: UInt64) -> UInt8 { Self.alphabet.utf8Start[Int(bits & 63)] }
+
+    /// Writes the four characters of three bytes, the lowest 24 bits of `group`.
+    @inline(__always)
+    static func write(_ group: UInt64, to target: UnsafeMutablePointer<UInt8>) {
+        target[0] = Self.character(group >> 18)
+        target[1] = Self.character(group >> 12)
+        target[2] = Self.character(group >> 6)
+        target[3] = Self.character(group)
+    }
 
     static func encode(_ bytes: [UInt8]) -> String {
         String(unsafeUninitializedCapacity: (bytes.count * 4 + 2) / 3) { buffer in
@@ -16,7 +29,7 @@ enum Base64URL {
                 var group: UInt32 = 0
                 for position in 0..<3 { group = group << 8 | (position < left ? UInt32(bytes[index + position]) : 0) }
                 for position in 0...left {
-                    buffer[output] = Self.alphabet[Int(group >> UInt32(18 - 6 * position) & 63)]
+                    buffer[output] = Self.character(UInt64(group >> UInt32(18 - 6 * position)))
                     output += 1
                 }
                 index += 3

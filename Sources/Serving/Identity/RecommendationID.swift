@@ -25,17 +25,25 @@ package struct RecommendationID: Sendable, Hashable {
     }
 
     package var string: String {
-        String(unsafeUninitializedCapacity: 26) { buffer in
-            var high = self.high
-            var low = self.low
-            for index in stride(from: 25, through: 0, by: -1) {
-                buffer[index] = Self.alphabet[Int(low & 31)]
-                low = low >> 5 | high << 59
-                high >>= 5
-            }
-            return 26
+        String(unsafeUninitializedCapacity: Self.length) { buffer in
+            self.write(to: buffer.baseAddress!)
+            return Self.length
         }
     }
 
-    private static let alphabet = Array("0123456789ABCDEFGHJKMNPQRSTVWXYZ".utf8)
+    /// How many characters an id has.
+    package static let length = 26
+
+    /// Writes the id to memory that has room for ``length`` bytes.
+    package func write(to target: UnsafeMutablePointer<UInt8>) {
+        var high = self.high
+        var low = self.low
+        for index in stride(from: Self.length - 1, through: 0, by: -1) {
+            target[index] = Self.alphabet.utf8Start[Int(low & 31)]
+            low = low >> 5 | high << 59
+            high >>= 5
+        }
+    }
+
+    private static var alphabet: StaticString { "0123456789ABCDEFGHJKMNPQRSTVWXYZ" }
 }

@@ -3,13 +3,13 @@ import FoundationEssentials
 
 /// The keys that sign tokens: the first signs, all verify, so that keys can be rotated.
 package struct SigningKeys: Sendable {
-    private let keys: [(id: String, key: SymmetricKey)]
+    private let keys: [(id: String, key: ResponseMAC)]
 
     /// Keys from `id:base64,id:base64`.
     ///
     /// - Throws: ``SigningKeysError`` where that is not the form, an id is repeated, or a key is shorter than 32 bytes.
     package init(parsing text: String) throws(SigningKeysError) {
-        var keys: [(id: String, key: SymmetricKey)] = []
+        var keys: [(id: String, key: ResponseMAC)] = []
         for part in text.split(separator: ",", omittingEmptySubsequences: false) {
             let pair = part.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
             guard pair.count == 2, (1...16).contains(pair[0].utf8.count),
@@ -18,15 +18,15 @@ package struct SigningKeys: Sendable {
             else { throw .malformed }
             guard bytes.count >= 32 else { throw .tooShort(id: String(pair[0])) }
             guard !keys.contains(where: { $0.id == pair[0] }) else { throw .repeated(id: String(pair[0])) }
-            keys.append((String(pair[0]), SymmetricKey(data: bytes)))
+            keys.append((String(pair[0]), ResponseMAC(key: SymmetricKey(data: bytes))))
         }
         guard !keys.isEmpty else { throw .malformed }
         self.keys = keys
     }
 
-    var signing: (id: String, key: SymmetricKey) { self.keys[0] }
+    var signing: (id: String, key: ResponseMAC) { self.keys[0] }
 
-    func key(_ id: Substring) -> SymmetricKey? { self.keys.first { $0.id == id }?.key }
+    func key(_ id: Substring) -> ResponseMAC? { self.keys.first { $0.id == id }?.key }
 
     /// A fresh key in the form that ``init(parsing:)`` takes.
     package static func generate(id: String) -> String {

@@ -9,46 +9,73 @@ struct SipHash {
 
     /// The tag of a message.
     func tag(_ message: some Collection<UInt8>) -> UInt64 {
-        var v0 = self.key.0 ^ 0x736F_6D65_7073_6575
-        var v1 = self.key.1 ^ 0x646F_7261_6E64_6F6D
-        var v2 = self.key.0 ^ 0x6C79_6765_6E65_7261
-        var v3 = self.key.1 ^ 0x7465_6462_7974_6573
-        func rounds(_ count: Int) {
-            for _ in 0..<count {
-                v0 &+= v1
-                v1 = v1 << 13 | v1 >> 51
-                v1 ^= v0
-                v0 = v0 << 32 | v0 >> 32
-                v2 &+= v3
-                v3 = v3 << 16 | v3 >> 48
-                v3 ^= v2
-                v0 &+= v3
-                v3 = v3 << 21 | v3 >> 43
-                v3 ^= v0
-                v2 &+= v1
-                v1 = v1 << 17 | v1 >> 47
-                v1 ^= v2
-                v2 = v2 << 32 | v2 >> 32
-            }
-        }
-        func compress(_ word: UInt64) {
-            v3 ^= word
-            rounds(2)
-            v0 ^= word
-        }
+        var state = State(self.key)
         var word: UInt64 = 0
         var length: UInt64 = 0
         for byte in message {
             word |= UInt64(byte) << (8 * (length % 8))
             length += 1
             if length % 8 == 0 {
-                compress(word)
+                state.compress(word)
                 word = 0
             }
         }
-        compress(word | (length & 0xFF) << 56)
-        v2 ^= 0xFF
-        rounds(4)
-        return v0 ^ v1 ^ v2 ^ v3
+        return state.finish(word, length: length)
+    }
+
+    /// The tag of a message of less than eight bytes, the first of them the lowest of `word`.
+    func tag(word: UInt64, length: Int) -> UInt64 {
+        var state = State(self.key)
+        return state.finish(word, length: UInt64(length))
+    }
+
+    private struct State {
+        private var v0: UInt64
+        private var v1: UInt64
+        private var v2: UInt64
+        private var v3: UInt64
+
+        @inline(__always)
+        init(_ key: (UInt64, UInt64)) {
+            self.v0 = key.0 ^ 0x736F_6D65_7073_6575
+            self.v1 = key.1 ^ 0x646F_7261_6E64_6F6D
+            self.v2 = key.0 ^ 0x6C79_6765_6E65_7261
+            self.v3 = key.1 ^ 0x7465_6462_7974_6573
+        }
+
+        @inline(__always)
+        mutating func compress(_ word: UInt64) {
+            self.v3 ^= word
+            self.round()
+            self.round()
+            self.v0 ^= word
+        }
+
+        /// The tag, after the last word, which is not full.
+        @inline(__always)
+        mutating func finish(_ word: UInt64, length: UInt64) -> UInt64 {
+            self.compress(word | (length & 0xFF) << 56)
+            self.v2 ^= 0xFF
+            for _ in 0..<4 { self.round() }
+            return self.v0 ^ self.v1 ^ self.v2 ^ self.v3
+        }
+
+        @inline(__always)
+        private mutating func round() {
+            self.v0 &+= self.v1
+            self.v1 = self.v1 << 13 | self.v1 >> 51
+            self.v1 ^= self.v0
+            self.v0 = self.v0 << 32 | self.v0 >> 32
+            self.v2 &+= self.v3
+            self.v3 = self.v3 << 16 | self.v3 >> 48
+            self.v3 ^= self.v2
+            self.v0 &+= self.v3
+            self.v3 = self.v3 << 21 | self.v3 >> 43
+            self.v3 ^= self.v0
+            self.v2 &+= self.v1
+            self.v1 = self.v1 << 17 | self.v1 >> 47
+            self.v1 ^= self.v2
+            self.v2 = self.v2 << 32 | self.v2 >> 32
+        }
     }
 }

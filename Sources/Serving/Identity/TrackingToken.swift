@@ -1,4 +1,3 @@
-import Crypto
 package import RecommendationCore
 
 /// What a token says: this item stood at this place of this recommendation, computed by this model.
@@ -17,29 +16,80 @@ package struct TrackingToken: Sendable, Equatable {
 /// SipHash-2-4 under it. Bound to tenant and user, a token says nothing elsewhere.
 package struct TokenSigner: Sendable {
     /// The key of one response.
-    struct Response {
-        fileprivate let prefix: String
-        fileprivate let head: [UInt8]
-        fileprivate let hash: SipHash
+    package struct Response: Sendable {
+        /// `v1.KEY.` and the characters that all places of the response share.
+        private let prefix: [UInt8]
+        /// What the remaining characters begin with: the last two bytes of the head.
+        private let rest: UInt64
+        private let hash: SipHash
+
+        fileprivate init(name: [UInt8], id: RecommendationID, model: UInt32, hash: SipHash) {
+            self.prefix = [UInt8](unsafeUninitializedCapacity: name.count + TokenSigner.sharedCharacters) {
+                buffer,
+                count in
+                var cursor = buffer.baseAddress!
+                cursor.initialize(from: name, count: name.count)
+                cursor += name.count
+                // Eighteen bytes: the id, and the first two of the model.
+                let groups = (
+                    id.high >> 40, id.high >> 16, id.high << 8 | id.low >> 56, id.low >> 32, id.low >> 8,
+                    id.low << 16 | UInt64(model >> 16)
+                )
+                Base64URL.write(groups.0, to: cursor)
+                Base64URL.write(groups.1, to: cursor + 4)
+                Base64URL.write(groups.2, to: cursor + 8)
+                Base64URL.write(groups.3, to: cursor + 12)
+                Base64URL.write(groups.4, to: cursor + 16)
+                Base64URL.write(groups.5, to: cursor + 20)
+                count = buffer.count
+            }
+            self.rest = UInt64(model & 0xFFFF)
+            self.hash = hash
+        }
+
+        /// How many bytes a token takes.
+        package var length: Int { self.prefix.count + TokenSigner.placeCharacters }
+
+        /// Writes the token of one place to memory that has room for ``length`` bytes.
+        package func write(rank: Int, item: Item.Number, to target: UnsafeMutablePointer<UInt8>) {
+            let place = UInt64(UInt8(truncatingIfNeeded: rank)) << 32 | UInt64(item)
+            // SipHash reads little endian; the five bytes are big endian.
+            let tag = self.hash.tag(word: (place << 24).byteSwapped, length: TokenSigner.placeSize)
+            self.prefix.withUnsafeBufferPointer {
+                target.update(from: $0.baseAddress!, count: $0.count)
+            }
+            // Fifteen bytes: two of the head, five of the place, eight of the tag.
+            let end = target + self.prefix.count
+            let high = self.rest << 40 | place
+            Base64URL.write(high >> 32, to: end)
+            Base64URL.write(high >> 8, to: end + 4)
+            Base64URL.write(high << 16 | tag >> 48, to: end + 8)
+            Base64URL.write(tag >> 24, to: end + 12)
+            Base64URL.write(tag, to: end + 16)
+        }
 
         /// The token of one place.
         func token(rank: Int, item: Item.Number) -> String {
-            var body = self.head
-            body.append(UInt8(truncatingIfNeeded: rank))
-            body.appendBigEndian(item)
-            body.appendBigEndian(self.hash.tag(body.suffix(TokenSigner.placeSize)))
-            return self.prefix + Base64URL.encode(body)
+            String(unsafeUninitializedCapacity: self.length) { buffer in
+                self.write(rank: rank, item: item, to: buffer.baseAddress!)
+                return self.length
+            }
         }
     }
 
+    fileprivate static let sharedCharacters = 24
+    fileprivate static let placeCharacters = 20
     private static let headSize = 20
     fileprivate static let placeSize = 5
     private static let size = headSize + placeSize + 8
 
     private let keys: SigningKeys
+    /// `v1.KEY.` of the key that signs.
+    private let name: [UInt8]
 
     package init(_ keys: SigningKeys) {
         self.keys = keys
+        self.name = Array("v1.\(keys.signing.id).".utf8)
     }
 
     /// What signs the places of a response.
@@ -49,9 +99,8 @@ package struct TokenSigner: Sendable {
         tenant: Tenant.ID,
         user: User.ID
     ) -> Response {
-        let (name, key) = self.keys.signing
-        let head = Self.head(id, model)
-        return Response(prefix: "v1.\(name).", head: head, hash: Self.hash(head, key, tenant, user))
+        let hash = Self.hash(Self.head(id, model), self.keys.signing.key, tenant, user)
+        return Response(name: self.name, id: id, model: UInt32(truncatingIfNeeded: model), hash: hash)
     }
 
     /// One token by itself.
@@ -90,19 +139,18 @@ package struct TokenSigner: Sendable {
 
     private static func hash(
         _ head: [UInt8],
-        _ key: SymmetricKey,
+        _ key: ResponseMAC,
         _ tenant: Tenant.ID,
         _ user: User.ID
     ) -> SipHash {
         var message: [UInt8] = []
-        for part in [tenant.string, user.string] {
-            message.append(UInt8(part.utf8.count))
-            message.append(contentsOf: part.utf8)
-        }
+        message.reserveCapacity(2 + tenant.string.utf8.count + user.string.utf8.count + head.count)
+        message.append(UInt8(tenant.string.utf8.count))
+        message.append(contentsOf: tenant.string.utf8)
+        message.append(UInt8(user.string.utf8.count))
+        message.append(contentsOf: user.string.utf8)
         message += head
-        let code = Array(HMAC<SHA256>.authenticationCode(for: message, using: key))
-        func word(_ start: Int) -> UInt64 { code[start..<start + 8].reduce(0) { $0 << 8 | UInt64($1) } }
-        return SipHash(key: (word(0), word(8)))
+        return SipHash(key: message.withUnsafeBytes { key.words($0) })
     }
 }
 

@@ -9,10 +9,10 @@ package import RecommendationCore
 ///        item (4), collaborative, content, popularity, seed (1 each)
 ///     with flag 1: how many were suppressed (2), number of suppressions (2), and of each kind (1), length (1), key
 package enum PoolCodec {
-    private static let format: UInt8 = 1
-    private static let headerSize = 32
-    private static let candidateSize = 8
-    private static let tailFlag: UInt8 = 2
+    static let format: UInt8 = 1
+    static let headerSize = 32
+    static let candidateSize = 8
+    static let tailFlag: UInt8 = 2
 
     package static func encode(_ pool: CandidatePool) -> [UInt8] {
         let hasTail = pool.suppressedCount > 0 || !pool.suppressions.isEmpty
@@ -68,8 +68,8 @@ package enum PoolCodec {
     }
 
     /// What is left of an entry after its candidates; nil where it is no tail.
-    private static func tail(_ bytes: ArraySlice<UInt8>) -> (count: Int, suppressions: [Suppression])? {
-        var rest = bytes
+    static func tail(_ bytes: UnsafeRawBufferPointer) -> (count: Int, suppressions: [Suppression])? {
+        var rest = bytes[...]
         func integer(_ size: Int) -> Int? {
             guard rest.count >= size else { return nil }
             defer { rest = rest.dropFirst(size) }
@@ -98,54 +98,6 @@ package enum PoolCodec {
 
     /// The pool of these bytes; nil where they are not one.
     package static func decode(_ bytes: [UInt8]) -> CandidatePool? {
-        guard bytes.count >= Self.headerSize, bytes[0] == Self.format else { return nil }
-        return bytes.withUnsafeBytes { buffer -> CandidatePool? in
-            func load<Value: FixedWidthInteger>(_ offset: Int, as type: Value.Type) -> Value {
-                Value(littleEndian: buffer.loadUnaligned(fromByteOffset: offset, as: type))
-            }
-            let seedCount = Int(buffer[2])
-            let unseenCount = Int(load(4, as: UInt16.self))
-            let seenCount = Int(load(6, as: UInt16.self))
-            let candidatesStart = Self.headerSize + 4 * seedCount
-            let end = candidatesStart + Self.candidateSize * (unseenCount + seenCount)
-            let hasTail = buffer[1] & Self.tailFlag != 0
-            guard hasTail ? buffer.count > end : buffer.count == end, seedCount <= CandidatePool.maximumSeeds
-            else { return nil }
-            var suppressed = (count: 0, suppressions: [Suppression]())
-            if hasTail {
-                guard let tail = Self.tail(bytes[end...]) else { return nil }
-                suppressed = tail
-            }
-            let scales = (0..<3).map { index in
-                CandidatePool.Scale(
-                    offset: Float(bitPattern: load(8 + 8 * index, as: UInt32.self)),
-                    step: Float(bitPattern: load(12 + 8 * index, as: UInt32.self))
-                )
-            }
-            // Scores that are numbers, and that sums of them are numbers, too.
-            guard scales.allSatisfy({ abs($0.offset) <= 1e6 && (0...1e6).contains($0.step) }) else { return nil }
-            func candidates(_ first: Int, _ count: Int) -> [CandidatePool.Candidate] {
-                (first..<first + count).map { index in
-                    let offset = candidatesStart + Self.candidateSize * index
-                    let seed = buffer[offset + 7]
-                    return CandidatePool.Candidate(
-                        item: load(offset, as: UInt32.self),
-                        collaborative: buffer[offset + 4],
-                        content: buffer[offset + 5],
-                        popularity: buffer[offset + 6],
-                        seed: Int(seed) < seedCount ? seed : CandidatePool.noSeed
-                    )
-                }
-            }
-            return CandidatePool(
-                scales: scales,
-                seeds: (0..<seedCount).map { load(Self.headerSize + 4 * $0, as: UInt32.self) },
-                unseen: candidates(0, unseenCount),
-                seen: candidates(unseenCount, seenCount),
-                isPersonal: buffer[1] & 1 == 1,
-                suppressedCount: suppressed.count,
-                suppressions: suppressed.suppressions
-            )
-        }
+        bytes.withUnsafeBytes { PoolView($0)?.pool }
     }
 }

@@ -9,16 +9,16 @@ import RecommendationEngine
 /// In order: the control state is current (lease, or one read) → the pool of the user, from the nearest tier that may serve it
 /// → the final stage. Where no pool can be had the popular list is served, then the static one, through the same final stage.
 package final class RecommendationService: Sendable {
-    private let cache: TieredCache
-    private let keeper: CoherenceKeeper
-    private let control: ControlState
+    let cache: TieredCache
+    let keeper: CoherenceKeeper
+    let control: ControlState
     private let users: any UserRepository
-    private let signer: TokenSigner
+    let signer: TokenSigner
     private let limit: ComputeLimit
     private let scorers = ScorerPool()
-    private let metrics = RecommendationMetrics()
+    let metrics = RecommendationMetrics()
     private let log: Logger
-    private let wallClock: @Sendable () -> Timestamp
+    let wallClock: @Sendable () -> Timestamp
 
     package init(
         cache: TieredCache,
@@ -41,7 +41,8 @@ package final class RecommendationService: Sendable {
     }
 
     private struct Pooled {
-        let pool: CandidatePool
+        /// Bytes that ``PoolView`` takes.
+        let payload: [UInt8]
         let tier: Tier
         let version: User.Version
         let computedAt: Int64
@@ -78,32 +79,28 @@ package final class RecommendationService: Sendable {
             answer.fallback = .staticList
             answer.fallbackReason = "no_model"
             answer.degraded = degraded
-            self.metrics.served(answer, tier: .fallback)
+            self.metrics.served(answer)
             return answer
         }
         do {
             let pooled = try await self.pool(request, state, model)
             if pooled.withoutRedis || !self.keeper.isSharedReachable { degraded.append(.redis) }
             let pooledAt = clock.now
-            let slate = builder.slate(
-                of: pooled.pool,
-                limit: request.limit,
-                id: id,
-                user: request.user,
-                model: model.number
-            )
-            answer = self.answer(request, state, slate, id: id, now: now)
-            answer.tier = pooled.tier
-            let age = self.keeper.milliseconds().subtractingReportingOverflow(pooled.computedAt)
-            answer.ageMilliseconds = age.overflow ? 0 : max(0, age.partialValue)
-            answer.userVersion = pooled.version
-            if pooled.tier == .stale {
-                answer.fallback = .stale
-                answer.fallbackReason = "refresh_failed"
-            } else if !pooled.pool.isPersonal {
-                answer.fallback = .coldStart
-                answer.fallbackReason = "no_history"
+            answer = pooled.payload.withUnsafeBytes { bytes in
+                guard let pool = PoolView(bytes) else { preconditionFailure("the pool was checked when it was found") }
+                let slate = builder.slate(
+                    of: pool,
+                    limit: request.limit,
+                    id: id,
+                    user: request.user,
+                    model: model.number
+                )
+                var answer = self.answer(request, state, slate, id: id, now: now)
+                answer.comes(from: pooled.tier, isPersonal: pool.isPersonal)
+                return answer
             }
+            answer.isComputed(at: pooled.computedAt, now: self.keeper.milliseconds())
+            answer.userVersion = pooled.version
             answer.stages = [
                 Recommendation.Stage(name: "control", duration: controlled - start),
                 Recommendation.Stage(name: "cache", duration: pooled.lookup),
@@ -140,7 +137,7 @@ package final class RecommendationService: Sendable {
             ]
         }
         answer.degraded = degraded
-        self.metrics.served(answer, tier: answer.tier)
+        self.metrics.served(answer)
         return answer
     }
 
@@ -152,13 +149,8 @@ package final class RecommendationService: Sendable {
         _ model: TenantState.LoadedModel
     ) async throws(PoolFailure) -> Pooled {
         let policy = state.policy
-        let key = CacheKey(namespace: state.incarnation, owner: request.tenant.string, member: request.user.string)
-        let generation = state.control.generations.generation(
-            surface: request.surface,
-            model: model.name,
-            policy: policy.version
-        )
-        let field = CacheField(parts: [request.surface, model.name, policy.version, "", "", String(generation)])
+        let key = CacheKey(prefix: state.keyPrefix, member: request.user.string)
+        guard let field = state.field(surface: request.surface) else { throw .undecodable }
         let answer = try await self.cache.entry(
             for: key,
             field,
@@ -166,33 +158,29 @@ package final class RecommendationService: Sendable {
             primaryVersion: { try await self.users.version(of: request.user, tenant: request.tenant) },
             compute: { () async throws(PoolFailure) in try await self.compute(request, state, model) }
         )
-        var entry = answer.entry
-        guard let pool = PoolCodec.decode(entry.payload) else {
+        var payload = answer.entry.payload
+        var tier = Tier(answer.tier)
+        var (version, computedAt) = (answer.entry.version, answer.entry.computedAt)
+        if !Self.isPool(payload) {
             // Bytes that passed the checksum and are no pool: another program writes these keys.
             self.metrics.undecodable.increment()
             let fresh = try await self.compute(request, state, model)
-            entry.payload = fresh.payload
-            guard let pool = PoolCodec.decode(fresh.payload) else { throw .undecodable }
-            return Pooled(
-                pool: pool,
-                tier: .computed,
-                version: fresh.version,
-                computedAt: self.keeper.milliseconds(),
-                withoutRedis: answer.withoutShared,
-                lookup: answer.lookup,
-                compute: answer.compute
-            )
+            (payload, tier) = (fresh.payload, .computed)
+            (version, computedAt) = (fresh.version, self.keeper.milliseconds())
+            guard Self.isPool(payload) else { throw .undecodable }
         }
         return Pooled(
-            pool: pool,
-            tier: Tier(answer.tier),
-            version: entry.version,
-            computedAt: entry.computedAt,
+            payload: payload,
+            tier: tier,
+            version: version,
+            computedAt: computedAt,
             withoutRedis: answer.withoutShared,
             lookup: answer.lookup,
             compute: answer.compute
         )
     }
+
+    private static func isPool(_ payload: [UInt8]) -> Bool { payload.withUnsafeBytes { PoolView($0) != nil } }
 
     /// Why no pool was computed.
     private enum PoolFailure: Error {
@@ -250,12 +238,22 @@ package final class RecommendationService: Sendable {
         id: RecommendationID,
         now: Timestamp
     ) -> Recommendation {
-        Recommendation(
+        var answer = Recommendation(id, user: request.user, surface: request.surface, state: state, now: now)
+        answer.items = slate.items
+        answer.filtered = slate.filtered
+        return answer
+    }
+}
+
+extension Recommendation {
+    /// An answer without items that nothing is known of yet.
+    init(_ id: RecommendationID, user: User.ID, surface: String, state: TenantState, now: Timestamp) {
+        self.init(
             id: id,
-            user: request.user,
-            surface: request.surface,
+            user: user,
+            surface: surface,
             generatedAt: now,
-            items: slate.items,
+            items: [],
             modelVersion: state.model?.name ?? "none",
             policyVersion: state.policy.version,
             tier: .fallback,
@@ -263,10 +261,28 @@ package final class RecommendationService: Sendable {
             fallback: nil,
             fallbackReason: nil,
             degraded: [],
-            filtered: slate.filtered,
+            filtered: FilteredCounts(),
             userVersion: 0,
             stages: []
         )
+    }
+
+    /// Says where its pool was found.
+    mutating func comes(from tier: Tier, isPersonal: Bool) {
+        self.tier = tier
+        if tier == .stale {
+            self.fallback = .stale
+            self.fallbackReason = "refresh_failed"
+        } else if !isPersonal {
+            self.fallback = .coldStart
+            self.fallbackReason = "no_history"
+        }
+    }
+
+    /// Says how old its pool is, both times in milliseconds of Redis time.
+    mutating func isComputed(at computedAt: Int64, now: Int64) {
+        let age = now.subtractingReportingOverflow(computedAt)
+        self.ageMilliseconds = age.overflow ? 0 : max(0, age.partialValue)
     }
 }
 
@@ -279,52 +295,5 @@ extension Tier {
             case .stale: .stale
             case .computed: .computed
             }
-    }
-}
-
-/// What serving counts.
-private struct RecommendationMetrics: Sendable {
-    let undecodable = Counter(label: "vireo_pools_undecodable_total")
-    let poolSize = Recorder(label: "vireo_pool_candidates", aggregate: true)
-    private let byTier: [Tier: Counter] = Dictionary(
-        uniqueKeysWithValues: Tier.allCases.map {
-            ($0, Counter(label: "vireo_recommendations_total", dimensions: [("tier", $0.rawValue)]))
-        }
-    )
-    private let byFallback: [Fallback: Counter] = Dictionary(
-        uniqueKeysWithValues: Fallback.allCases.map {
-            ($0, Counter(label: "vireo_fallbacks_total", dimensions: [("fallback", $0.rawValue)]))
-        }
-    )
-    private let age: [Tier: Metrics.Timer] = Dictionary(
-        uniqueKeysWithValues: Tier.allCases.map {
-            ($0, Metrics.Timer(label: "vireo_pool_age_seconds", dimensions: [("tier", $0.rawValue)]))
-        }
-    )
-    private let stages: [Tier: [String: Metrics.Timer]] = Dictionary(
-        uniqueKeysWithValues: Tier.allCases.map { tier in
-            let names = ["control", "cache", "compute", "final", "fallback"]
-            let timers = names.map { name in
-                let dimensions = [("stage", name), ("cache", tier.rawValue)]
-                return (name, Metrics.Timer(label: "vireo_stage_seconds", dimensions: dimensions))
-            }
-            return (tier, Dictionary(uniqueKeysWithValues: timers))
-        }
-    )
-    let tombstoneHits = Counter(label: "vireo_final_stage_rejections_total", dimensions: [("reason", "tombstone")])
-    let unavailableHits = Counter(label: "vireo_final_stage_rejections_total", dimensions: [("reason", "unavailable")])
-
-    func served(_ answer: Recommendation, tier: Tier) {
-        self.byTier[tier]?.increment()
-        if let fallback = answer.fallback { self.byFallback[fallback]?.increment() }
-        self.age[tier]?.recordMilliseconds(answer.ageMilliseconds)
-        if answer.filtered.tombstone > 0 { self.tombstoneHits.increment(by: answer.filtered.tombstone) }
-        if answer.filtered.unavailable > 0 { self.unavailableHits.increment(by: answer.filtered.unavailable) }
-        for stage in answer.stages {
-            let (seconds, attoseconds) = stage.duration.components
-            self.stages[tier]?[stage.name.description]?.recordNanoseconds(
-                seconds * 1_000_000_000 + attoseconds / 1_000_000_000
-            )
-        }
     }
 }

@@ -27,25 +27,43 @@ struct RawHTTP: Sendable {
         try await self.send("POST", target, body: body)
     }
 
-    func send(_ method: String, _ target: String, body: String? = nil) async throws -> Response {
-        var request = "\(method) \(target) HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n"
+    /// - Parameter closes: Whether the request itself asks for the connection's end; such a request is not answered ahead of the
+    ///   routes. Otherwise the client ends its side once it has sent all. Without it, a GET does the latter.
+    func send(
+        _ method: String,
+        _ target: String,
+        body: String? = nil,
+        closes: Bool? = nil
+    ) async throws -> Response {
+        let closes = closes ?? (method != "GET")
+        var request = "\(method) \(target) HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+        if closes { request += "Connection: close\r\n" }
         if let key { request += "Authorization: Bearer \(key)\r\n" }
         if let body { request += "Content-Type: application/json\r\nContent-Length: \(body.utf8.count)\r\n" }
         request += "\r\n\(body ?? "")"
-        return try Self.parse(try await self.exchange(Array(request.utf8)))
+        return try Self.parse(try await self.exchange(Array(request.utf8), endsOutput: !closes))
     }
 
     /// Sends bytes and returns everything that comes back until the other side closes.
-    func exchange(_ bytes: [UInt8], timeout: Int = 10) async throws -> [UInt8] {
+    func exchange(_ bytes: [UInt8], timeout: Int = 10, endsOutput: Bool = false) async throws -> [UInt8] {
         let port = self.port
         return try await withCheckedThrowingContinuation { continuation in
             DispatchQueue.global().async {
-                continuation.resume(with: Result { try Self.blockingExchange(bytes, port: port, timeout: timeout) })
+                continuation.resume(
+                    with: Result {
+                        try Self.blockingExchange(bytes, port: port, timeout: timeout, endsOutput: endsOutput)
+                    }
+                )
             }
         }
     }
 
-    private static func blockingExchange(_ bytes: [UInt8], port: Int, timeout: Int) throws -> [UInt8] {
+    private static func blockingExchange(
+        _ bytes: [UInt8],
+        port: Int,
+        timeout: Int,
+        endsOutput: Bool
+    ) throws -> [UInt8] {
         let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         defer { close(descriptor) }
         var limit = timeval(tv_sec: timeout, tv_usec: 0)
@@ -68,6 +86,7 @@ struct RawHTTP: Sendable {
             guard count > 0 else { break }
             sent += count
         }
+        if endsOutput { shutdown(descriptor, Int32(SHUT_WR)) }
         var answer: [UInt8] = []
         var chunk = [UInt8](repeating: 0, count: 65_536)
         while true {
