@@ -10,12 +10,19 @@ struct Node {
     let clock: ManualClock
     let shared: InMemorySharedCache
     let journal = StubJournal()
+    let versions = StubVersions()
     let keeper: CoherenceKeeper
     let cache: TieredCache
     let key = CacheKey(namespace: "i", owner: "t", member: "u")
     let field = CacheField(parts: ["home", "m1", "p0", "", "", "0"])
 
+    /// Ends the patience of requests that wait for a refresh.
+    let patience = Gate()
+    /// What early refreshes draw.
+    let draw = Draw()
+
     init(clock: ManualClock = ManualClock(), shared: InMemorySharedCache? = nil) {
+        let (patience, draw) = (self.patience, self.draw)
         let shared = shared ?? InMemorySharedCache(clock: clock)
         self.clock = clock
         self.shared = shared
@@ -29,7 +36,15 @@ struct Node {
             now: { clock.now },
             wallClock: { clock.milliseconds }
         )
-        self.cache = TieredCache(keeper: self.keeper, shared: shared, settings: settings, log: Logger(label: "test"))
+        self.cache = TieredCache(
+            keeper: self.keeper,
+            shared: shared,
+            versions: self.versions,
+            settings: settings,
+            log: Logger(label: "test"),
+            sleep: { _ in await patience.wait() },
+            draw: { draw.value }
+        )
     }
 
     /// Brings the node to a live lease in a session, with trust in L2.
@@ -49,23 +64,37 @@ struct Node {
         for heartbeat in self.shared.heartbeats.dropFirst(before) { self.keeper.apply(.heartbeat(heartbeat)) }
     }
 
+    /// Runs the body with the cache's service.
+    func running(_ body: () async throws -> Void) async throws {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await self.cache.run() }
+            while !self.cache.isRunning { await Task.yield() }
+            try await body()
+            group.cancelAll()
+            try await group.waitForAll()
+        }
+    }
+
     struct Failed: Error {}
 
     /// Asks; the value is computed from the version that `primary` holds when the computation runs.
     func ask(
         primary: Int64,
-        during: @Sendable () async -> Void = {},
+        minVersion: Int64 = 0,
+        during: @escaping @Sendable () async -> Void = {},
         fails: Bool = false
     ) async throws -> CacheAnswer {
-        try await self.cache.entry(
+        self.versions[self.key] = primary
+        return try await self.cache.entry(
             for: self.key,
             self.field,
             lifetimes: Lifetimes(soft: .seconds(300), hard: .seconds(1_800)),
-            primaryVersion: { primary },
+            minVersion: minVersion,
+            cold: { [0] },
             compute: { () async throws(Failed) in
                 await during()
                 if fails { throw Failed() }
-                return Computation(version: primary, payload: [UInt8(primary)], isCacheable: true)
+                return Computation(version: primary, payload: [UInt8(primary)], isCacheable: primary > 0)
             }
         )
     }
@@ -353,6 +382,15 @@ final class Count: Sendable {
     private let count = Mutex(0)
     var value: Int { self.count.withLock { $0 } }
     func increment() { self.count.withLock { $0 += 1 } }
+}
+
+/// A number that a test sets.
+final class Draw: Sendable {
+    private let number = Mutex(0.0)
+    var value: Double {
+        get { self.number.withLock { $0 } }
+        set { self.number.withLock { $0 = newValue } }
+    }
 }
 
 /// Holds callers until a test lets them go.

@@ -75,7 +75,13 @@ package struct Node: Sendable {
             wallClock: { WallClock.now().milliseconds }
         )
         keeperBox.fill(keeper)
-        let cache = TieredCache(keeper: keeper, shared: shared, settings: settings.coherence, log: log)
+        let cache = TieredCache(
+            keeper: keeper,
+            shared: shared,
+            versions: PostgresVersionSource(store: store) { control.incarnation },
+            settings: settings.coherence,
+            log: log
+        )
         let invalidator = Invalidator(keeper: keeper, shared: shared, bus: bus)
         let signer = TokenSigner(signingKeys)
 
@@ -158,6 +164,7 @@ package struct Node: Sendable {
                 redis,
                 subscription,
                 keeper,
+                cache,
                 relayLock,
                 Relay(
                     settings: settings.coherence,

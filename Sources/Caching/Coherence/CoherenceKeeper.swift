@@ -25,6 +25,11 @@ public final class CoherenceKeeper: Service, Sendable {
     }
 
     let local: LocalCache
+    /// Sessions that began, the newest one if they come faster than they are read; for one reader.
+    let sessions: AsyncStream<UInt64>
+    private let sessionBegan: AsyncStream<UInt64>.Continuation
+    private let beats: AsyncStream<Void>
+    private let beatSoon: AsyncStream<Void>.Continuation
     private let state: Mutex<State>
     private let settings: CoherenceSettings
     private let bus: any InvalidationBus
@@ -60,6 +65,8 @@ public final class CoherenceKeeper: Service, Sendable {
         self.wallClock = wallClock
         self.origin = now()
         self.local = LocalCache(maximumBytes: settings.localBytes)
+        (self.sessions, self.sessionBegan) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
+        (self.beats, self.beatSoon) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
         self.state = Mutex(
             State(lease: FreshnessLease(duration: settings.lease), trust: SharedTrust(duration: settings.lease))
         )
@@ -181,6 +188,7 @@ public final class CoherenceKeeper: Service, Sendable {
             await withDiscardingTaskGroup { group in
                 group.addTask { await self.applyEvents() }
                 group.addTask { await self.beat() }
+                group.addTask { for await _ in self.beats { await self.beatOnce() } }
                 group.addTask { await self.checks.run { await self.readControl() } }
                 group.addTask { await self.followControl() }
                 group.addTask { await self.followTrust() }
@@ -208,6 +216,7 @@ public final class CoherenceKeeper: Service, Sendable {
                 state.heardAt = now
             }
             self.checks.request()
+            self.sessionBegan.yield(session)
             self.log.info("subscription session began", metadata: ["session": "\(session)"])
         case .ended(let session):
             self.state.withLock { state in
@@ -318,7 +327,12 @@ public final class CoherenceKeeper: Service, Sendable {
             self.log.warning("control log cannot be read", metadata: ["error": "\(error)"])
             return false
         }
-        self.state.withLock { $0.lease.controlApplied(ticket: ticket) }
+        let isWithoutLease = self.state.withLock { state in
+            state.lease.controlApplied(ticket: ticket)
+            return state.lease.session != nil && state.lease.provenAt == nil
+        }
+        // What a lease waits for now is a heartbeat; the next in turn may be a quarter of a lease away.
+        if isWithoutLease { self.beatSoon.yield() }
         return true
     }
 }
