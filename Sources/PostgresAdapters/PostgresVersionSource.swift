@@ -1,6 +1,6 @@
 package import Caching
 import Postgres
-package import RecommendationCore
+import RecommendationCore
 
 /// The versions of users by the keys of their cache entries, any number in one statement.
 package struct PostgresVersionSource: VersionSource {

@@ -79,14 +79,16 @@ struct Node {
 
     /// Asks; the value is computed from the version that `primary` holds when the computation runs.
     func ask(
+        _ key: CacheKey? = nil,
         primary: Int64,
         minVersion: Int64 = 0,
         during: @escaping @Sendable () async -> Void = {},
         fails: Bool = false
     ) async throws -> CacheAnswer {
-        self.versions[self.key] = primary
+        let key = key ?? self.key
+        self.versions[key] = primary
         return try await self.cache.entry(
-            for: self.key,
+            for: key,
             self.field,
             lifetimes: Lifetimes(soft: .seconds(300), hard: .seconds(1_800)),
             minVersion: minVersion,

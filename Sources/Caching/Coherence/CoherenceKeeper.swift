@@ -28,7 +28,8 @@ public final class CoherenceKeeper: Service, Sendable {
     /// Sessions that began, the newest one if they come faster than they are read; for one reader.
     let sessions: AsyncStream<UInt64>
     private let sessionBegan: AsyncStream<UInt64>.Continuation
-    private let beats: AsyncStream<Void>
+    /// Heartbeats that are due at once, for ``run()``.
+    let beats: AsyncStream<Void>
     private let beatSoon: AsyncStream<Void>.Continuation
     private let state: Mutex<State>
     private let settings: CoherenceSettings
