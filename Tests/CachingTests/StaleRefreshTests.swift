@@ -34,7 +34,7 @@ struct StaleRefreshTests {
             let gate = Gate()
             async let asked = node.ask(primary: 5) { await gate.wait() }
             await gate.untilWaiting()
-            await node.patience.open()
+            node.patience.end()
             #expect(try await asked.tier == .stale)
             #expect(node.cache.flights.count.flights == 1, "the refresh goes on")
             await gate.open()
@@ -118,14 +118,14 @@ struct StaleRefreshTests {
             switch order {
             case .messageBeforePatience:
                 node.keeper.apply(.message(.invalidation(invalidation)))
-                await node.patience.open()
+                node.patience.end()
             case .messageLost:
                 // The lease ends, which is the bound; the copy is verified before it is served.
                 node.clock.advance(by: .seconds(1))
-                await node.patience.open()
+                node.patience.end()
             case .leaseLost:
                 node.keeper.subscriptionLost(session: 1)
-                await node.patience.open()
+                node.patience.end()
             case .floorOnly:
                 // Within the lease and unheard of: but the refresh is refused by L2, and that says it.
                 break
@@ -149,16 +149,24 @@ struct StaleRefreshTests {
         }
     }
 
-    @Test("when the service stops no flight is left in the air")
+    @Test("when the service stops no flight is left in the air, and a request then flies itself")
     func stops() async throws {
-        let node = self.node
         let gate = Gate()
-        try await self.withStale { node in
-            _ = node
+        let node = self.node
+        try await withThrowingTaskGroup(of: CacheAnswer.self) { group in
+            try await self.withStale { node in
+                group.addTask { try await node.ask(primary: 5) { await gate.wait() } }
+                await gate.untilWaiting()
+                // The service is told to stop while the refresh is under way; it waits for it.
+                await gate.open()
+            }
+            for try await answer in group { #expect(answer.tier == .computed) }
         }
-        await gate.open()
         #expect(node.cache.flights.count.flights == 0)
-        #expect(try await node.ask(primary: 5).tier == .computed, "a request then flies itself")
+        #expect(!node.cache.isRunning)
+        node.clock.advance(by: .seconds(301))
+        await node.beat()
+        #expect(try await node.ask(primary: 5).tier == .computed)
     }
 }
 

@@ -17,7 +17,7 @@ struct Node {
     let field = CacheField(parts: ["home", "m1", "p0", "", "", "0"])
 
     /// Ends the patience of requests that wait for a refresh.
-    let patience = Gate()
+    let patience = Patience()
     /// What early refreshes draw.
     let draw = Draw()
 
@@ -384,6 +384,45 @@ final class Count: Sendable {
     private let count = Mutex(0)
     var value: Int { self.count.withLock { $0 } }
     func increment() { self.count.withLock { $0 += 1 } }
+}
+
+/// A sleep that ends when a test says so, or with its task.
+final class Patience: Sendable {
+    private struct State {
+        var isOver = false
+        var nextID = 0
+        var waiting: [Int: CheckedContinuation<Void, Never>] = [:]
+    }
+
+    private let state = Mutex(State())
+
+    func wait() async {
+        let id = self.state.withLock { state in
+            state.nextID += 1
+            return state.nextID
+        }
+        await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                let isOver = self.state.withLock { state in
+                    if state.isOver || Task.isCancelled { return true }
+                    state.waiting[id] = continuation
+                    return false
+                }
+                if isOver { continuation.resume() }
+            }
+        } onCancel: {
+            self.state.withLock { $0.waiting.removeValue(forKey: id) }?.resume()
+        }
+    }
+
+    func end() {
+        let waiting = self.state.withLock { state in
+            state.isOver = true
+            defer { state.waiting = [:] }
+            return state.waiting.values
+        }
+        for continuation in waiting { continuation.resume() }
+    }
 }
 
 /// A number that a test sets.
