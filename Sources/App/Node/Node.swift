@@ -85,11 +85,13 @@ package struct Node: Sendable {
         let invalidator = Invalidator(keeper: keeper, shared: shared, bus: bus)
         let signer = TokenSigner(signingKeys)
 
+        // A replica is asked for one user at a time, each with the version it has to have.
+        let batchedUsers = replica == nil ? BatchedUserRepository(users) : nil
         let recommendations = RecommendationService(
             cache: cache,
             keeper: keeper,
             control: control,
-            users: users,
+            users: batchedUsers ?? users,
             signer: signer,
             limit: ComputeLimit(settings.computeLimit),
             log: log,
@@ -160,7 +162,7 @@ package struct Node: Sendable {
         self.services =
             [
                 postgres
-            ] + [replica?.client].compactMap(\.self) + [
+            ] + ([replica?.client, batchedUsers] as [(any Service)?]).compactMap(\.self) + [
                 redis,
                 subscription,
                 keeper,

@@ -100,9 +100,10 @@ public final class TickBatcher<Request: Sendable, Response: Sendable, Failure: E
         for waiter in rest { waiter.continuation.resume(returning: .failure(self.cancelled)) }
     }
 
-    var isRunning: Bool { self.state.withLock { $0.isRunning } }
+    /// Whether reads go out in batches.
+    public var isRunning: Bool { self.state.withLock { $0.isRunning } }
     /// Reads that wait for their batch to be sent.
-    var waiting: Int { self.state.withLock { $0.pending.count } }
+    public var waiting: Int { self.state.withLock { $0.pending.count } }
 
     private func next() -> [Waiter]? {
         self.state.withLock { state in
