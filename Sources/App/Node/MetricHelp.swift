@@ -39,7 +39,9 @@ package enum MetricHelp {
         "vireo_relayed_rows_total": "Invalidations brought to Redis by the relay of this node.",
         "vireo_relay_failures_total": "Passes of the relay that failed.",
         "vireo_invalidations_unpropagated_total": "Writes answered before their invalidation was out.",
-        "vireo_final_stage_rejections_total": "Candidates removed by the final stage, by reason.",
+        "vireo_final_stage_rejections_total":
+            "Candidates removed by the final stage, by reason and by where the pool was from.",
+        "vireo_suppression_hits_total": "Suppressed items in a pool that only the final stage kept out, by its tier.",
         "vireo_feedback_total": "Feedback events, by result.",
         "vireo_feedback_events_total": "Feedback events stored, by type.",
         "vireo_feedback_channel_total": "Feedback events heard over Redis, by result.",
@@ -63,6 +65,5 @@ package enum MetricHelp {
         "redis_reconnects_total": "Connections to Redis made after the first, by kind.",
         "redis_connections_lost_total": "Connections to Redis lost, by kind.",
         "vireo_snapshot_build_seconds": "Time to build and store a model.",
-        "vireo_snapshot_load_seconds": "Time to load a model.",
     ]
 }

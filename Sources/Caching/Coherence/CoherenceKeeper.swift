@@ -113,7 +113,11 @@ public final class CoherenceKeeper: Service, Sendable {
 
     /// The standing of the control state for a request that arrives now; without a lease it waits for one read.
     public func controlStanding() async -> ControlStanding {
-        if self.standing().isLive { return .leased }
+        if self.standing().isLive {
+            self.metrics.control.hits.increment()
+            return .leased
+        }
+        self.metrics.control.misses.increment()
         return await self.checks.wait(since: self.now()) ? .checked : .unverified
     }
 
@@ -321,13 +325,16 @@ public final class CoherenceKeeper: Service, Sendable {
 
     func readControl() async -> Bool {
         let ticket = self.state.withLock { $0.lease.openTicket }
+        let start = ContinuousClock.now
         do {
             try await self.control.catchUp()
         } catch {
             self.metrics.controlReadsFailed.increment()
+            self.metrics.control.errors.increment()
             self.log.warning("control log cannot be read", metadata: ["error": "\(error)"])
             return false
         }
+        self.metrics.control.loadTime.recordNanoseconds((.now - start).nanoseconds)
         let isWithoutLease = self.state.withLock { state in
             state.lease.controlApplied(ticket: ticket)
             return state.lease.session != nil && state.lease.provenAt == nil
@@ -340,6 +347,8 @@ public final class CoherenceKeeper: Service, Sendable {
 
 /// What the keeper counts.
 private struct CoherenceMetrics: Sendable {
+    /// A hit: covered by the lease; a miss: it had to be read for the request.
+    let control = CacheMetrics(.control)
     let messages = Counter(label: "vireo_bus_messages_applied_total")
     let heartbeatsFailed = Counter(label: "vireo_heartbeats_failed_total")
     let controlReadsFailed = Counter(label: "vireo_control_reads_failed_total")

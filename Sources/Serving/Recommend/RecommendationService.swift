@@ -17,6 +17,7 @@ package final class RecommendationService: Sendable {
     private let limit: ComputeLimit
     private let scorers = ScorerPool()
     private let coldLists = ColdLists()
+    private let finalStage = FinalStageMetrics()
     private let metrics = RecommendationMetrics()
     private let log: Logger
     private let wallClock: @Sendable () -> Timestamp
@@ -95,6 +96,11 @@ package final class RecommendationService: Sendable {
             )
             answer = self.answer(request, state, slate, id: id, now: now)
             answer.tier = pooled.tier
+            self.finalStage.served(
+                slate.filtered,
+                from: pooled.tier,
+                suppressedBefore: pooled.pool.suppressedCount
+            )
             let age = self.keeper.milliseconds().subtractingReportingOverflow(pooled.computedAt)
             answer.ageMilliseconds = age.overflow ? 0 : max(0, age.partialValue)
             answer.userVersion = pooled.version
@@ -131,6 +137,7 @@ package final class RecommendationService: Sendable {
                 answer.fallback = .staticList
             }
             answer.tier = .fallback
+            self.finalStage.served(slate.filtered, from: .fallback, suppressedBefore: 0)
             answer.fallbackReason = error.reason
             // What this user has seen or hidden is not known here.
             if !degraded.contains(.unverified) { degraded.append(.unverified) }
@@ -325,15 +332,11 @@ private struct RecommendationMetrics: Sendable {
             return (tier, Dictionary(uniqueKeysWithValues: timers))
         }
     )
-    let tombstoneHits = Counter(label: "vireo_final_stage_rejections_total", dimensions: [("reason", "tombstone")])
-    let unavailableHits = Counter(label: "vireo_final_stage_rejections_total", dimensions: [("reason", "unavailable")])
 
     func served(_ answer: Recommendation, tier: Tier) {
         self.byTier[tier]?.increment()
         if let fallback = answer.fallback { self.byFallback[fallback]?.increment() }
         self.age[tier]?.recordMilliseconds(answer.ageMilliseconds)
-        if answer.filtered.tombstone > 0 { self.tombstoneHits.increment(by: answer.filtered.tombstone) }
-        if answer.filtered.unavailable > 0 { self.unavailableHits.increment(by: answer.filtered.unavailable) }
         for stage in answer.stages {
             let (seconds, attoseconds) = stage.duration.components
             self.stages[tier]?[stage.name.description]?.recordNanoseconds(
