@@ -100,6 +100,8 @@ extension TieredCache {
         var fresh: (CacheEntry, CacheTier)?
         /// Valid, past its soft expiry.
         var stale: CacheEntry?
+        /// Taken before the look.
+        var note = LocalCache.Note(session: nil, stripe: 0)
         /// L2 could not be asked.
         var withoutShared = false
     }
@@ -116,6 +118,7 @@ extension TieredCache {
         for (index, request) in requests.enumerated() {
             let (key, field) = (request.place.key, request.place.field)
             notes.append(LocalCache.Note(session: standing.session, stripe: self.keeper.local.stripe(of: key)))
+            looks[index].note = notes[index]
             if let hit = self.keeper.local.find(key, field), hit.entry.version >= request.minimumVersion {
                 if now >= hit.entry.hardExpiry {
                     self.keeper.local.expire(key, at: now)
@@ -206,7 +209,7 @@ extension TieredCache {
         var flown: [(Flight, Flown<Failure>)] = []
         var computing: [Flight] = []
         for (flight, isForeign) in await self.lease(flights) {
-            if isForeign, let stale = flight.look.stale {
+            if isForeign, let stale = await self.stale(flight) {
                 self.metrics.stale.increment()
                 self.flights.land(flight.ticket, .busy)
                 flown.append((flight, .success((stale, .stale, withoutShared: false))))
@@ -223,7 +226,7 @@ extension TieredCache {
             await self.release(computing)
             for flight in computing {
                 self.flights.land(flight.ticket, .failed)
-                if let stale = flight.look.stale {
+                if let stale = await self.stale(flight) {
                     self.metrics.stale.increment()
                     flown.append((flight, .success((stale, .stale, withoutShared: flight.withoutShared))))
                 } else {
@@ -260,6 +263,14 @@ extension TieredCache {
             flown.append((flight, .success((entry, .computed, withoutShared: withoutShared))))
         }
         return flown
+    }
+
+    /// The stale copy that was found, if it may still be served.
+    private func stale(_ flight: Flight) async -> CacheEntry? {
+        guard let stale = flight.look.stale,
+            await self.lookup.mayStillServe(stale, flight.key, flight.name.field, note: flight.look.note)
+        else { return nil }
+        return stale
     }
 
     /// Takes the compute leases, all at once on the wire; also says which another node holds.
