@@ -125,6 +125,12 @@ let package = Package(
             path: "Benchmarks/StoreBench",
             swiftSettings: settings
         ),
+        .executableTarget(
+            name: "cache-sim",
+            path: "Benchmarks/CacheSim",
+            exclude: ["README.md"],
+            swiftSettings: settings
+        ),
         .testTarget(name: "RecommendationCoreTests", dependencies: ["RecommendationCore"], swiftSettings: settings),
         .testTarget(
             name: "RecommendationEngineTests",

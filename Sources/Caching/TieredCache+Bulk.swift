@@ -17,7 +17,7 @@ public struct CacheRequest: Sendable {
     }
 }
 
-/// Many entries at once, by the rules of ``TieredCache/entry(for:_:lifetimes:primaryVersion:compute:)``: one read of L2 for
+/// Many entries at once, by the rules of ``TieredCache/entry(for:_:lifetimes:minVersion:cold:compute:)``: one read of L2 for
 /// all that L1 may not serve, and one computation for all that L2 may not.
 ///
 /// What differs is where a single caller would ask the store about one owner, or wait:
@@ -60,16 +60,16 @@ extension TieredCache {
         while !pending.isEmpty {
             let standing = self.keeper.standing()
             var flights: [Flight] = []
-            var joins: [(index: Int, note: LocalCache.Note)] = []
+            var joins: [(index: Int, ticket: FlightTable.Ticket)] = []
             for index in pending {
                 let place = requests[index].place
                 let stripe = self.keeper.local.stripe(of: place.key)
                 let note = LocalCache.Note(session: standing.session, stripe: stripe)
                 let name = FlightTable.Name(key: place.key, field: place.field)
-                if let id = self.flights.begin(name, note: note, isLive: standing.isLive) {
-                    flights.append(Flight(index: index, id: id, name: name, note: note, look: looks[index]))
-                } else {
-                    joins.append((index, note))
+                switch self.flights.enter(name, note: note, isLive: standing.isLive) {
+                case .fly(let ticket):
+                    flights.append(Flight(index: index, ticket: ticket, note: note, look: looks[index]))
+                case .join(let ticket): joins.append((index, ticket))
                 }
             }
             for (flight, landing) in await self.fly(flights, requests, compute: compute) {
@@ -80,10 +80,8 @@ extension TieredCache {
                 }
             }
             pending = []
-            for (index, note) in joins {
-                let place = requests[index].place
-                let name = FlightTable.Name(key: place.key, field: place.field)
-                let landing = await self.flights.join(name, note: note, isLive: self.keeper.standing().isLive)
+            for (index, ticket) in joins {
+                let landing = await self.flights.landing(of: ticket)
                 if case .filled(let entry) = landing, entry.version >= requests[index].minimumVersion {
                     self.metrics.joined.increment()
                     answer(index, entry, .computed, withoutShared: false, ContinuousClock.now - found)
@@ -102,6 +100,8 @@ extension TieredCache {
         var fresh: (CacheEntry, CacheTier)?
         /// Valid, past its soft expiry.
         var stale: CacheEntry?
+        /// Taken before the look.
+        var note = LocalCache.Note(session: nil, stripe: 0)
         /// L2 could not be asked.
         var withoutShared = false
     }
@@ -118,9 +118,10 @@ extension TieredCache {
         for (index, request) in requests.enumerated() {
             let (key, field) = (request.place.key, request.place.field)
             notes.append(LocalCache.Note(session: standing.session, stripe: self.keeper.local.stripe(of: key)))
+            looks[index].note = notes[index]
             if let hit = self.keeper.local.find(key, field), hit.entry.version >= request.minimumVersion {
                 if now >= hit.entry.hardExpiry {
-                    self.metrics.localExpired.increment()
+                    self.keeper.local.expire(key, at: now)
                 } else if standing.isLive, hit.session == standing.session {
                     self.metrics.localHits.increment()
                     looks[index].place(hit.entry, .local, now: now)
@@ -149,7 +150,7 @@ extension TieredCache {
                     continue
                 }
                 self.metrics.sharedHits.increment()
-                self.promote(entry, place.key, place.field, notes[index])
+                self.lookup.promote(entry, place.key, place.field, notes[index])
                 looks[index].place(entry, .shared, now: now)
             } else if let entry = unverified[index] {
                 guard isTrusted, let floor = read.floor, entry.version >= floor else {
@@ -157,7 +158,7 @@ extension TieredCache {
                     continue
                 }
                 self.metrics.localVerified.increment()
-                self.promote(entry, place.key, place.field, notes[index])
+                self.lookup.promote(entry, place.key, place.field, notes[index])
                 looks[index].place(entry, .local, now: now)
             }
         }
@@ -167,13 +168,13 @@ extension TieredCache {
     /// The entry of L2 that may be served, as far as its floor says.
     private func shared(_ read: SharedRead, _ request: CacheRequest, now: Int64) -> CacheEntry? {
         guard let bytes = read.entry, let floor = read.floor else {
-            self.metrics.misses.increment()
+            self.metrics.sharedMisses.increment()
             return nil
         }
         do {
             let entry = try CacheEntry(decoding: bytes, key: request.place.key, field: request.place.field)
             guard entry.version >= max(floor, request.minimumVersion), now < entry.hardExpiry else {
-                self.metrics.misses.increment()
+                self.metrics.sharedMisses.increment()
                 return nil
             }
             return entry
@@ -187,13 +188,13 @@ extension TieredCache {
 
     private struct Flight {
         let index: Int
-        let id: UInt64
-        let name: FlightTable.Name
+        let ticket: FlightTable.Ticket
         let note: LocalCache.Note
         let look: BulkLook
         var lease: ComputeLease?
         var withoutShared = false
 
+        var name: FlightTable.Name { self.ticket.name }
         var key: CacheKey { self.name.key }
     }
 
@@ -208,9 +209,9 @@ extension TieredCache {
         var flown: [(Flight, Flown<Failure>)] = []
         var computing: [Flight] = []
         for (flight, isForeign) in await self.lease(flights) {
-            if isForeign, let stale = flight.look.stale {
+            if isForeign, let stale = await self.stale(flight) {
                 self.metrics.stale.increment()
-                self.flights.land(flight.id, flight.name, .rejected)
+                self.flights.land(flight.ticket, .busy)
                 flown.append((flight, .success((stale, .stale, withoutShared: false))))
             } else {
                 computing.append(flight)
@@ -224,8 +225,8 @@ extension TieredCache {
         } catch {
             await self.release(computing)
             for flight in computing {
-                self.flights.land(flight.id, flight.name, .rejected)
-                if let stale = flight.look.stale {
+                self.flights.land(flight.ticket, .failed)
+                if let stale = await self.stale(flight) {
                     self.metrics.stale.increment()
                     flown.append((flight, .success((stale, .stale, withoutShared: flight.withoutShared))))
                 } else {
@@ -237,8 +238,6 @@ extension TieredCache {
         let elapsed = ContinuousClock.now - start
         let cost = UInt32(clamping: elapsed.nanoseconds / 1_000 / Int64(computing.count))
         let now = self.keeper.milliseconds()
-        self.metrics.computed.increment(by: computing.count)
-        self.metrics.computeTime.recordNanoseconds(elapsed.nanoseconds)
         let entries = zip(computing, computations).map { flight, computation in
             let lifetimes = requests[flight.index].lifetimes
             return CacheEntry(
@@ -250,16 +249,28 @@ extension TieredCache {
                 payload: computation.payload
             )
         }
+        for entry in entries { self.metrics.computed(entry, elapsed / computing.count) }
         let outcomes = await self.fill(computing, entries, computations, requests)
         for (position, flight) in computing.enumerated() {
             let entry = entries[position]
             let isFilled = outcomes[position] == .stored
-            if isFilled { self.promote(entry, flight.key, flight.name.field, flight.note) }
-            self.flights.land(flight.id, flight.name, isFilled ? .filled(entry) : .rejected)
+            if !computations[position].isCacheable {
+                self.flight.remember(flight.key, flight.name.field, version: entry.version, note: flight.note)
+            }
+            if isFilled { self.lookup.promote(entry, flight.key, flight.name.field, flight.note) }
+            self.flights.land(flight.ticket, isFilled ? .filled(entry) : .refused)
             let withoutShared = flight.withoutShared || outcomes[position] == .failed
             flown.append((flight, .success((entry, .computed, withoutShared: withoutShared))))
         }
         return flown
+    }
+
+    /// The stale copy that was found, if it may still be served.
+    private func stale(_ flight: Flight) async -> CacheEntry? {
+        guard let stale = flight.look.stale,
+            await self.lookup.mayStillServe(stale, flight.key, flight.name.field, note: flight.look.note)
+        else { return nil }
+        return stale
     }
 
     /// Takes the compute leases, all at once on the wire; also says which another node holds.
@@ -311,7 +322,7 @@ extension TieredCache {
                 let keepFor = requests[flight.index].lifetimes.hard
                 group.addTask {
                     guard isCacheable else {
-                        await self.release(lease, key)
+                        await self.flight.release(lease, key)
                         return (position, .notStored)
                     }
                     do {
@@ -341,7 +352,7 @@ extension TieredCache {
         await withDiscardingTaskGroup { group in
             for flight in flights {
                 guard let lease = flight.lease else { continue }
-                group.addTask { await self.release(lease, flight.key) }
+                group.addTask { await self.flight.release(lease, flight.key) }
             }
         }
     }

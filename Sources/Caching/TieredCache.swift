@@ -1,428 +1,362 @@
 public import Logging
 import Metrics
-
-/// What a computation gives.
-public struct Computation: Sendable {
-    /// The version of the owner in the snapshot the value was computed from.
-    public let version: Int64
-    /// The value.
-    public let payload: [UInt8]
-    /// False: the value is answered, and stored nowhere (an owner nobody knows).
-    public let isCacheable: Bool
-
-    /// A computed value.
-    public init(version: Int64, payload: [UInt8], isCacheable: Bool) {
-        self.version = version
-        self.payload = payload
-        self.isCacheable = isCacheable
-    }
-}
-
-/// Where an answer came from.
-public enum CacheTier: Sendable, Equatable {
-    case local, shared, stale, computed
-}
-
-/// An entry and where it came from.
-public struct CacheAnswer: Sendable {
-    /// The entry.
-    public let entry: CacheEntry
-    /// Where it came from.
-    public let tier: CacheTier
-    /// Redis could not be used.
-    public let withoutShared: Bool
-    /// Time spent looking in L1 and L2.
-    public let lookup: Duration
-    /// Time spent computing, or waiting for who computes.
-    public let compute: Duration
-}
-
-/// How long entries are fresh and how long they may be served.
-public struct Lifetimes: Sendable, Equatable {
-    /// From computation to stale.
-    public let soft: Duration
-    /// From computation to unservable.
-    public let hard: Duration
-
-    /// Lifetimes; `jitter` in 0...1 takes up to 10 % off both, so that entries filled together do not expire together.
-    public init(soft: Duration, hard: Duration, jitter: Double = 0) {
-        let factor = 1 - 0.1 * min(max(jitter, 0), 1)
-        self.soft = soft * factor
-        self.hard = hard * factor
-    }
-}
+public import ServiceLifecycle
 
 /// L1 in front of L2 in front of a computation, with the rules of coherence between them.
 ///
-/// Every way an entry can be served:
-/// - L1, lease live, stamped in the current session: no hop.
-/// - L1 otherwise: verified against L2's floor first, and stamped anew.
-/// - L2: `version >= floor`, the floor known; promoted to L1.
-/// - Computed from a snapshot opened after the request began, or after the flight began that the request may join.
-/// - Stale: past its soft expiry, when the refresh failed or another's refresh is under way. Never what was invalidated.
+/// A request looks (``CacheLookup``), and where nothing may be served it flies (``CacheFlight``) or joins who flies:
+/// - What is fresh is served. Near its expiry one of its requests refreshes it in the background (``EarlyRefresh``).
+/// - What is past its soft expiry is refreshed in the background, too, and the request waits for that, but not longer than
+///   `refreshPatience`: a refresh that is as quick as ever gives a fresh answer, one that fails or is slow a copy marked
+///   stale. What was invalidated meanwhile is never that copy.
+/// - What is missing is computed from a snapshot opened after the request began, or after the flight began that the request
+///   may join.
 ///
-/// While L2 is not trusted each of the middle two is checked against the version in PostgreSQL as well.
-public final class TieredCache: Sendable {
+/// Refreshes are children of ``run()``, which also verifies L1 in bulk when a new session has begun.
+public final class TieredCache: Service, Sendable {
     let keeper: CoherenceKeeper
-    let shared: any SharedCache
+    let lookup: CacheLookup
+    let flight: CacheFlight
+    private let reverification: Reverification
     let settings: CoherenceSettings
     let flights = FlightTable()
-    let metrics = TieredCacheMetrics()
-    private let log: Logger
+    var shared: any SharedCache { self.lookup.shared }
+    private let refreshes: RefreshQueue
+    let metrics: PoolMetrics
+    private let sleep: @Sendable (Duration) async throws -> Void
+    private let draw: @Sendable () -> Double
 
     /// A cache over the node's keeper and L2.
-    public init(keeper: CoherenceKeeper, shared: any SharedCache, settings: CoherenceSettings, log: Logger) {
+    ///
+    /// - Parameters:
+    ///   - versions: Decides while L2 cannot be asked or believed.
+    ///   - sleep: Waits out the patience with a refresh.
+    ///   - draw: A number in 0..<1, for early refreshes.
+    public init(
+        keeper: CoherenceKeeper,
+        shared: any SharedCache,
+        versions: any VersionSource,
+        settings: CoherenceSettings,
+        log: Logger,
+        sleep: @escaping @Sendable (Duration) async throws -> Void = { try await Task.sleep(for: $0) },
+        draw: @escaping @Sendable () -> Double = { .random(in: 0..<1) }
+    ) {
         self.keeper = keeper
-        self.shared = shared
         self.settings = settings
-        self.log = log
+        self.sleep = sleep
+        self.draw = draw
+        self.metrics = PoolMetrics()
+        self.refreshes = RefreshQueue(maximum: settings.refreshesAtOnce)
+        self.lookup = CacheLookup(
+            keeper: keeper,
+            shared: shared,
+            versions: TickBatcher(name: "version", maximumSize: 256, width: 2, cancelled: .unavailable) {
+                keys async throws(VersionSourceError) in
+                try await versions.versions(of: keys)
+            },
+            coldOwners: ColdOwners(maximum: settings.coldOwners),
+            metrics: self.metrics
+        )
+        self.flight = CacheFlight(lookup: self.lookup, settings: settings, log: log)
+        self.reverification = Reverification(
+            keeper: keeper,
+            shared: shared,
+            versions: versions,
+            metrics: self.metrics
+        )
+    }
+
+    // MARK: Asking
+
+    /// An entry of L1 that needs nothing but itself: fresh, under a live lease, stamped in the current session, not due for an
+    /// early refresh. Nil says nothing: ask ``entry(for:_:lifetimes:minVersion:cold:compute:)``. Never suspends.
+    public func hit(_ key: CacheKey, _ field: CacheField, minVersion: Int64 = 0) -> CacheEntry? {
+        let standing = self.keeper.standing()
+        guard standing.isLive, let hit = self.keeper.local.find(key, field), hit.session == standing.session else {
+            return nil
+        }
+        let now = self.keeper.milliseconds()
+        guard now < hit.entry.softExpiry, hit.entry.version >= minVersion,
+            !EarlyRefresh.isDue(hit.entry, at: now, draw: self.draw)
+        else { return nil }
+        self.metrics.localHits.increment()
+        return hit.entry
     }
 
     /// The entry of a key and field, from the nearest tier that may serve it.
     ///
     /// - Parameters:
     ///   - lifetimes: Of an entry that is computed now.
-    ///   - primaryVersion: Reads the owner's version where it is written; used while L2 cannot be trusted.
-    ///   - compute: Opens its snapshot when it is called, not before.
+    ///   - minVersion: An entry of an older version is not found. A computation may still give an older one, if the store holds
+    ///     no newer.
+    ///   - cold: The value that owners without one of their own share; asks no store.
+    ///   - compute: Opens its snapshot when it is called, not before. It may outlive the request.
     /// - Throws: What `compute` throws, where no stale copy may be served instead.
     public func entry<Failure: Error>(
         for key: CacheKey,
         _ field: CacheField,
         lifetimes: Lifetimes,
-        primaryVersion: @Sendable () async throws -> Int64,
-        compute: () async throws(Failure) -> Computation
+        minVersion: Int64 = 0,
+        cold: @Sendable () -> [UInt8],
+        compute: @escaping @Sendable () async throws(Failure) -> Computation
     ) async throws(Failure) -> CacheAnswer {
-        let clock = ContinuousClock()
-        let start = clock.now
-        var stale: CacheEntry?
-        var withoutShared = false
-        switch await self.look(key, field, primaryVersion: primaryVersion) {
+        let request = Request(key: key, field: field, lifetimes: lifetimes, minVersion: minVersion, compute: compute)
+        var watch = Watch()
+        let (note, isLive) = self.lookup.note(key)
+        switch await self.lookup.look(key, field, note: note, isLive: isLive, minVersion: minVersion) {
         case .fresh(let entry, let tier, let asked):
-            return CacheAnswer(
-                entry: entry,
-                tier: tier,
-                withoutShared: !asked,
-                lookup: clock.now - start,
-                compute: .zero
-            )
+            if EarlyRefresh.isDue(entry, at: self.keeper.milliseconds(), draw: self.draw) {
+                self.refreshEarly(request, held: entry)
+            }
+            return watch.answer(entry, tier, withoutShared: !asked)
+        case .cold(let version):
+            return watch.answer(self.coldEntry(version, cold()), .local)
         case .stale(let entry, let asked):
-            stale = entry
-            withoutShared = !asked
-        case .missing: break
+            watch.looked()
+            guard asked, self.refreshes.isOpen else {
+                return try await self.flown(request, stale: (entry, note), withoutShared: !asked, cold: cold, watch)
+            }
+            if let answer = await self.refreshed(request, stale: entry, note: note, watch) { return answer }
+            return try await self.flown(request, stale: nil, withoutShared: false, cold: cold, watch)
+        case .missing:
+            watch.looked()
+            return try await self.flown(request, stale: nil, withoutShared: false, cold: cold, watch)
         case .unavailable:
-            withoutShared = true
+            watch.looked()
+            return try await self.flown(request, stale: nil, withoutShared: true, cold: cold, watch)
         }
-        let found = clock.now
-        let name = FlightTable.Name(key: key, field: field)
+    }
+
+    private func coldEntry(_ version: Int64, _ payload: [UInt8]) -> CacheEntry {
+        let now = self.keeper.milliseconds()
+        return CacheEntry(
+            version: version,
+            computedAt: now,
+            softExpiry: now,
+            hardExpiry: now,
+            cost: 0,
+            payload: payload
+        )
+    }
+
+    // MARK: Flying for a request
+
+    private func flown<Failure: Error>(
+        _ request: Request<Failure>,
+        stale: (entry: CacheEntry, note: LocalCache.Note)?,
+        withoutShared: Bool,
+        cold: () -> [UInt8],
+        _ watch: Watch
+    ) async throws(Failure) -> CacheAnswer {
+        let (key, field) = (request.key, request.field)
+        var hasJoined = false
         while true {
-            let standing = self.keeper.standing()
-            let note = LocalCache.Note(session: standing.session, stripe: self.keeper.local.stripe(of: key))
-            switch await self.flights.enter(name, note: note, isLive: standing.isLive) {
-            case .joined(.filled(let entry)):
-                self.metrics.joined.increment()
-                return CacheAnswer(
-                    entry: entry,
-                    tier: .computed,
-                    withoutShared: false,
-                    lookup: found - start,
-                    compute: clock.now - found
-                )
-            case .joined(.rejected):
+            let (note, isLive) = self.lookup.note(key)
+            if hasJoined, isLive,
+                let version = self.lookup.coldOwners.version(key, field, note: note, at: self.keeper.milliseconds()),
+                version >= request.minVersion
+            {
+                return watch.answer(self.coldEntry(version, cold()), .computed)
+            }
+            switch self.flights.enter(request.name, note: note, isLive: isLive) {
+            case .join(let ticket):
+                hasJoined = true
+                if case .filled(let entry) = await self.flights.landing(of: ticket),
+                    entry.version >= request.minVersion
+                {
+                    self.metrics.joined.increment()
+                    return watch.answer(entry, .computed)
+                }
                 self.metrics.joinsRejected.increment()
-                continue
-            case .fly(let id):
+            case .fly(let ticket):
                 do throws(Failure) {
-                    let flown = try await self.fly(
+                    let flown = try await self.flight.fly(
                         key,
                         field,
                         note: note,
-                        stale: stale,
-                        lifetimes: lifetimes,
-                        primaryVersion: primaryVersion,
-                        compute: compute
+                        stale: stale?.entry,
+                        lifetimes: request.lifetimes,
+                        minVersion: request.minVersion,
+                        compute: request.compute
                     )
-                    self.flights.land(id, name, flown.accepted ? .filled(flown.entry) : .rejected)
-                    return CacheAnswer(
-                        entry: flown.entry,
-                        tier: flown.tier,
-                        withoutShared: withoutShared || flown.withoutShared,
-                        lookup: found - start,
-                        compute: clock.now - found
-                    )
+                    self.land(ticket, flown.landing)
+                    if flown.tier == .stale, let stale {
+                        if await self.lookup.mayStillServe(stale.entry, key, field, note: stale.note) {
+                            self.metrics.stale.increment()
+                            return watch.answer(flown.entry, .stale, withoutShared: withoutShared)
+                        }
+                        return try await self.flown(
+                            request,
+                            stale: nil,
+                            withoutShared: withoutShared,
+                            cold: cold,
+                            watch
+                        )
+                    }
+                    let isWithout = withoutShared || flown.withoutShared
+                    return watch.answer(flown.entry, flown.tier, withoutShared: isWithout)
                 } catch {
-                    self.flights.land(id, name, .rejected)
-                    guard let stale else { throw error }
+                    self.land(ticket, .failed)
+                    guard let stale, await self.lookup.mayStillServe(stale.entry, key, field, note: stale.note) else {
+                        throw error
+                    }
                     self.metrics.stale.increment()
-                    return CacheAnswer(
-                        entry: stale,
-                        tier: .stale,
-                        withoutShared: withoutShared,
-                        lookup: found - start,
-                        compute: clock.now - found
-                    )
+                    return watch.answer(stale.entry, .stale, withoutShared: withoutShared)
                 }
             }
         }
     }
 
-    /// The entry of a key and field, if L1 may answer by itself: it is fresh, and covered by a live lease.
+    /// The entry of a key and field, if L1 may answer by itself: it is fresh, covered by a live lease, and not about to expire.
     ///
-    /// It never waits. A hit counts like one of ``entry(for:_:lifetimes:primaryVersion:compute:)``; nil counts nothing, as the
-    /// caller goes there next.
+    /// It never waits. A hit counts like one of ``entry(for:_:lifetimes:minVersion:cold:compute:)``; nil counts nothing, as the
+    /// caller goes there next. That one draws for an early refresh, near the expiry.
     public func localEntry(for key: CacheKey, _ field: CacheField, at moment: Moment) -> CacheEntry? {
         guard moment.isLive, let session = moment.session, let hit = self.keeper.local.find(key, field),
-            hit.session == session, moment.milliseconds < hit.entry.softExpiry
+            hit.session == session, moment.milliseconds < hit.entry.softExpiry,
+            !EarlyRefresh.isNear(hit.entry, at: moment.milliseconds)
         else { return nil }
         self.metrics.localHits.increment()
         return hit.entry
     }
 
-    // MARK: Looking
-
-    private enum Look {
-        /// `asked`: L2 was asked, or need not be.
-        case fresh(CacheEntry, CacheTier, asked: Bool)
-        /// Valid, past its soft expiry.
-        case stale(CacheEntry, asked: Bool)
-        case missing
-        /// L2 could not be asked.
-        case unavailable
+    private func land(_ ticket: FlightTable.Ticket, _ landing: FlightTable.Landing) {
+        self.metrics.waiters.record(self.flights.land(ticket, landing))
     }
 
-    private func look(
-        _ key: CacheKey,
-        _ field: CacheField,
-        primaryVersion: @Sendable () async throws -> Int64
-    ) async -> Look {
-        let now = self.keeper.milliseconds()
-        let standing = self.keeper.standing()
-        let note = LocalCache.Note(session: standing.session, stripe: self.keeper.local.stripe(of: key))
-        if let hit = self.keeper.local.find(key, field) {
-            if now >= hit.entry.hardExpiry {
-                self.metrics.localExpired.increment()
-            } else if standing.isLive, hit.session == standing.session {
-                self.metrics.localHits.increment()
-                return now < hit.entry.softExpiry
-                    ? .fresh(hit.entry, .local, asked: true) : .stale(hit.entry, asked: true)
-            } else if let asked = await self.verify(hit.entry, key, field, note, primaryVersion) {
-                self.metrics.localVerified.increment()
-                return now < hit.entry.softExpiry
-                    ? .fresh(hit.entry, .local, asked: asked) : .stale(hit.entry, asked: asked)
-            } else {
-                self.metrics.localVoid.increment()
-            }
-        }
-        do {
-            let read = try await self.shared.read(key, field)
-            guard let bytes = read.entry, let floor = read.floor else {
-                self.metrics.misses.increment()
-                return .missing
-            }
-            let entry = try CacheEntry(decoding: bytes, key: key, field: field)
-            guard entry.version >= floor, now < entry.hardExpiry else {
-                self.metrics.misses.increment()
-                return .missing
-            }
-            if !self.keeper.isSharedTrusted {
-                guard let version = try? await primaryVersion(), entry.version >= version else {
-                    self.metrics.untrusted.increment()
-                    return .missing
-                }
-            }
-            self.promote(entry, key, field, note)
-            self.metrics.sharedHits.increment()
-            return now < entry.softExpiry ? .fresh(entry, .shared, asked: true) : .stale(entry, asked: true)
-        } catch let error as CacheEntryError {
-            self.metrics.undecodable(error)
-            return .missing
-        } catch {
-            self.metrics.sharedErrors.increment()
-            return .unavailable
-        }
-    }
+    // MARK: Refreshing in the background
 
-    /// Whether an entry of L1 may be served although no lease covers it: by L2's floor, or, where that cannot be asked or
-    /// believed, by the version in PostgreSQL. Nil: it may not; otherwise whether L2 answered.
-    private func verify(
-        _ entry: CacheEntry,
-        _ key: CacheKey,
-        _ field: CacheField,
-        _ note: LocalCache.Note,
-        _ primaryVersion: @Sendable () async throws -> Int64
-    ) async -> Bool? {
-        let known: Bool
-        var asked = true
-        do {
-            let floor = try await self.shared.floor(of: key)
-            guard let floor, entry.version >= floor else {
-                self.keeper.local.drop(key, below: floor ?? .max)
-                return nil
-            }
-            known = self.keeper.isSharedTrusted
-        } catch {
-            self.metrics.sharedErrors.increment()
-            known = false
-            asked = false
-        }
-        if !known {
-            guard let version = try? await primaryVersion() else { return nil }
-            guard entry.version >= version else {
-                self.keeper.local.drop(key, below: version)
-                return nil
-            }
-        }
-        self.promote(entry, key, field, note)
-        return asked
-    }
-
-    /// Writes L1 with the session noted before the first command was sent, if neither session nor stripe has moved since.
-    func promote(_ entry: CacheEntry, _ key: CacheKey, _ field: CacheField, _ note: LocalCache.Note) {
-        guard let session = note.session, self.keeper.standing().session == session else { return }
-        if !self.keeper.local.write(entry, key, field, note: note, session: session) {
-            self.metrics.localWritesRefused.increment()
-        }
-    }
-
-    // MARK: Flying
-
-    private struct Flown {
-        let entry: CacheEntry
-        let tier: CacheTier
-        /// L2 accepted it: those who joined may have it.
-        let accepted: Bool
-        let withoutShared: Bool
-    }
-
-    private func fly<Failure: Error>(
-        _ key: CacheKey,
-        _ field: CacheField,
+    /// Waits for a refresh as long as the patience lasts; then the stale copy. Nil: that may not be served any more.
+    private func refreshed<Failure: Error>(
+        _ request: Request<Failure>,
+        stale: CacheEntry,
         note: LocalCache.Note,
-        stale: CacheEntry?,
-        lifetimes: Lifetimes,
-        primaryVersion: @Sendable () async throws -> Int64,
-        compute: () async throws(Failure) -> Computation
-    ) async throws(Failure) -> Flown {
-        var lease: ComputeLease?
-        var withoutShared = false
-        waiting: do {
-            let deadline = ContinuousClock.now.advanced(by: self.settings.foreignComputeLimit)
-            while true {
-                switch try await self.shared.acquireLease(on: key, for: self.settings.computeLease) {
-                case .granted(let granted):
-                    lease = granted
-                    break waiting
-                case .held(let remaining):
-                    // Another node computes: a stale copy will do meanwhile; without one its entry is awaited, for a while.
-                    if let stale {
-                        self.metrics.stale.increment()
-                        return Flown(entry: stale, tier: .stale, accepted: false, withoutShared: false)
-                    }
-                    let pause = min(remaining, self.settings.foreignComputePoll)
-                    guard ContinuousClock.now < deadline, (try? await Task.sleep(for: pause)) != nil else {
-                        break waiting
-                    }
-                    self.metrics.foreignWaits.increment()
-                    if case .fresh(let entry, _, _) = await self.look(key, field, primaryVersion: primaryVersion) {
-                        return Flown(entry: entry, tier: .shared, accepted: true, withoutShared: false)
+        _ watch: Watch
+    ) async -> CacheAnswer? {
+        let landing: FlightTable.Landing
+        let standing = self.lookup.note(request.key)
+        switch self.flights.enter(request.name, note: standing.note, isLive: standing.isLive) {
+        case .join(let ticket):
+            landing = await self.wait(for: ticket) {}
+        case .fly(let ticket):
+            landing = await self.wait(for: ticket) {
+                self.submit(request, held: stale, note: standing.note, ticket)
+            }
+        }
+        switch landing {
+        case .filled(let entry) where entry.version >= max(request.minVersion, stale.version):
+            return watch.answer(entry, .computed)
+        case .filled, .refused:
+            self.metrics.staleRefused.increment()
+            return nil
+        case .failed, .busy, .gone:
+            guard await self.lookup.mayStillServe(stale, request.key, request.field, note: note) else { return nil }
+            self.metrics.stale.increment()
+            return watch.answer(stale, .stale)
+        }
+    }
+
+    /// A landing, or `gone` when the patience is at its end.
+    private func wait(
+        for ticket: FlightTable.Ticket,
+        onWaiting: @escaping @Sendable () -> Void
+    ) async -> FlightTable.Landing {
+        await withTaskGroup(of: FlightTable.Landing.self) { group in
+            group.addTask { await self.flights.landing(of: ticket, onWaiting: onWaiting) }
+            group.addTask {
+                // Cancelled with the request, or when the landing came first.
+                try? await self.sleep(self.settings.refreshPatience)
+                return .gone
+            }
+            let first = await group.next() ?? .gone
+            group.cancelAll()
+            return first
+        }
+    }
+
+    private func refreshEarly<Failure: Error>(_ request: Request<Failure>, held: CacheEntry) {
+        guard !self.flights.isFlying(request.name) else { return }
+        let (note, isLive) = self.lookup.note(request.key)
+        guard case .fly(let ticket) = self.flights.enter(request.name, note: note, isLive: isLive) else { return }
+        self.metrics.refreshedEarly.increment()
+        self.submit(request, held: held, note: note, ticket)
+    }
+
+    private func submit<Failure: Error>(
+        _ request: Request<Failure>,
+        held: CacheEntry,
+        note: LocalCache.Note,
+        _ ticket: FlightTable.Ticket
+    ) {
+        let job = RefreshQueue.Job(
+            run: {
+                let landing = await self.flight.refresh(
+                    request.key,
+                    request.field,
+                    note: note,
+                    held: held,
+                    lifetimes: request.lifetimes,
+                    compute: request.compute
+                )
+                self.land(ticket, landing)
+            },
+            abandon: { self.land(ticket, .failed) }
+        )
+        guard !self.refreshes.submit(job) else { return }
+        self.metrics.refreshesShed.increment()
+        self.land(ticket, .failed)
+    }
+
+    // MARK: Running
+
+    var isRunning: Bool { self.refreshes.isOpen && self.lookup.versions.isRunning }
+
+    /// Refreshes, reads in batches, verifies after a new session and publishes gauges until the service is shut down.
+    public func run() async throws {
+        await cancelWhenGracefulShutdown {
+            await withDiscardingTaskGroup { group in
+                group.addTask { await self.refreshes.run() }
+                group.addTask { try? await self.lookup.versions.run() }
+                group.addTask {
+                    for await session in self.keeper.sessions { await self.reverification.run(session: session) }
+                }
+                group.addTask {
+                    while (try? await Task.sleep(for: .seconds(5))) != nil {
+                        self.metrics.publish(self.keeper.local.takeStatistics())
                     }
                 }
             }
-        } catch {
-            self.metrics.sharedErrors.increment()
-            withoutShared = true
-        }
-
-        let start = ContinuousClock.now
-        let computation: Computation
-        do throws(Failure) {
-            computation = try await compute()
-        } catch {
-            if let lease { await self.release(lease, key) }
-            throw error
-        }
-        let cost = ContinuousClock.now - start
-        let now = self.keeper.milliseconds()
-        let entry = CacheEntry(
-            version: computation.version,
-            computedAt: now,
-            softExpiry: now + lifetimes.soft.milliseconds,
-            hardExpiry: now + lifetimes.hard.milliseconds,
-            cost: UInt32(clamping: cost.nanoseconds / 1_000),
-            payload: computation.payload
-        )
-        self.metrics.computed.increment()
-        self.metrics.computeTime.recordNanoseconds(cost.nanoseconds)
-        guard let lease else {
-            return Flown(entry: entry, tier: .computed, accepted: false, withoutShared: withoutShared)
-        }
-        guard computation.isCacheable else {
-            await self.release(lease, key)
-            return Flown(entry: entry, tier: .computed, accepted: false, withoutShared: false)
-        }
-        do {
-            let outcome = try await self.shared.fill(
-                key,
-                field,
-                entry: entry.encoded(key: key, field: field),
-                version: entry.version,
-                lease: lease,
-                keepFor: lifetimes.hard
-            )
-            guard outcome == .stored else {
-                self.metrics.refused(outcome)
-                return Flown(entry: entry, tier: .computed, accepted: false, withoutShared: false)
-            }
-        } catch {
-            self.metrics.fillErrors.increment()
-            return Flown(entry: entry, tier: .computed, accepted: false, withoutShared: true)
-        }
-        self.promote(entry, key, field, note)
-        return Flown(entry: entry, tier: .computed, accepted: true, withoutShared: false)
-    }
-
-    func release(_ lease: ComputeLease, _ key: CacheKey) async {
-        do {
-            try await self.shared.release(lease, on: key)
-        } catch {
-            // It ends by itself after its duration.
-            self.log.debug("compute lease not released", metadata: ["error": "\(error)"])
         }
     }
 }
 
-/// What the cache counts. `result` tells what one look at a tier came to.
-struct TieredCacheMetrics: Sendable {
-    private static func result(_ tier: String, _ result: String) -> Counter {
-        Counter(label: "vireo_cache_results_total", dimensions: [("tier", tier), ("result", result)])
+/// What is asked, as flights need it.
+private struct Request<Failure: Error>: Sendable {
+    let key: CacheKey
+    let field: CacheField
+    let lifetimes: Lifetimes
+    let minVersion: Int64
+    let compute: @Sendable () async throws(Failure) -> Computation
+
+    var name: FlightTable.Name { FlightTable.Name(key: self.key, field: self.field) }
+}
+
+/// Splits the time of a request into looking and computing.
+private struct Watch {
+    private let start = ContinuousClock.now
+    private var end: ContinuousClock.Instant?
+
+    mutating func looked() { self.end = .now }
+
+    func answer(_ entry: CacheEntry, _ tier: CacheTier, withoutShared: Bool = false) -> CacheAnswer {
+        let now = ContinuousClock.now
+        let looked = self.end ?? now
+        return CacheAnswer(
+            entry: entry,
+            tier: tier,
+            withoutShared: withoutShared,
+            lookup: looked - self.start,
+            compute: now - looked
+        )
     }
-
-    let localHits = result("l1", "hit")
-    let localVerified = result("l1", "verified")
-    let localVoid = result("l1", "void")
-    let localExpired = result("l1", "expired")
-    let sharedHits = result("l2", "hit")
-    let misses = result("l2", "miss")
-    let untrusted = result("l2", "untrusted")
-    let sharedErrors = result("l2", "error")
-    let stale = result("l2", "stale_served")
-    let computed = Counter(label: "vireo_computations_total")
-    let computeTime = Metrics.Timer(label: "vireo_compute_seconds")
-    let joined = Counter(label: "vireo_flights_joined_total")
-    let joinsRejected = Counter(label: "vireo_flight_joins_rejected_total")
-    let foreignWaits = Counter(label: "vireo_foreign_compute_waits_total")
-    let localWritesRefused = Counter(label: "vireo_l1_writes_refused_total")
-    let fillErrors = Counter(label: "vireo_fills_refused_total", dimensions: [("reason", "error")])
-    private let refusals: [FillOutcome: Counter] = Dictionary(
-        uniqueKeysWithValues: FillOutcome.allCases.map {
-            ($0, Counter(label: "vireo_fills_refused_total", dimensions: [("reason", $0.rawValue)]))
-        }
-    )
-    private let undecodables: [CacheEntryError: Counter] = Dictionary(
-        uniqueKeysWithValues: CacheEntryError.allCases.map {
-            ($0, Counter(label: "vireo_l2_undecodable_total", dimensions: [("reason", $0.rawValue)]))
-        }
-    )
-
-    func refused(_ outcome: FillOutcome) { self.refusals[outcome]?.increment() }
-    func undecodable(_ error: CacheEntryError) { self.undecodables[error]?.increment() }
 }

@@ -94,6 +94,20 @@ package struct RedisSharedCache: SharedCache, SharedCacheInspection, RelayProgre
         }
     }
 
+    package func floors(of keys: [CacheKey]) async throws(SharedCacheError) -> [Int64?] {
+        let commands = keys.map { RedisCommand("HGET", arguments: [Self.name($0), Array("floor".utf8)]) }
+        return try await Self.mapped { () async throws(RedisError) in
+            try await self.client.pipeline(commands).map { reply throws(RedisError) in
+                do throws(RedisError) {
+                    return try Self.version(try reply.checked())
+                } catch {
+                    guard error.isAboutContent else { throw error }
+                    return nil
+                }
+            }
+        }
+    }
+
     package func acquireLease(on key: CacheKey, for duration: Duration) async throws(SharedCacheError) -> LeaseGrant {
         var generator = SystemRandomNumberGenerator()
         let id = String(generator.next(), radix: 36) + String(generator.next(), radix: 36)

@@ -84,7 +84,7 @@ package final class InMemorySharedCache: SharedCache, InvalidationBus, RelayProg
         let outcome: Swift.Result<Result, SharedCacheError> = self.state.withLock { state in
             state.calls.append(name)
             if state.isDown { return .failure(.unavailable) }
-            if state.refusesWrites, !["read", "reads", "floor", "relayed"].contains(name) {
+            if state.refusesWrites, !["read", "reads", "floor", "floors", "relayed"].contains(name) {
                 return .failure(.refused("READONLY"))
             }
             do throws(SharedCacheError) { return .success(try body(&state)) } catch { return .failure(error) }
@@ -108,6 +108,10 @@ package final class InMemorySharedCache: SharedCache, InvalidationBus, RelayProg
 
     package func floor(of key: CacheKey) async throws(SharedCacheError) -> Int64? {
         try self.enter("floor") { $0.hashes[key]?.floor }
+    }
+
+    package func floors(of keys: [CacheKey]) async throws(SharedCacheError) -> [Int64?] {
+        try self.enter("floors") { state in keys.map { state.hashes[$0]?.floor } }
     }
 
     package func acquireLease(on key: CacheKey, for duration: Duration) async throws(SharedCacheError) -> LeaseGrant {

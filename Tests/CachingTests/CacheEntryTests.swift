@@ -151,3 +151,25 @@ struct SeededGenerator: RandomNumberGenerator {
         return z ^ (z >> 31)
     }
 }
+
+@Suite("Parts of a cache key")
+struct CacheKeyPartsTests {
+    @Test(
+        "the parts of a key come back byte by byte",
+        arguments: ["u1", "a|b", "{x}", "*", "a/b", "a\nb", "🙂", "café", "cafe\u{301}", "%41", ":{", ""]
+    )
+    func parts(_ member: String) throws {
+        let parts = try #require(CacheKey(namespace: "n:{1", owner: "t/x", member: member).parts)
+        #expect(Array(parts.namespace.utf8) == Array("n:{1".utf8))
+        #expect(Array(parts.owner.utf8) == Array("t/x".utf8))
+        #expect(Array(parts.member.utf8) == Array(member.utf8))
+    }
+
+    @Test(
+        "other bytes have no parts",
+        arguments: ["", "{", "n:{t}", "n{t/u}", "n:{t/u", "n:{t/%4}", "n:{t/%GG}", "n:{t/%FF}"]
+    )
+    func none(_ text: String) {
+        #expect(CacheKey(bytes: Array(text.utf8)).parts == nil)
+    }
+}

@@ -1,3 +1,4 @@
+import Glibc
 import Testing
 
 @testable import Caching
@@ -102,4 +103,107 @@ struct LocalCacheTests {
         _ = self.write(cache, 1, self.entry(1, bytes: 4_096))
         #expect(cache.usage == (0, 0))
     }
+
+    @Test("what is counted is what the allocator gave, whatever the sizes", .enabled(if: Allocator.isMeasurable))
+    func accounting() {
+        var generator = SeededGenerator(seed: 9)
+        let before = Allocator.bytes
+        let cache = LocalCache(maximumBytes: 64 << 20)
+        for number in 0..<60_000 {
+            // Pools of all lengths, some far off the allocator's size classes, and a second field now and then.
+            let payload = [UInt8](repeating: 1, count: .random(in: 0...3_000, using: &generator))
+            let entry = CacheEntry(
+                version: 1,
+                computedAt: 0,
+                softExpiry: 0,
+                hardExpiry: 0,
+                cost: 0,
+                payload: payload
+            )
+            let key = self.key(number)
+            let note = LocalCache.Note(session: 1, stripe: cache.stripe(of: key))
+            _ = cache.write(entry, key, CacheField(parts: ["home", "m1", "p1", "", "", "0"]), note: note, session: 1)
+            if number % 10 == 0 {
+                _ = cache.write(entry, key, CacheField(parts: ["detail", "m1"]), note: note, session: 1)
+            }
+        }
+        let counted = cache.usage.bytes
+        let allocated = Allocator.bytes - before
+        #expect(counted > 56 << 20, "filled")
+        // The rest of the process allocates, too; what it may be off is a tenth.
+        let ratio = Double(allocated) / Double(counted)
+        #expect((0.9...1.1).contains(ratio), "\(allocated) allocated, \(counted) counted")
+        withExtendedLifetime(cache) {}
+    }
+
+    @Test("a hot set that moves is kept again soon")
+    func shiftingHotSet() {
+        let cache = LocalCache(maximumBytes: 1 << 20)
+        for start in [0, 10_000] {
+            for _ in 0..<20 {
+                for number in start..<start + 200 where cache.find(self.key(number), self.field) == nil {
+                    _ = self.write(cache, number, self.entry(1, bytes: 200))
+                }
+                for number in start + 1_000..<start + 1_400 where cache.find(self.key(number), self.field) == nil {
+                    _ = self.write(cache, number, self.entry(1, bytes: 200))
+                }
+            }
+            let kept = (start..<start + 200).count { cache.find(self.key($0), self.field) != nil }
+            #expect(kept >= 180, "\(kept) of 200")
+        }
+    }
+
+    @Test("hot keys are told by shares, never by name")
+    func hotKeys() {
+        let cache = LocalCache(maximumBytes: 1 << 20)
+        for number in 0..<8_000 {
+            _ = cache.find(self.key(1), self.field)
+            _ = cache.find(self.key(number + 10), self.field)
+        }
+        let shares = cache.takeStatistics().hotKeys
+        #expect(shares.requests == 16_000)
+        #expect((0.4...0.6).contains(shares.share(ofTop: 1)), "\(shares.share(ofTop: 1))")
+        #expect(cache.takeStatistics().hotKeys.requests == 0, "of each interval anew")
+    }
+
+    @Test("what is past its hard expiry goes when it is found, and is counted")
+    func expirations() {
+        let cache = LocalCache(maximumBytes: 1 << 20)
+        #expect(self.write(cache, 1, self.entry(5)))
+        cache.expire(self.key(1), at: 0)
+        #expect(cache.usage == (0, 0))
+        #expect(cache.takeStatistics().expirations == 1)
+    }
+}
+
+/// Bytes in use of the C allocator, as glibc tells them in XML: what it has of the system less what it has free.
+enum Allocator {
+    private typealias MallocInfo = @convention(c) (Int32, UnsafeMutablePointer<FILE>) -> Int32
+
+    static var bytes: Int {
+        guard let symbol = dlsym(nil, "malloc_info") else { return 0 }
+        var text: UnsafeMutablePointer<CChar>?
+        var size = 0
+        guard let stream = open_memstream(&text, &size) else { return 0 }
+        _ = unsafeBitCast(symbol, to: MallocInfo.self)(0, stream)
+        fclose(stream)
+        defer { free(text) }
+        guard let text else { return 0 }
+        let lines = String(cString: text).split(separator: "\n")
+        // The totals over all arenas come last.
+        func last(_ prefix: String) -> Int {
+            let line = lines.last { $0.hasPrefix(prefix) }
+            return line?.split(separator: "size=\"").last?.split(separator: "\"").first.flatMap { Int($0) } ?? 0
+        }
+        return last("<system type=\"current\"") + last("<total type=\"mmap\"") - last("<total type=\"fast\"")
+            - last("<total type=\"rest\"")
+    }
+
+    /// A sanitizer's allocator says nothing of itself.
+    static let isMeasurable: Bool = {
+        let before = Self.bytes
+        let blocks = (0..<64).map { _ in malloc(1 << 14) }
+        defer { for block in blocks { free(block) } }
+        return Self.bytes - before >= 1 << 19
+    }()
 }

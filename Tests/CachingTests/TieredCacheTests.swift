@@ -10,12 +10,19 @@ struct Node {
     let clock: ManualClock
     let shared: InMemorySharedCache
     let journal = StubJournal()
+    let versions = StubVersions()
     let keeper: CoherenceKeeper
     let cache: TieredCache
     let key = CacheKey(namespace: "i", owner: "t", member: "u")
     let field = CacheField(parts: ["home", "m1", "p0", "", "", "0"])
 
+    /// Ends the patience of requests that wait for a refresh.
+    let patience = Patience()
+    /// What early refreshes draw.
+    let draw = Draw()
+
     init(clock: ManualClock = ManualClock(), shared: InMemorySharedCache? = nil) {
+        let (patience, draw) = (self.patience, self.draw)
         let shared = shared ?? InMemorySharedCache(clock: clock)
         self.clock = clock
         self.shared = shared
@@ -29,7 +36,15 @@ struct Node {
             now: { clock.now },
             wallClock: { clock.milliseconds }
         )
-        self.cache = TieredCache(keeper: self.keeper, shared: shared, settings: settings, log: Logger(label: "test"))
+        self.cache = TieredCache(
+            keeper: self.keeper,
+            shared: shared,
+            versions: self.versions,
+            settings: settings,
+            log: Logger(label: "test"),
+            sleep: { _ in await patience.wait() },
+            draw: { draw.value }
+        )
     }
 
     /// Brings the node to a live lease in a session, with trust in L2.
@@ -49,23 +64,39 @@ struct Node {
         for heartbeat in self.shared.heartbeats.dropFirst(before) { self.keeper.apply(.heartbeat(heartbeat)) }
     }
 
+    /// Runs the body with the cache's service.
+    func running(_ body: () async throws -> Void) async throws {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await self.cache.run() }
+            while !self.cache.isRunning { await Task.yield() }
+            try await body()
+            group.cancelAll()
+            try await group.waitForAll()
+        }
+    }
+
     struct Failed: Error {}
 
     /// Asks; the value is computed from the version that `primary` holds when the computation runs.
     func ask(
+        _ key: CacheKey? = nil,
         primary: Int64,
-        during: @Sendable () async -> Void = {},
+        minVersion: Int64 = 0,
+        during: @escaping @Sendable () async -> Void = {},
         fails: Bool = false
     ) async throws -> CacheAnswer {
-        try await self.cache.entry(
-            for: self.key,
+        let key = key ?? self.key
+        self.versions[key] = primary
+        return try await self.cache.entry(
+            for: key,
             self.field,
             lifetimes: Lifetimes(soft: .seconds(300), hard: .seconds(1_800)),
-            primaryVersion: { primary },
+            minVersion: minVersion,
+            cold: { [0] },
             compute: { () async throws(Failed) in
                 await during()
                 if fails { throw Failed() }
-                return Computation(version: primary, payload: [UInt8(primary)], isCacheable: true)
+                return Computation(version: primary, payload: [UInt8(primary)], isCacheable: primary > 0)
             }
         )
     }
@@ -353,6 +384,54 @@ final class Count: Sendable {
     private let count = Mutex(0)
     var value: Int { self.count.withLock { $0 } }
     func increment() { self.count.withLock { $0 += 1 } }
+}
+
+/// A sleep that ends when a test says so, or with its task.
+final class Patience: Sendable {
+    private struct State {
+        var isOver = false
+        var nextID = 0
+        var waiting: [Int: CheckedContinuation<Void, Never>] = [:]
+    }
+
+    private let state = Mutex(State())
+
+    func wait() async {
+        let id = self.state.withLock { state in
+            state.nextID += 1
+            return state.nextID
+        }
+        await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                let isOver = self.state.withLock { state in
+                    if state.isOver || Task.isCancelled { return true }
+                    state.waiting[id] = continuation
+                    return false
+                }
+                if isOver { continuation.resume() }
+            }
+        } onCancel: {
+            self.state.withLock { $0.waiting.removeValue(forKey: id) }?.resume()
+        }
+    }
+
+    func end() {
+        let waiting = self.state.withLock { state in
+            state.isOver = true
+            defer { state.waiting = [:] }
+            return state.waiting.values
+        }
+        for continuation in waiting { continuation.resume() }
+    }
+}
+
+/// A number that a test sets.
+final class Draw: Sendable {
+    private let number = Mutex(0.0)
+    var value: Double {
+        get { self.number.withLock { $0 } }
+        set { self.number.withLock { $0 = newValue } }
+    }
 }
 
 /// Holds callers until a test lets them go.

@@ -56,6 +56,28 @@ struct RedisSharedCacheTests {
         }
     }
 
+    @Test("the floors of 64 keys are one round trip, and a key of another type has none")
+    func floorsInOneRoundTrip() async throws {
+        try await withOwnRedisServer { server in
+            try await withRedis(on: server) { redis in
+                func reads() async throws -> Int {
+                    let info = try await redis.send("INFO", "stats").string() ?? ""
+                    let line = info.split(whereSeparator: \.isNewline).first { $0.hasPrefix("total_reads_processed:") }
+                    return try #require(line.flatMap { Int($0.split(separator: ":")[1]) })
+                }
+                let keys = (0..<64).map { redis.key("u\($0)") }
+                _ = try await Self.fill(redis, keys[3], version: 9)
+                try await redis.send("SET", redis.name(keys[5]), "a string")
+                let before = try await reads()
+                let floors = try await redis.cache.floors(of: keys)
+                // One for the floors, one for the question how many there were.
+                #expect(try await reads() == before + 2)
+                #expect(floors.enumerated().filter { $0.element != nil }.map(\.offset) == [3])
+                #expect(floors[3] == 9)
+            }
+        }
+    }
+
     @Test("scripts are loaded again after Redis has forgotten them")
     func scriptFlush() async throws {
         try await withRedis { redis in

@@ -92,6 +92,21 @@ struct SharedCacheContractTests {
         }
     }
 
+    @Test("the floors of many keys come in their order, unknown ones as such", arguments: CacheImplementation.allCases)
+    func floors(_ implementation: CacheImplementation) async throws {
+        try await implementation.run { subject in
+            for (place, name) in ["ann", "bob"].enumerated() {
+                let key = subject.key(name)
+                let lease = try await subject.granted(key)
+                #expect(try await subject.fill(key, version: Int64(place + 5), lease: lease) == .stored)
+            }
+            _ = try await subject.granted(subject.key("eve"))
+            let keys = ["bob", "nobody", "eve", "ann", "bob"].map { subject.key($0) }
+            #expect(try await subject.cache.floors(of: keys) == [6, nil, nil, 5, 6])
+            #expect(try await subject.cache.floors(of: []) == [])
+        }
+    }
+
     @Test("a fill stores the entry, sets the floor and ends the lease", arguments: CacheImplementation.allCases)
     func fill(_ implementation: CacheImplementation) async throws {
         try await implementation.run { subject in

@@ -75,15 +75,23 @@ package struct Node: Sendable {
             wallClock: { WallClock.now().milliseconds }
         )
         keeperBox.fill(keeper)
-        let cache = TieredCache(keeper: keeper, shared: shared, settings: settings.coherence, log: log)
+        let cache = TieredCache(
+            keeper: keeper,
+            shared: shared,
+            versions: PostgresVersionSource(store: store) { control.incarnation },
+            settings: settings.coherence,
+            log: log
+        )
         let invalidator = Invalidator(keeper: keeper, shared: shared, bus: bus)
         let signer = TokenSigner(signingKeys)
 
+        // A replica is asked for one user at a time, each with the version it has to have.
+        let batchedUsers = replica == nil ? BatchedUserRepository(users) : nil
         let recommendations = RecommendationService(
             cache: cache,
             keeper: keeper,
             control: control,
-            users: users,
+            users: batchedUsers ?? users,
             signer: signer,
             limit: ComputeLimit(settings.computeLimit),
             log: log,
@@ -172,10 +180,11 @@ package struct Node: Sendable {
         self.services =
             [
                 postgres
-            ] + [replica?.client].compactMap(\.self) + [
+            ] + ([replica?.client, batchedUsers] as [(any Service)?]).compactMap(\.self) + [
                 redis,
                 subscription,
                 keeper,
+                cache,
                 relayLock,
                 Relay(
                     settings: settings.coherence,

@@ -25,6 +25,12 @@ public final class CoherenceKeeper: Service, Sendable {
     }
 
     let local: LocalCache
+    /// Sessions that began, the newest one if they come faster than they are read; for one reader.
+    let sessions: AsyncStream<UInt64>
+    private let sessionBegan: AsyncStream<UInt64>.Continuation
+    /// Heartbeats that are due at once, for ``run()``.
+    let beats: AsyncStream<Void>
+    private let beatSoon: AsyncStream<Void>.Continuation
     private let state: Mutex<State>
     private let settings: CoherenceSettings
     private let bus: any InvalidationBus
@@ -60,6 +66,8 @@ public final class CoherenceKeeper: Service, Sendable {
         self.wallClock = wallClock
         self.origin = now()
         self.local = LocalCache(maximumBytes: settings.localBytes)
+        (self.sessions, self.sessionBegan) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
+        (self.beats, self.beatSoon) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
         self.state = Mutex(
             State(lease: FreshnessLease(duration: settings.lease), trust: SharedTrust(duration: settings.lease))
         )
@@ -120,7 +128,11 @@ public final class CoherenceKeeper: Service, Sendable {
 
     /// The standing of the control state for a request that arrives now; without a lease it waits for one read.
     public func controlStanding() async -> ControlStanding {
-        if self.standing().isLive { return .leased }
+        if self.standing().isLive {
+            self.metrics.control.hits.increment()
+            return .leased
+        }
+        self.metrics.control.misses.increment()
         return await self.checks.wait(since: self.now()) ? .checked : .unverified
     }
 
@@ -196,6 +208,7 @@ public final class CoherenceKeeper: Service, Sendable {
             await withDiscardingTaskGroup { group in
                 group.addTask { await self.applyEvents() }
                 group.addTask { await self.beat() }
+                group.addTask { for await _ in self.beats { await self.beatOnce() } }
                 group.addTask { await self.checks.run { await self.readControl() } }
                 group.addTask { await self.followControl() }
                 group.addTask { await self.followTrust() }
@@ -223,6 +236,7 @@ public final class CoherenceKeeper: Service, Sendable {
                 state.heardAt = now
             }
             self.checks.request()
+            self.sessionBegan.yield(session)
             self.log.info("subscription session began", metadata: ["session": "\(session)"])
         case .ended(let session):
             self.state.withLock { state in
@@ -326,20 +340,30 @@ public final class CoherenceKeeper: Service, Sendable {
 
     func readControl() async -> Bool {
         let ticket = self.state.withLock { $0.lease.openTicket }
+        let start = ContinuousClock.now
         do {
             try await self.control.catchUp()
         } catch {
             self.metrics.controlReadsFailed.increment()
+            self.metrics.control.errors.increment()
             self.log.warning("control log cannot be read", metadata: ["error": "\(error)"])
             return false
         }
-        self.state.withLock { $0.lease.controlApplied(ticket: ticket) }
+        self.metrics.control.loadTime.recordNanoseconds((.now - start).nanoseconds)
+        let isWithoutLease = self.state.withLock { state in
+            state.lease.controlApplied(ticket: ticket)
+            return state.lease.session != nil && state.lease.provenAt == nil
+        }
+        // What a lease waits for now is a heartbeat; the next in turn may be a quarter of a lease away.
+        if isWithoutLease { self.beatSoon.yield() }
         return true
     }
 }
 
 /// What the keeper counts.
 private struct CoherenceMetrics: Sendable {
+    /// A hit: covered by the lease; a miss: it had to be read for the request.
+    let control = CacheMetrics(.control)
     let messages = Counter(label: "vireo_bus_messages_applied_total")
     let heartbeatsFailed = Counter(label: "vireo_heartbeats_failed_total")
     let controlReadsFailed = Counter(label: "vireo_control_reads_failed_total")

@@ -14,6 +14,14 @@ public struct CoherenceSettings: Sendable {
     public var foreignComputePoll: Duration
     /// How long a computation of another node is waited for; then this one computes, and stores nothing.
     public var foreignComputeLimit: Duration
+    /// How long a request waits for the refresh of a copy past its soft expiry before that copy is served, marked stale.
+    public var refreshPatience: Duration
+    /// How many refreshes wait or run at once on a node; what is more is not refreshed.
+    public var refreshesAtOnce: Int
+    /// How many owners without a value of their own are remembered, at 48 bytes each.
+    public var coldOwners: Int
+    /// How long such an owner is remembered. What ends it earlier is an event of that owner that invalidates.
+    public var coldOwnerLifetime: Duration
     /// The byte bound of L1.
     public var localBytes: Int
 
@@ -26,6 +34,10 @@ public struct CoherenceSettings: Sendable {
         computeLease: Duration = .seconds(2),
         foreignComputePoll: Duration = .milliseconds(5),
         foreignComputeLimit: Duration = .milliseconds(500),
+        refreshPatience: Duration = .milliseconds(50),
+        refreshesAtOnce: Int = 64,
+        coldOwners: Int = 65_536,
+        coldOwnerLifetime: Duration = .seconds(60),
         localBytes: Int = 268_435_456
     ) {
         self.lease = lease
@@ -35,6 +47,10 @@ public struct CoherenceSettings: Sendable {
         self.computeLease = computeLease
         self.foreignComputePoll = foreignComputePoll
         self.foreignComputeLimit = foreignComputeLimit
+        self.refreshPatience = refreshPatience
+        self.refreshesAtOnce = refreshesAtOnce
+        self.coldOwners = coldOwners
+        self.coldOwnerLifetime = coldOwnerLifetime
         self.localBytes = localBytes
     }
 }

@@ -41,6 +41,18 @@ public struct CacheKey: Hashable, Sendable {
         return bytes
     }
 
+    /// The parts of a key made by ``init(namespace:owner:member:)``; nil for any other bytes.
+    public var parts: (namespace: String, owner: String, member: String)? {
+        guard let brace = self.bytes.firstIndex(of: UInt8(ascii: "{")), brace > 0,
+            self.bytes[brace - 1] == UInt8(ascii: ":"), self.bytes.last == UInt8(ascii: "}"),
+            let slash = self.bytes[brace...].firstIndex(of: UInt8(ascii: "/")),
+            let namespace = String(percentDecoding: self.bytes[..<(brace - 1)]),
+            let owner = String(percentDecoding: self.bytes[(brace + 1)..<slash]),
+            let member = String(percentDecoding: self.bytes[(slash + 1)..<(self.bytes.count - 1)])
+        else { return nil }
+        return (namespace, owner, member)
+    }
+
     /// Whether two keys have the same bytes.
     public static func == (lhs: Self, rhs: Self) -> Bool { lhs.hash == rhs.hash && lhs.bytes == rhs.bytes }
 
@@ -84,6 +96,34 @@ extension [UInt8] {
                 self.append(hex.utf8Start[Int(byte >> 4)])
                 self.append(hex.utf8Start[Int(byte & 15)])
             }
+        }
+    }
+}
+
+extension String {
+    /// The text of percent-encoded UTF-8; nil where it is neither.
+    fileprivate init?(percentDecoding bytes: ArraySlice<UInt8>) {
+        var decoded: [UInt8] = []
+        decoded.reserveCapacity(bytes.count)
+        var rest = bytes
+        while let byte = rest.popFirst() {
+            guard byte == UInt8(ascii: "%") else {
+                decoded.append(byte)
+                continue
+            }
+            guard let high = rest.popFirst()?.hexDigit, let low = rest.popFirst()?.hexDigit else { return nil }
+            decoded.append(high << 4 | low)
+        }
+        self.init(validating: decoded, as: UTF8.self)
+    }
+}
+
+extension UInt8 {
+    fileprivate var hexDigit: UInt8? {
+        switch self {
+        case UInt8(ascii: "0")...UInt8(ascii: "9"): self - UInt8(ascii: "0")
+        case UInt8(ascii: "A")...UInt8(ascii: "F"): self - UInt8(ascii: "A") + 10
+        default: nil
         }
     }
 }

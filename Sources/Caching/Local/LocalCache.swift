@@ -2,16 +2,15 @@ import Synchronization
 
 /// L1: entries of this node, bounded in bytes, each stamped with the subscription session under which it was known good.
 ///
-/// Split into shards, each with its own lock, its own share of the bytes, its own SIEVE queue (Zhang et al., "SIEVE is
-/// simpler than LRU", NSDI 2024: a hit sets one bit; a hand walks from the oldest to the newest and evicts the first entry
-/// without it) and its own stripes. A stripe is a counter of invalidations. Whoever will write notes the counter before its
-/// first command is sent and is refused if it has moved; the check and the write are under one lock.
+/// Split into shards by key, each with its own lock, its own share of the bytes, its own eviction (``LocalShard``) and its own
+/// stripes. A stripe is a counter of invalidations. Whoever will write notes the counter before its first command is sent and
+/// is refused if it has moved; the check and the write are under one lock.
 final class LocalCache: Sendable {
     /// An entry as L1 holds it.
     struct Hit: Sendable {
         let entry: CacheEntry
         /// The subscription session it was stamped with.
-        let session: UInt64
+        var session: UInt64
     }
 
     /// What a later write is conditional on.
@@ -20,16 +19,26 @@ final class LocalCache: Sendable {
         let stripe: UInt32
     }
 
+    /// What L1 holds, and what it has let go since the start.
+    struct Statistics: Sendable {
+        var keys = 0
+        var entries = 0
+        var bytes = 0
+        var evictions = 0
+        var expirations = 0
+        var hotKeys = HotKeys.Summary()
+    }
+
     private static let shardBits = 6
-    private static let stripesPerShard = 256
-    /// Dictionary slot, list links, array headers and allocator slack of one key, measured.
-    private static let overheadPerKey = 192
+    static let shardCount = 1 << shardBits
+    static let stripesPerShard = 256
 
     private let shards: [Box]
 
+    /// - Parameter maximumBytes: Of entries, keys, fields and all that is kept beside them.
     init(maximumBytes: Int) {
         let share = max(1, maximumBytes >> Self.shardBits)
-        self.shards = (0..<(1 << Self.shardBits)).map { _ in Box(Shard(maximumBytes: share)) }
+        self.shards = (0..<Self.shardCount).map { _ in Box(LocalShard(maximumBytes: share)) }
     }
 
     func find(_ key: CacheKey, _ field: CacheField) -> Hit? {
@@ -52,6 +61,15 @@ final class LocalCache: Sendable {
         }
     }
 
+    /// Stamps the entries of a key that are not below a version, and drops the others; the caller vouches for the session.
+    func verified(_ key: CacheKey, atLeast version: Int64, note: Note, session: UInt64) {
+        let stripe = Self.stripe(key)
+        self.box(key).shard.withLock { shard in
+            shard.drop(key, below: version)
+            if shard.stripes[stripe] == note.stripe { shard.stamp(key, session: session) }
+        }
+    }
+
     /// Counts an invalidation on the key's stripe and drops the key's entries below a version.
     func invalidate(_ key: CacheKey, below version: Int64) {
         let stripe = Self.stripe(key)
@@ -61,7 +79,7 @@ final class LocalCache: Sendable {
         }
     }
 
-    /// Drops one entry that was found void, whatever its stamp.
+    /// Drops the entries of a key that were found void, whatever their stamp.
     func drop(_ key: CacheKey, below version: Int64) {
         self.box(key).shard.withLock { $0.drop(key, below: version) }
     }
@@ -71,9 +89,32 @@ final class LocalCache: Sendable {
         self.box(key).shard.withLock { $0.entries(of: key) }
     }
 
+    /// Drops the entries of a key that are past their hard expiry.
+    func expire(_ key: CacheKey, at now: Int64) {
+        self.box(key).shard.withLock { $0.expire(key, at: now) }
+    }
+
+    /// The keys of one shard with an entry that is not stamped with a session, the most asked for first.
+    func unverified(shard: Int, session: UInt64) -> [CacheKey] {
+        self.shards[shard].shard.withLock { $0.unverified(session: session) }
+    }
+
+    /// What L1 holds and has let go; the hot keys are those since the last call.
+    func takeStatistics() -> Statistics {
+        self.shards.reduce(into: Statistics()) { sum, box in
+            let (shard, hot) = box.shard.withLock { ($0.statistics, $0.hotKeys.take()) }
+            sum.keys += shard.keys
+            sum.entries += shard.entries
+            sum.bytes += shard.bytes
+            sum.evictions += shard.evictions
+            sum.expirations += shard.expirations
+            sum.hotKeys.add(hot)
+        }
+    }
+
     var usage: (entries: Int, bytes: Int) {
         self.shards.reduce(into: (0, 0)) { sum, box in
-            let (entries, bytes) = box.shard.withLock { ($0.entries, $0.bytes) }
+            let (entries, bytes) = box.shard.withLock { ($0.statistics.entries, $0.statistics.bytes) }
             sum.0 += entries
             sum.1 += bytes
         }
@@ -88,124 +129,7 @@ final class LocalCache: Sendable {
     }
 
     private final class Box: Sendable {
-        let shard: Mutex<Shard>
-        init(_ shard: consuming Shard) { self.shard = Mutex(shard) }
-    }
-
-    private struct Shard {
-        private struct Node {
-            var key: CacheKey
-            var entries: [(field: CacheField, hit: Hit)]
-            var bytes: Int
-            var visited = false
-            var older: Int
-            var newer: Int
-        }
-
-        private static let none = -1
-
-        let maximumBytes: Int
-        var stripes = [UInt32](repeating: 0, count: LocalCache.stripesPerShard)
-        private(set) var bytes = 0
-        private(set) var entries = 0
-
-        private var index: [CacheKey: Int] = [:]
-        private var nodes: [Node?] = []
-        private var free: [Int] = []
-        private var newest = none
-        private var oldest = none
-        private var hand = none
-
-        init(maximumBytes: Int) {
-            self.maximumBytes = maximumBytes
-        }
-
-        mutating func find(_ key: CacheKey, _ field: CacheField) -> Hit? {
-            guard let slot = self.index[key], let entries = self.nodes[slot]?.entries else { return nil }
-            for entry in entries where entry.field == field {
-                self.nodes[slot]!.visited = true
-                return entry.hit
-            }
-            return nil
-        }
-
-        func entries(of key: CacheKey) -> [(field: CacheField, entry: CacheEntry)] {
-            guard let slot = self.index[key], let node = self.nodes[slot] else { return [] }
-            return node.entries.map { ($0.field, $0.hit.entry) }
-        }
-
-        mutating func insert(_ entry: CacheEntry, _ key: CacheKey, _ field: CacheField, session: UInt64) {
-            let hit = Hit(entry: entry, session: session)
-            let size = entry.payload.capacity + field.bytes.count + 96
-            if size + key.bytes.count + LocalCache.overheadPerKey > self.maximumBytes { return }
-            if let slot = self.index[key] {
-                if let place = self.nodes[slot]!.entries.firstIndex(where: { $0.field == field }) {
-                    // A flight that began earlier may end later: the newer version stays.
-                    let held = self.nodes[slot]!.entries[place].hit.entry
-                    guard held.version <= entry.version else { return }
-                    let change = entry.payload.capacity - held.payload.capacity
-                    self.nodes[slot]!.entries[place].hit = hit
-                    self.nodes[slot]!.bytes += change
-                    self.bytes += change
-                } else {
-                    self.nodes[slot]!.entries.append((field, hit))
-                    self.nodes[slot]!.bytes += size
-                    self.bytes += size
-                    self.entries += 1
-                }
-            } else {
-                let total = size + key.bytes.count + LocalCache.overheadPerKey
-                let node = Node(key: key, entries: [(field, hit)], bytes: total, older: self.newest, newer: Self.none)
-                let slot = self.free.popLast() ?? self.nodes.count
-                if slot == self.nodes.count { self.nodes.append(node) } else { self.nodes[slot] = node }
-                if self.newest != Self.none { self.nodes[self.newest]!.newer = slot }
-                self.newest = slot
-                if self.oldest == Self.none { self.oldest = slot }
-                self.index[key] = slot
-                self.bytes += total
-                self.entries += 1
-            }
-            while self.bytes > self.maximumBytes { self.evictOne() }
-        }
-
-        mutating func drop(_ key: CacheKey, below version: Int64) {
-            guard let slot = self.index[key] else { return }
-            var kept = self.nodes[slot]!.entries
-            kept.removeAll { $0.hit.entry.version < version }
-            if kept.isEmpty {
-                self.remove(slot)
-            } else if kept.count != self.nodes[slot]!.entries.count {
-                let dropped = self.nodes[slot]!.entries.filter { $0.hit.entry.version < version }
-                let size = dropped.reduce(0) { $0 + $1.hit.entry.payload.capacity + $1.field.bytes.count + 96 }
-                self.nodes[slot]!.entries = kept
-                self.nodes[slot]!.bytes -= size
-                self.bytes -= size
-                self.entries -= dropped.count
-            }
-        }
-
-        private mutating func evictOne() {
-            var slot = self.hand == Self.none ? self.oldest : self.hand
-            while slot != Self.none, self.nodes[slot]!.visited {
-                self.nodes[slot]!.visited = false
-                slot = self.nodes[slot]!.newer
-                if slot == Self.none { slot = self.oldest }
-            }
-            guard slot != Self.none else { return }
-            self.hand = self.nodes[slot]!.newer
-            self.remove(slot)
-        }
-
-        private mutating func remove(_ slot: Int) {
-            guard let node = self.nodes[slot] else { return }
-            if node.older != Self.none { self.nodes[node.older]!.newer = node.newer } else { self.oldest = node.newer }
-            if node.newer != Self.none { self.nodes[node.newer]!.older = node.older } else { self.newest = node.older }
-            if self.hand == slot { self.hand = node.newer }
-            self.index[node.key] = nil
-            self.nodes[slot] = nil
-            self.free.append(slot)
-            self.bytes -= node.bytes
-            self.entries -= node.entries.count
-        }
+        let shard: Mutex<LocalShard>
+        init(_ shard: consuming LocalShard) { self.shard = Mutex(shard) }
     }
 }

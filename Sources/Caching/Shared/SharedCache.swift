@@ -90,6 +90,8 @@ public protocol SharedCache: Sendable {
     func read(_ places: [CachePlace]) async throws(SharedCacheError) -> [SharedRead]
     /// The floor alone.
     func floor(of key: CacheKey) async throws(SharedCacheError) -> Int64?
+    /// The floors of many keys, in their order, in one round trip.
+    func floors(of keys: [CacheKey]) async throws(SharedCacheError) -> [Int64?]
     /// Takes the compute lease under a fresh random id, or says how long another runs.
     func acquireLease(on key: CacheKey, for duration: Duration) async throws(SharedCacheError) -> LeaseGrant
     /// Stores an entry under a lease, over the lease's own connection, and raises the floor to its version. The lease ends.

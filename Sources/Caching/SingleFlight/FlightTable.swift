@@ -11,21 +11,38 @@ final class FlightTable: Sendable {
         let field: CacheField
     }
 
+    /// One flight, as those who fly or join it know it.
+    struct Ticket: Sendable {
+        let id: UInt64
+        let name: Name
+    }
+
     /// What came of a flight for those who joined it.
     enum Landing: Sendable {
         /// The entry was accepted by L2.
         case filled(CacheEntry)
-        /// Failed, or refused: fly yourself.
-        case rejected
+        /// The fill was refused: something was invalidated, or lost, meanwhile.
+        case refused
+        /// Nothing was computed, and nothing is known to be void.
+        case failed
+        /// Another node computes.
+        case busy
+        /// The flight is over, or its waiter was cancelled.
+        case gone
     }
 
-    private struct Flight {
+    fileprivate struct Waiter {
+        let id: UInt64
+        let continuation: CheckedContinuation<Landing, Never>
+    }
+
+    fileprivate struct Flight {
         let id: UInt64
         let note: LocalCache.Note
-        var waiters: [CheckedContinuation<Landing, Never>] = []
+        var waiters: [Waiter] = []
     }
 
-    private struct State {
+    fileprivate struct State {
         var flights: [Name: Flight] = [:]
         /// Flights that may not be joined any more and have not landed.
         var orphans: [UInt64: Flight] = [:]
@@ -36,92 +53,98 @@ final class FlightTable: Sendable {
     private let state = Mutex(State())
 
     enum Entry: Sendable {
-        /// Fly, and land under this id.
-        case fly(UInt64)
-        case joined(Landing)
+        /// Fly, and land with this ticket.
+        case fly(Ticket)
+        /// Wait for the landing.
+        case join(Ticket)
     }
 
     /// Joins the flight under a name if `note` shows that it may be joined; otherwise begins one.
     ///
     /// - Parameter isLive: Whether the lease is live now.
-    func enter(_ name: Name, note: LocalCache.Note, isLive: Bool) async -> Entry {
-        enum Decision { case fly(UInt64), join }
-        let decision: Decision = self.state.withLock { state in
-            if Self.mayJoin(name, note, isLive, state) { return .join }
-            return .fly(Self.begin(name, note, &state))
-        }
-        if case .fly(let id) = decision { return .fly(id) }
-        // Between the two looks the flight may have landed: then this caller begins one.
-        var began: UInt64?
-        let landing: Landing = await withCheckedContinuation { continuation in
-            let id: UInt64? = self.state.withLock { state in
-                if state.flights[name]?.note == note {
-                    state.flights[name]!.waiters.append(continuation)
-                    state.waiting += 1
-                    return nil
-                }
-                return Self.begin(name, note, &state)
-            }
-            if let id {
-                began = id
-                continuation.resume(returning: .rejected)
-            }
-        }
-        if let began { return .fly(began) }
-        return .joined(landing)
-    }
-
-    /// Begins a flight where there is none that may be joined; nil: there is one.
-    func begin(_ name: Name, note: LocalCache.Note, isLive: Bool) -> UInt64? {
+    func enter(_ name: Name, note: LocalCache.Note, isLive: Bool) -> Entry {
         self.state.withLock { state in
-            Self.mayJoin(name, note, isLive, state) ? nil : Self.begin(name, note, &state)
-        }
-    }
-
-    /// Waits for the flight under a name if it may be joined; otherwise `.rejected` at once.
-    func join(_ name: Name, note: LocalCache.Note, isLive: Bool) async -> Landing {
-        await withCheckedContinuation { continuation in
-            let waits = self.state.withLock { state in
-                guard Self.mayJoin(name, note, isLive, state) else { return false }
-                state.flights[name]!.waiters.append(continuation)
-                state.waiting += 1
-                return true
+            if let flight = state.flights[name], isLive, note.session != nil, flight.note == note {
+                return .join(Ticket(id: flight.id, name: name))
             }
-            if !waits { continuation.resume(returning: .rejected) }
+            state.nextID += 1
+            // A flight that may not be joined any more loses its name; it lands for those who joined it.
+            if let old = state.flights.updateValue(Flight(id: state.nextID, note: note), forKey: name) {
+                state.orphans[old.id] = old
+            }
+            return .fly(Ticket(id: state.nextID, name: name))
         }
     }
 
-    private static func mayJoin(_ name: Name, _ note: LocalCache.Note, _ isLive: Bool, _ state: State) -> Bool {
-        guard let flight = state.flights[name] else { return false }
-        return isLive && note.session != nil && flight.note == note
+    /// Whether somebody flies under a name.
+    func isFlying(_ name: Name) -> Bool {
+        self.state.withLock { $0.flights[name] != nil }
     }
 
-    private static func begin(_ name: Name, _ note: LocalCache.Note, _ state: inout State) -> UInt64 {
-        state.nextID += 1
-        // A flight that may not be joined any more loses its name; it lands for those who joined it.
-        if let old = state.flights.updateValue(Flight(id: state.nextID, note: note), forKey: name) {
-            state.orphans[old.id] = old
+    /// Waits for the landing of a flight; `gone` where it has landed, and when the waiting task is cancelled.
+    ///
+    /// - Parameter onWaiting: Called once the landing cannot be missed any more; not called if it has been.
+    func landing(of ticket: Ticket, onWaiting: () -> Void = {}) async -> Landing {
+        let id = self.state.withLock { state in
+            state.nextID += 1
+            return state.nextID
         }
-        return state.nextID
+        return await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                let isWaiting = self.state.withLock { state in
+                    !Task.isCancelled
+                        && state.change(ticket) { $0.waiters.append(Waiter(id: id, continuation: continuation)) }
+                }
+                if isWaiting { onWaiting() } else { continuation.resume(returning: .gone) }
+            }
+        } onCancel: {
+            let waiter = self.state.withLock { state in
+                var left: Waiter?
+                _ = state.change(ticket) { flight in
+                    left = flight.waiters.firstIndex { $0.id == id }.map { flight.waiters.remove(at: $0) }
+                }
+                return left
+            }
+            waiter?.continuation.resume(returning: .gone)
+        }
     }
 
-    /// Ends a flight and tells those who joined.
-    func land(_ id: UInt64, _ name: Name, _ landing: Landing) {
+    /// Ends a flight and tells those who joined; how many they were.
+    @discardableResult
+    func land(_ ticket: Ticket, _ landing: Landing) -> Int {
         let waiters = self.state.withLock { state in
             let flight: Flight?
-            if state.flights[name]?.id == id {
-                flight = state.flights.removeValue(forKey: name)
+            if state.flights[ticket.name]?.id == ticket.id {
+                flight = state.flights.removeValue(forKey: ticket.name)
             } else {
-                flight = state.orphans.removeValue(forKey: id)
+                flight = state.orphans.removeValue(forKey: ticket.id)
             }
             state.waiting -= flight?.waiters.count ?? 0
             return flight?.waiters ?? []
         }
-        for waiter in waiters { waiter.resume(returning: landing) }
+        for waiter in waiters { waiter.continuation.resume(returning: landing) }
+        return waiters.count
     }
 
     /// Flights under way and callers that wait for one.
     var count: (flights: Int, waiting: Int) {
         self.state.withLock { ($0.flights.count + $0.orphans.count, $0.waiting) }
+    }
+}
+
+extension FlightTable.State {
+    /// Changes a flight that has not landed; false where it has.
+    fileprivate mutating func change(_ ticket: FlightTable.Ticket, _ body: (inout FlightTable.Flight) -> Void) -> Bool {
+        if self.flights[ticket.name]?.id == ticket.id {
+            let before = self.flights[ticket.name]!.waiters.count
+            body(&self.flights[ticket.name]!)
+            self.waiting += self.flights[ticket.name]!.waiters.count - before
+            return true
+        }
+        guard self.orphans[ticket.id] != nil else { return false }
+        let before = self.orphans[ticket.id]!.waiters.count
+        body(&self.orphans[ticket.id]!)
+        self.waiting += self.orphans[ticket.id]!.waiters.count - before
+        return true
     }
 }

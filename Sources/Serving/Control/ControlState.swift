@@ -31,7 +31,8 @@ package final class ControlState: ControlFeed, Sendable {
     private let changes = Atomic<UInt64>(0)
     private let applied = Gauge(label: "vireo_control_applied")
     private let textBytes = Gauge(label: "vireo_item_text_bytes")
-    private let loadTime = Metrics.Timer(label: "vireo_snapshot_load_seconds")
+    private let snapshots = CacheMetrics(.snapshot)
+    private let items = CacheMetrics(.item)
 
     /// - Parameter incarnationChanged: Called with the new incarnation before any state of it is visible.
     package init(
@@ -96,6 +97,7 @@ package final class ControlState: ControlFeed, Sendable {
         if restarted { self.incarnationChanged(delta.incarnation) }
         self.apply(delta, restarted: restarted)
         self.applied.record(delta.head)
+        self.items.entries.record(self.state.withLock { $0.tenants.values.reduce(0) { $0 + $1.catalog.count } })
         // Ahead of its activation, and no reason to fail.
         for tenant in delta.tenants {
             guard let ready = tenant.readyModel else { continue }
@@ -116,8 +118,8 @@ package final class ControlState: ControlFeed, Sendable {
         let bytes = try await self.models.artifact(number)
         let snapshot = try SnapshotArtifact(decoding: bytes).snapshot
         self.state.withLock { $0.models[number] = snapshot }
-        let (seconds, attoseconds) = (ContinuousClock.now - start).components
-        self.loadTime.recordNanoseconds(seconds * 1_000_000_000 + attoseconds / 1_000_000_000)
+        self.snapshots.loaded(in: .now - start, bytes: bytes.count)
+        self.snapshots.entries.record(self.loadedModels.count)
         self.log.info("model loaded", metadata: ["model": "\(ModelVersion.name(number))", "bytes": "\(bytes.count)"])
     }
 

@@ -23,8 +23,6 @@ struct RecommendationMetrics: Sendable {
 
     let undecodable = Counter(label: "vireo_pools_undecodable_total")
     let poolSize = Recorder(label: "vireo_pool_candidates", aggregate: true)
-    private let tombstoneHits = Self.rejections("tombstone")
-    private let unavailableHits = Self.rejections("unavailable")
     private let byTier = Tier.allCases.map(ByTier.init)
     private let byFallback: [Fallback: Counter] = Dictionary(
         uniqueKeysWithValues: Fallback.allCases.map {
@@ -32,18 +30,12 @@ struct RecommendationMetrics: Sendable {
         }
     )
 
-    private static func rejections(_ reason: String) -> Counter {
-        Counter(label: "vireo_final_stage_rejections_total", dimensions: [("reason", reason)])
-    }
-
     /// Counts an answer, once it is whole.
     func served(_ answer: Recommendation) {
         let tier = self.byTier[answer.tier.index]
         tier.served.increment()
         if let fallback = answer.fallback { self.byFallback[fallback]?.increment() }
         tier.age.recordMilliseconds(answer.ageMilliseconds)
-        if answer.filtered.tombstone > 0 { self.tombstoneHits.increment(by: answer.filtered.tombstone) }
-        if answer.filtered.unavailable > 0 { self.unavailableHits.increment(by: answer.filtered.unavailable) }
         for stage in answer.stages {
             guard let index = Self.index(of: stage.name) else { continue }
             tier.stages[index].recordNanoseconds(stage.duration.wholeNanoseconds)

@@ -74,6 +74,7 @@ extension RecommendationService {
             let builder = SlateBuilder(state: state, signer: self.signer, now: now)
             answer.filtered = builder.choose(request.limit, of: pool, into: workspace.slate)
             answer.comes(from: .l1, isPersonal: pool.isPersonal)
+            self.finalStage.served(answer.filtered, from: .l1, suppressedBefore: pool.suppressedCount)
             return true
         }
         guard isPool else { return nil }

@@ -16,6 +16,8 @@ package final class RecommendationService: Sendable {
     let signer: TokenSigner
     private let limit: ComputeLimit
     private let scorers = ScorerPool()
+    private let coldLists = ColdLists()
+    let finalStage = FinalStageMetrics()
     let metrics = RecommendationMetrics()
     private let log: Logger
     let wallClock: @Sendable () -> Timestamp
@@ -97,6 +99,7 @@ package final class RecommendationService: Sendable {
                 )
                 var answer = self.answer(request, state, slate, id: id, now: now)
                 answer.comes(from: pooled.tier, isPersonal: pool.isPersonal)
+                self.finalStage.served(slate.filtered, from: pooled.tier, suppressedBefore: pool.suppressedCount)
                 return answer
             }
             answer.isComputed(at: pooled.computedAt, now: self.keeper.milliseconds())
@@ -127,6 +130,7 @@ package final class RecommendationService: Sendable {
                 answer.fallback = .staticList
             }
             answer.tier = .fallback
+            self.finalStage.served(slate.filtered, from: .fallback, suppressedBefore: 0)
             answer.fallbackReason = error.reason
             // What this user has seen or hidden is not known here.
             if !degraded.contains(.unverified) { degraded.append(.unverified) }
@@ -155,7 +159,7 @@ package final class RecommendationService: Sendable {
             for: key,
             field,
             lifetimes: Lifetimes(soft: policy.softTTL, hard: policy.hardTTL, jitter: .random(in: 0...1)),
-            primaryVersion: { try await self.users.version(of: request.user, tenant: request.tenant) },
+            cold: { self.coldPayload(request, state, model) },
             compute: { () async throws(PoolFailure) in try await self.compute(request, state, model) }
         )
         var payload = answer.entry.payload
@@ -214,15 +218,28 @@ package final class RecommendationService: Sendable {
             self.log.debug("user cannot be read", metadata: ["error": "\(error)"])
             throw .store(error)
         }
+        // Who has nothing of their own gets what all of them share; whoever suppresses something has a list of their own.
+        guard user.version > 0, user.consent && !user.history.isEmpty || !user.suppressions.isEmpty else {
+            return Computation(
+                version: user.version,
+                payload: self.coldPayload(request, state, model),
+                isCacheable: false
+            )
+        }
         let pool = self.scorers.withScorer { scorer in
             UserPool(state: state, snapshot: model.snapshot).pool(of: user, scorer: scorer)
         }
         self.metrics.poolSize.record(pool.unseen.count)
-        return Computation(
-            version: user.version,
-            payload: PoolCodec.encode(pool),
-            isCacheable: user.version > 0 && user.consent
-        )
+        return Computation(version: user.version, payload: PoolCodec.encode(pool), isCacheable: true)
+    }
+
+    /// The pool of everybody who has none of their own.
+    private func coldPayload(
+        _ request: RecommendationRequest,
+        _ state: TenantState,
+        _ model: TenantState.LoadedModel
+    ) -> [UInt8] {
+        self.coldLists.payload(state, surface: request.surface) { PoolCodec.encode(self.popularPool(state, model)) }
     }
 
     private func popularPool(_ state: TenantState, _ model: TenantState.LoadedModel) -> CandidatePool {

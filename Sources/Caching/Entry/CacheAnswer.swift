@@ -1,0 +1,51 @@
+/// What a computation gives.
+public struct Computation: Sendable {
+    /// The version of the owner in the snapshot the value was computed from; 0: nobody knows the owner.
+    public let version: Int64
+    /// The value.
+    public let payload: [UInt8]
+    /// False: the value is the one that all owners without one of their own share, so nothing is stored under this owner's
+    /// name in either tier; only the fact is remembered on this node (``ColdOwners``).
+    public let isCacheable: Bool
+
+    /// A computed value.
+    public init(version: Int64, payload: [UInt8], isCacheable: Bool) {
+        self.version = version
+        self.payload = payload
+        self.isCacheable = isCacheable
+    }
+}
+
+/// Where an answer came from.
+public enum CacheTier: Sendable, Equatable {
+    case local, shared, stale, computed
+}
+
+/// An entry and where it came from.
+public struct CacheAnswer: Sendable {
+    /// The entry.
+    public let entry: CacheEntry
+    /// Where it came from.
+    public let tier: CacheTier
+    /// Redis could not be used.
+    public let withoutShared: Bool
+    /// Time spent looking in L1 and L2.
+    public let lookup: Duration
+    /// Time spent computing, or waiting for who computes.
+    public let compute: Duration
+}
+
+/// How long entries are fresh and how long they may be served.
+public struct Lifetimes: Sendable, Equatable {
+    /// From computation to stale.
+    public let soft: Duration
+    /// From computation to unservable.
+    public let hard: Duration
+
+    /// Lifetimes; `jitter` in 0...1 takes up to 10 % off both, so that entries filled together do not expire together.
+    public init(soft: Duration, hard: Duration, jitter: Double = 0) {
+        let factor = 1 - 0.1 * min(max(jitter, 0), 1)
+        self.soft = soft * factor
+        self.hard = hard * factor
+    }
+}
