@@ -29,7 +29,9 @@ package struct HTTPServer: Service {
         let limits = configuration.limits
         let routes =
             switch role {
-            case .public: RecommendationRoutes(useCases: useCases).routes + FeedbackRoutes(useCases: useCases).routes
+            case .public:
+                RecommendationRoutes(useCases: useCases).routes + ListRoutes(useCases: useCases.lists).routes
+                    + FeedbackRoutes(useCases: useCases).routes
             case .admin:
                 TombstoneRoutes(useCases: useCases, wallClock: wallClock).routes
                     + PurgeRoutes(useCases: useCases).routes

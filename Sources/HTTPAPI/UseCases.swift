@@ -4,6 +4,7 @@ package import Serving
 /// What the API can be asked for; App fills it with the services, a test with canned answers.
 package struct UseCases: Sendable {
     package var recommend: @Sendable (RecommendationRequest) async throws(ServingError) -> Recommendation
+    package var lists: ListUseCases
     package var recordFeedback: @Sendable ([FeedbackRequest], Tenant.ID) async throws(ServingError) -> FeedbackAnswer
     /// Tombstones, reason, end, tenant.
     package var addTombstones:
@@ -24,6 +25,7 @@ package struct UseCases: Sendable {
 
     package init(
         recommend: @escaping @Sendable (RecommendationRequest) async throws(ServingError) -> Recommendation,
+        lists: ListUseCases,
         recordFeedback:
             @escaping @Sendable ([FeedbackRequest], Tenant.ID) async throws(ServingError) -> FeedbackAnswer,
         addTombstones:
@@ -42,6 +44,7 @@ package struct UseCases: Sendable {
         metrics: @escaping @Sendable () -> [UInt8]
     ) {
         self.recommend = recommend
+        self.lists = lists
         self.recordFeedback = recordFeedback
         self.addTombstones = addTombstones
         self.removeTombstones = removeTombstones

@@ -45,15 +45,17 @@ extension JSONWriter {
         return json.buffer
     }
 
-    private mutating func item(_ item: RecommendedItem, explain: Explanation) {
+    mutating func item(_ item: RecommendedItem, explain: Explanation) {
         self.raw(#"{"item_id":"#)
         self.string(item.item.string)
         self.raw(#","rank":"#)
         self.integer(item.rank)
         self.raw(#","score":"#)
         self.fixed(item.score)
-        self.raw(#","tracking_token":"#)
-        self.string(item.trackingToken)
+        if !item.trackingToken.isEmpty {
+            self.raw(#","tracking_token":"#)
+            self.string(item.trackingToken)
+        }
         self.raw(#","sources":"#)
         self.sources(of: item)
         if explain != .none { self.explanation(of: item, explain: explain) }
@@ -84,6 +86,10 @@ extension JSONWriter {
         case (.similarToHistory, nil): self.raw("\"Similar to what you have seen\"")
         case (.popular, _): self.raw("\"Popular right now\"")
         case (.curated, _): self.raw("\"Selected for you\"")
+        case (.trending, _): self.raw("\"Trending now\"")
+        case (.latest, _): self.raw("\"New\"")
+        case (.similarToItem, let seed?): self.string("Similar to " + seed.title)
+        case (.similarToItem, nil): self.raw("\"Similar\"")
         }
         self.raw(#","seed_items":["#)
         if let seed = item.seed { self.string(seed.item.string) }
@@ -100,7 +106,7 @@ extension JSONWriter {
         self.raw("}")
     }
 
-    private mutating func filtered(_ counts: FilteredCounts) {
+    mutating func filtered(_ counts: FilteredCounts) {
         self.raw(#"{"tombstone":"#)
         self.integer(counts.tombstone)
         self.raw(#","unavailable":"#)

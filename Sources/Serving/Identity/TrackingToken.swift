@@ -32,6 +32,9 @@ package struct TokenSigner: Sendable {
         }
     }
 
+    /// Whom the tokens of lists are for that are nobody's: whoever brings them. No client can be named like this.
+    static let nobody = User.ID(trusted: "")
+
     private static let headSize = 20
     fileprivate static let placeSize = 5
     private static let size = headSize + placeSize + 8

@@ -283,7 +283,7 @@ extension Tier {
 }
 
 /// What serving counts.
-private struct RecommendationMetrics: Sendable {
+struct RecommendationMetrics: Sendable {
     let undecodable = Counter(label: "vireo_pools_undecodable_total")
     let poolSize = Recorder(label: "vireo_pool_candidates", aggregate: true)
     private let byTier: [Tier: Counter] = Dictionary(
