@@ -30,7 +30,8 @@ package struct HTTPServer: Service {
         let routes =
             switch role {
             case .public:
-                RecommendationRoutes(useCases: useCases).routes + FeedbackRoutes(useCases: useCases).routes
+                RecommendationRoutes(useCases: useCases).routes + ListRoutes(useCases: useCases.lists).routes
+                    + FeedbackRoutes(useCases: useCases).routes
                     + ItemRoutes(useCases: useCases.catalogue).routes
                     + UserRoutes(useCases: useCases.catalogue).routes
             case .admin:

@@ -6,6 +6,7 @@ package struct UseCases: Sendable {
     package var recommend: @Sendable (RecommendationRequest) async throws(ServingError) -> Recommendation
     /// What is answered on the event loop; nil: nothing.
     package var immediate: ImmediateUseCases?
+    package var lists: ListUseCases
     package var recordFeedback: @Sendable ([FeedbackRequest], Tenant.ID) async throws(ServingError) -> FeedbackAnswer
     /// Tombstones, reason, end, tenant.
     package var addTombstones:
@@ -27,6 +28,7 @@ package struct UseCases: Sendable {
 
     package init(
         recommend: @escaping @Sendable (RecommendationRequest) async throws(ServingError) -> Recommendation,
+        lists: ListUseCases,
         recordFeedback:
             @escaping @Sendable ([FeedbackRequest], Tenant.ID) async throws(ServingError) -> FeedbackAnswer,
         addTombstones:
@@ -46,6 +48,7 @@ package struct UseCases: Sendable {
         metrics: @escaping @Sendable () -> [UInt8]
     ) {
         self.recommend = recommend
+        self.lists = lists
         self.recordFeedback = recordFeedback
         self.addTombstones = addTombstones
         self.removeTombstones = removeTombstones

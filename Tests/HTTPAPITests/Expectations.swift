@@ -8,6 +8,8 @@ struct Wrong: Equatable, Sendable {
     let code: String
     let allowed: String?
 
+    static let parameters =
+        "surface|limit|explain|category|exclude_category|exclude|exclude_seen|region|locale"
     static let identifier = "1 to 128 bytes of UTF-8 without control characters"
 
     init(_ pointer: String, _ code: String, _ allowed: String?) {

@@ -64,6 +64,9 @@ func withServers<Value: Sendable>(
 final class Canned: Sendable {
     struct Asked {
         var recommendations: [RecommendationRequest] = []
+        var batches: [([RecommendationRequest], Tenant.ID)] = []
+        var similar: [SimilarRequest] = []
+        var lists: [ListRequest] = []
         var feedback: [(FeedbackRequest, Tenant.ID)] = []
         var added: [([Tombstone], String?, Timestamp?, Tenant.ID)] = []
         var removed: [([Tombstone], Tenant.ID)] = []
@@ -90,6 +93,27 @@ final class Canned: Sendable {
                 self.asked.withLock { $0.recommendations.append(request) }
                 return .full
             },
+            lists: ListUseCases(
+                recommendMany: { requests, tenant throws(ServingError) in
+                    self.asked.withLock { $0.batches.append((requests, tenant)) }
+                    return requests.map { request in
+                        if request.minimumVersion > 118 { return .failure(.versionUnknown) }
+                        var answer = Recommendation.full
+                        answer.user = request.user
+                        answer.items = []
+                        return .success(answer)
+                    }
+                },
+                similar: { request throws(ServingError) in
+                    self.asked.withLock { $0.similar.append(request) }
+                    if request.item.string == "nothing" { throw .unknownItem }
+                    return .example(isTracked: true)
+                },
+                list: { request throws(ServingError) in
+                    self.asked.withLock { $0.lists.append(request) }
+                    return .example(isTracked: request.isTracked)
+                }
+            ),
             recordFeedback: { requests, tenant throws(ServingError) in
                 self.asked.withLock { asked in asked.feedback += requests.map { ($0, tenant) } }
                 return FeedbackAnswer(
@@ -352,4 +376,32 @@ extension Recommendation {
             Stage(name: "cache", duration: .microseconds(120)), Stage(name: "final", duration: .microseconds(1_500)),
         ]
     )
+}
+
+extension ItemList {
+    static func example(isTracked: Bool) -> ItemList {
+        ItemList(
+            id: isTracked ? RecommendationID(high: 0, low: 1) : nil,
+            surface: "popular",
+            generatedAt: Timestamp(seconds: 1_788_256_800),
+            items: [
+                RecommendedItem(
+                    item: Item.ID(trusted: "i7"),
+                    rank: 1,
+                    score: 0.5,
+                    trackingToken: isTracked ? "v1.k3" : "",
+                    collaborative: 0,
+                    content: 0,
+                    popularity: 0.5,
+                    reason: .popular,
+                    seed: nil
+                )
+            ],
+            modelVersion: "m42",
+            policyVersion: "p7",
+            filtered: FilteredCounts(),
+            userVersion: 0,
+            tag: "9013.m42.p7.abc"
+        )
+    }
 }

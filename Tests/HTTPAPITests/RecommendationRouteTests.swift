@@ -167,10 +167,10 @@ struct RecommendationRouteTests {
             ("u1?=5", 400, "malformed_query", []), ("u1?limit=5&", 400, "malformed_query", []),
             ("u1?limit=5&limit=5", 400, "duplicate_parameter", [Wrong("#/limit", "duplicate_parameter", nil)]),
             (
-                "u1?cursor=x&category=y&limit=0", 400, "unknown_parameter",
+                "u1?cursor=x&categories=y&limit=0", 400, "unknown_parameter",
                 [
-                    Wrong("#/cursor", "unknown_parameter", "surface|limit|explain"),
-                    Wrong("#/category", "unknown_parameter", "surface|limit|explain"),
+                    Wrong("#/cursor", "unknown_parameter", Wrong.parameters),
+                    Wrong("#/categories", "unknown_parameter", Wrong.parameters),
                 ]
             ),
             ("", 404, "not_found", []), ("u1/", 404, "not_found", []), ("u1/explain/i1", 404, "not_found", []),

@@ -87,13 +87,34 @@ package struct Node: Sendable {
 
         // A replica is asked for one user at a time, each with the version it has to have.
         let batchedUsers = replica == nil ? BatchedUserRepository(users) : nil
+        let computeLimit = ComputeLimit(settings.computeLimit)
         let recommendations = RecommendationService(
             cache: cache,
             keeper: keeper,
             control: control,
             users: batchedUsers ?? users,
             signer: signer,
-            limit: ComputeLimit(settings.computeLimit),
+            limit: computeLimit,
+            log: log,
+            wallClock: WallClock.now
+        )
+        let slates = SlateService(
+            cache: cache,
+            keeper: keeper,
+            control: control,
+            users: users,
+            signer: signer,
+            limit: computeLimit,
+            log: log,
+            wallClock: WallClock.now
+        )
+        let lists = ListService(
+            cache: cache,
+            keeper: keeper,
+            control: control,
+            users: users,
+            signer: signer,
+            limit: computeLimit,
             log: log,
             wallClock: WallClock.now
         )
@@ -121,7 +142,17 @@ package struct Node: Sendable {
             log: log
         )
         var useCases = UseCases(
-            recommend: { request async throws(ServingError) in try await recommendations.recommend(request) },
+            recommend: { request async throws(ServingError) in
+                request.filters.isNone
+                    ? try await recommendations.recommend(request) : try await slates.recommend(request)
+            },
+            lists: ListUseCases(
+                recommendMany: { requests, tenant async throws(ServingError) in
+                    try await slates.recommend(requests, tenant: tenant)
+                },
+                similar: { request async throws(ServingError) in try await lists.similar(request) },
+                list: { request async throws(ServingError) in try await lists.list(request) }
+            ),
             recordFeedback: { events, tenant async throws(ServingError) in
                 try await feedback.record(events, tenant: tenant)
             },

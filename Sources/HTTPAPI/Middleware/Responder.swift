@@ -72,7 +72,7 @@ struct Responder: HTTPResponder {
         case .route(let route, let segments):
             template = route.path.text
             let principal = try await self.authentication.principal(of: request.headers, scope: route.scope)
-            let query = try QueryParameters(target.query, known: route.parameters)
+            let query = try QueryParameters(target.query, known: route.parameters, lists: route.lists)
             let bodyType = try Self.bodyType(of: request.headers, among: route.bodyTypes)
             let body = bodyType == nil ? ByteBuffer() : try await self.body(of: request)
             let call = Call(
@@ -122,7 +122,7 @@ struct Responder: HTTPResponder {
         if answer.status != .notModified {
             headers.append(HTTPField(name: .contentType, value: answer.contentType))
         }
-        headers.append(Self.notCached)
+        headers.append(answer.isPublic ? Self.askedAgain : Self.notCached)
         headers.append(HTTPField(name: .requestID, value: id))
         return Response(status: answer.status, headers: headers, body: ResponseBody(byteBuffer: answer.body))
     }
@@ -141,6 +141,7 @@ struct Responder: HTTPResponder {
         )
     }
 
+    static let askedAgain = HTTPField(name: .cacheControl, value: "public, no-cache")
     static let notCached = HTTPField(name: .cacheControl, value: "private, no-store")
     static let problemType = HTTPField(name: .contentType, value: "application/problem+json")
 }

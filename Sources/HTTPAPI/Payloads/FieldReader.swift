@@ -5,16 +5,32 @@ import RecommendationCore
 /// A field that is null is as one that is absent.
 struct FieldReader {
     private let members: [JSONMember]
+    private let base: Pointer
     private(set) var errors = FieldErrors()
 
-    /// - Parameter document: What the body must be, for the answer where it is something else.
-    init(_ value: JSONValue, fields: [String], document: String) throws(Problem) {
+    /// - Parameters:
+    ///   - document: What the value must be, for the answer where it is something else.
+    ///   - base: Where the value stands in the body.
+    init(
+        _ value: JSONValue,
+        fields: [String],
+        document: String,
+        at base: Pointer = .root
+    ) throws(Problem) {
         guard case .object(let members) = value else {
-            throw .invalid([FieldError(pointer: Pointer.root.string, code: "invalid", allowed: document)])
+            throw .invalid([FieldError(pointer: base.string, code: "invalid", allowed: document)])
         }
         let unknown = members.map(\.name).filter { name in !fields.contains { $0.hasSameBytes(as: name) } }
-        guard unknown.isEmpty else { throw .unknownParameters(unknown, allowed: fields) }
+        guard unknown.isEmpty else { throw .unknownParameters(unknown, allowed: fields, at: base) }
         self.members = members
+        self.base = base
+    }
+
+    /// Where a field stands in the body.
+    func pointer(_ field: String) -> Pointer {
+        var pointer = self.base
+        pointer.append(field)
+        return pointer
     }
 
     /// Throws all that was found wrong, if anything was.
@@ -24,12 +40,12 @@ struct FieldReader {
 
     /// Adds an error that takes more than one field, or the time, to see.
     mutating func add(_ field: String, _ code: String, allowed: String?) {
-        self.errors.add(Pointer(field), code, allowed: allowed)
+        self.errors.add(self.pointer(field), code, allowed: allowed)
     }
 
     mutating func identifier<Entity>(_ field: String, required: Bool) -> Identifier<Entity>? {
         guard let value = self.value(field, required: required) else { return nil }
-        return self.identifier(value, at: Pointer(field))
+        return self.identifier(value, at: self.pointer(field))
     }
 
     /// One to `maximum` ids.
@@ -41,13 +57,62 @@ struct FieldReader {
         }
         var identifiers: [Identifier<Entity>] = []
         for (index, element) in elements.enumerated() {
-            var pointer = Pointer(field)
+            var pointer = self.pointer(field)
             pointer.append(index)
             if let identifier: Identifier<Entity> = self.identifier(element, at: pointer) {
                 identifiers.append(identifier)
             }
         }
         return identifiers
+    }
+
+    /// Up to `maximum` ids, or one by itself; none where the field is absent.
+    mutating func list<Entity>(_ field: String, maximum: Int) -> [Identifier<Entity>] {
+        guard let value = self.value(field, required: false) else { return [] }
+        if case .string = value { return self.identifier(value, at: self.pointer(field)).map { [$0] } ?? [] }
+        guard case .array(let elements) = value, elements.count <= maximum else {
+            self.add(field, "invalid", allowed: "a string, or an array of at most \(maximum)")
+            return []
+        }
+        var identifiers: [Identifier<Entity>] = []
+        for (index, element) in elements.enumerated() {
+            var pointer = self.pointer(field)
+            pointer.append(index)
+            if let identifier: Identifier<Entity> = self.identifier(element, at: pointer) {
+                identifiers.append(identifier)
+            }
+        }
+        return identifiers
+    }
+
+    /// One to `maximum` values of any kind.
+    mutating func elements(_ field: String, maximum: Int, of kind: String) -> [JSONValue] {
+        guard let value = self.value(field, required: true) else { return [] }
+        guard case .array(let elements) = value, (1...maximum).contains(elements.count) else {
+            self.add(field, "invalid", allowed: "an array of 1 to \(maximum) \(kind)")
+            return []
+        }
+        return elements
+    }
+
+    /// A whole number within bounds; nil where the field is absent.
+    mutating func integer(_ field: String, in range: ClosedRange<Int64>, allowed: String) -> Int64? {
+        guard let value = self.value(field, required: false) else { return nil }
+        guard case .integer(let integer) = value, range.contains(integer) else {
+            self.add(field, "out_of_range", allowed: allowed)
+            return nil
+        }
+        return integer
+    }
+
+    /// Text that stands for something; nil where the field is absent.
+    mutating func word<Value>(_ field: String, allowed: String, _ make: (String) -> Value?) -> Value? {
+        guard let value = self.value(field, required: false) else { return nil }
+        guard case .string(let text) = value, let made = make(text) else {
+            self.add(field, "invalid", allowed: allowed)
+            return nil
+        }
+        return made
     }
 
     /// Text of up to `maximum` bytes.

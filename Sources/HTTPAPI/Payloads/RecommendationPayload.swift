@@ -70,13 +70,14 @@ extension JSONWriter {
         self.raw("}")
     }
 
-    private mutating func item(_ item: RecommendedItem, explain: Explanation) {
+    mutating func item(_ item: RecommendedItem, explain: Explanation) {
         self.item(
             rank: item.rank,
             components: (item.collaborative, item.content, item.popularity),
             score: item.score,
             reason: item.reason,
             hasSeed: item.seed != nil,
+            hasToken: !item.trackingToken.isEmpty,
             explain: explain,
             id: { json in json.contents(item.item.string) },
             token: { json in json.contents(item.trackingToken) },
@@ -126,6 +127,7 @@ extension JSONWriter {
         score: Float,
         reason: Reason,
         hasSeed: Bool,
+        hasToken: Bool = true,
         explain: Explanation,
         id: (inout JSONWriter) -> Void,
         token: (inout JSONWriter) -> Void,
@@ -138,9 +140,12 @@ extension JSONWriter {
         self.integer(rank)
         self.raw(#","score":"#)
         self.fixed(score)
-        self.raw(#","tracking_token":""#)
-        token(&self)
-        self.raw(#"","sources":["#)
+        if hasToken {
+            self.raw(#","tracking_token":""#)
+            token(&self)
+            self.raw("\"")
+        }
+        self.raw(#","sources":["#)
         self.sources(components)
         self.raw("]")
         if explain != .none {
@@ -149,18 +154,24 @@ extension JSONWriter {
             case .similarToHistory: self.raw(#","explanation":{"code":"similar_to_your_history","text":""#)
             case .popular: self.raw(#","explanation":{"code":"popular","text":""#)
             case .curated: self.raw(#","explanation":{"code":"curated","text":""#)
+            case .trending: self.raw(#","explanation":{"code":"trending","text":""#)
+            case .latest: self.raw(#","explanation":{"code":"latest","text":""#)
+            case .similarToItem: self.raw(#","explanation":{"code":"similar_to_item","text":""#)
             }
             switch (reason, hasSeed) {
             case (.becauseYouLiked, true):
                 self.raw("Because you liked ")
                 seedTitle(&self)
             case (.becauseYouLiked, false): self.raw("Because of what you liked")
-            case (.similarToHistory, true):
+            case (.similarToHistory, true), (.similarToItem, true):
                 self.raw("Similar to ")
                 seedTitle(&self)
             case (.similarToHistory, false): self.raw("Similar to what you have seen")
             case (.popular, _): self.raw("Popular right now")
             case (.curated, _): self.raw("Selected for you")
+            case (.trending, _): self.raw("Trending now")
+            case (.latest, _): self.raw("New")
+            case (.similarToItem, false): self.raw("Similar")
             }
             if hasSeed {
                 self.raw(#"","seed_items":[""#)
@@ -215,7 +226,7 @@ extension JSONWriter {
         }
     }
 
-    private mutating func filtered(_ counts: FilteredCounts) {
+    mutating func filtered(_ counts: FilteredCounts) {
         self.raw(#"{"tombstone":"#)
         self.integer(counts.tombstone)
         self.raw(#","unavailable":"#)

@@ -41,20 +41,24 @@ struct RequestTarget: Sendable {
     }
 }
 
-/// The parameters of a query: each known, and none twice.
+/// The parameters of a query: each known, and none twice but those that are lists.
 struct QueryParameters: Sendable {
     private var parameters: [(name: String, value: String)] = []
+    private var lists: [(name: String, values: [String])] = []
 
-    init(_ query: ArraySlice<UInt8>?, known: [String]) throws(Problem) {
+    /// - Parameter lists: Those of `known` whose values are separated by commas, or come under the same name again. A comma that
+    ///   belongs to a value is sent as `%2C`.
+    init(_ query: ArraySlice<UInt8>?, known: [String], lists: [String] = []) throws(Problem) {
         guard let query, !query.isEmpty else { return }
         var unknown: [String] = []
         for part in query.split(separator: UInt8(ascii: "&"), omittingEmptySubsequences: false) {
             let equals = part.firstIndex(of: UInt8(ascii: "=")) ?? part.endIndex
-            guard let name = RequestTarget.percentDecoded(part[..<equals]), !name.isEmpty,
-                let value = RequestTarget.percentDecoded(part[equals...].dropFirst())
-            else { throw .malformed("malformed_query", "the query is not name=value&name=value, percent-encoded") }
+            guard let name = RequestTarget.percentDecoded(part[..<equals]), !name.isEmpty else { throw Self.malformed }
             if !known.contains(where: { $0.hasSameBytes(as: name) }) {
+                guard RequestTarget.percentDecoded(part[equals...].dropFirst()) != nil else { throw Self.malformed }
                 unknown.append(name)
+            } else if lists.contains(where: { $0.hasSameBytes(as: name) }) {
+                try self.append(part[equals...].dropFirst(), to: name)
             } else if self[name] != nil {
                 throw .malformed(
                     "duplicate_parameter",
@@ -62,13 +66,38 @@ struct QueryParameters: Sendable {
                     errors: [FieldError(pointer: Pointer(name).string, code: "duplicate_parameter", allowed: nil)]
                 )
             } else {
+                guard let value = RequestTarget.percentDecoded(part[equals...].dropFirst()) else {
+                    throw Self.malformed
+                }
                 self.parameters.append((name, value))
             }
         }
         guard unknown.isEmpty else { throw .unknownParameters(unknown, allowed: known) }
     }
 
+    private static var malformed: Problem {
+        .malformed("malformed_query", "the query is not name=value&name=value, percent-encoded")
+    }
+
+    private mutating func append(_ list: ArraySlice<UInt8>, to name: String) throws(Problem) {
+        var values: [String] = []
+        for part in list.split(separator: UInt8(ascii: ","), omittingEmptySubsequences: false) {
+            guard let value = RequestTarget.percentDecoded(part) else { throw Self.malformed }
+            values.append(value)
+        }
+        if let index = self.lists.firstIndex(where: { name.hasSameBytes(as: $0.name) }) {
+            self.lists[index].values += values
+        } else {
+            self.lists.append((name, values))
+        }
+    }
+
     subscript(_ name: String) -> String? {
         self.parameters.first { name.hasSameBytes(as: $0.name) }?.value
+    }
+
+    /// The values of a list, in the order they were sent; none where it was not.
+    func values(_ name: String) -> [String] {
+        self.lists.first { name.hasSameBytes(as: $0.name) }?.values ?? []
     }
 }

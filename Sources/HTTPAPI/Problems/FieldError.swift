@@ -29,6 +29,11 @@ struct FieldErrors {
         self.list.append(FieldError(pointer: pointer.string, code: code, allowed: allowed))
     }
 
+    /// Adds errors that were found elsewhere.
+    mutating func add(_ errors: [FieldError]) {
+        self.list.append(contentsOf: errors.prefix(Self.maximum - self.list.count))
+    }
+
     mutating func identifier<Entity>(_ string: String, at pointer: Pointer) -> Identifier<Entity>? {
         do {
             return try Identifier(validating: string)

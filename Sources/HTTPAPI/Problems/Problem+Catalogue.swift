@@ -8,13 +8,15 @@ extension Problem {
     }
 
     /// 400: names nobody knows, in the query or in the body.
-    static func unknownParameters(_ names: [String], allowed: [String]) -> Problem {
+    static func unknownParameters(_ names: [String], allowed: [String], at base: Pointer = .root) -> Problem {
         let list = allowed.isEmpty ? "none" : allowed.joined(separator: "|")
         return .malformed(
             "unknown_parameter",
             allowed.isEmpty ? "this takes no parameters" : "known here: \(list)",
             errors: names.prefix(FieldErrors.maximum).map { name in
-                FieldError(pointer: Pointer(name).string, code: "unknown_parameter", allowed: list)
+                var pointer = base
+                pointer.append(name)
+                return FieldError(pointer: pointer.string, code: "unknown_parameter", allowed: list)
             }
         )
     }

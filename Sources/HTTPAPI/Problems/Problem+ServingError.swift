@@ -13,6 +13,16 @@ extension Problem {
             ])
         case .unverified:
             self = .unavailable("unverified", "the control state cannot be verified, and the policy refuses to serve")
+        case .unknownItem:
+            self = .notFound
+        case .versionUnknown:
+            self = Problem(
+                status: .preconditionFailed,
+                code: "version_unknown",
+                detail: "the user's version is below min_version"
+            )
+        case .storeUnavailable:
+            self = .unavailable("unavailable", "the store cannot be read, and nothing else will do")
         case .notDurable:
             self = .unavailable("not_durable", "nothing is known to be stored; send it again")
         case .conflict(let reason):

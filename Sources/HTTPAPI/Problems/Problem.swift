@@ -45,8 +45,10 @@ struct Problem: Error, Sendable, Equatable {
         }
     }
 
-    /// - Parameter instance: The path as it was sent; nil where there is none worth repeating.
-    func document(instance: String?, requestID: String) -> ByteBuffer {
+    /// - Parameters:
+    ///   - instance: The path as it was sent; nil where there is none worth repeating.
+    ///   - requestID: Nil in a part of an answer: the answer has it.
+    func document(instance: String?, requestID: String?) -> ByteBuffer {
         var json = JSONWriter(capacity: 512)
         json.raw(#"{"type":"#)
         json.string("urn:vireo:problem:" + self.code)
@@ -62,8 +64,10 @@ struct Problem: Error, Sendable, Equatable {
         }
         json.raw(#","code":"#)
         json.string(self.code)
-        json.raw(#","request_id":"#)
-        json.string(requestID)
+        if let requestID {
+            json.raw(#","request_id":"#)
+            json.string(requestID)
+        }
         for list in self.lists {
             json.raw(",")
             json.string(list.name.rawValue)

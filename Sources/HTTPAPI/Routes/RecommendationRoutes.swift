@@ -3,7 +3,7 @@ import NIOCore
 import RecommendationCore
 import Serving
 
-/// `GET /v1/recommendations/{user_id}`.
+/// `GET` and `POST /v1/recommendations/{user_id}`, and `POST /v1/recommendations:batch`.
 struct RecommendationRoutes {
     /// The path of a user's own list.
     static let personal = "/v1/recommendations/{user_id}"
@@ -16,43 +16,54 @@ struct RecommendationRoutes {
                 .get,
                 Self.personal,
                 scope: .read,
-                parameters: ["surface", "limit", "explain"],
+                parameters: RecommendationQuery.fields,
+                lists: RecommendationQuery.lists,
                 answer: self.recommend
-            )
+            ),
+            Route(.post, Self.personal, scope: .read, takesBody: true, answer: self.recommendByBody),
+            Route(.post, "/v1/recommendations:batch", scope: .read, takesBody: true, answer: self.recommendMany),
         ]
     }
 
     @Sendable
     private func recommend(_ call: Call) async throws(Problem) -> Answer {
-        let user = try call.segment(0)
         var errors = FieldErrors()
-        let userID: User.ID? = errors.identifier(user, at: Pointer("user_id"))
-        let surface: Identifier<Surface>? = errors.identifier(call.query["surface"] ?? "home", at: Pointer("surface"))
-        let limit = errors.integer(call.query["limit"], at: Pointer("limit"), in: 1...100, default: 10)
-        let explain = Explanation(rawValue: call.query["explain"] ?? Explanation.reason.rawValue)
-        if explain == nil {
-            let allowed = Explanation.allCases.map(\.rawValue).joined(separator: "|")
-            errors.add(Pointer("explain"), "invalid", allowed: allowed)
-        }
+        let user: User.ID? = errors.identifier(try call.segment(0), at: Pointer("user_id"))
+        let query = try RecommendationQuery(call.query, user: user, tenant: call.principal.tenant, &errors)
+        return try await self.answer(query)
+    }
+
+    @Sendable
+    private func recommendByBody(_ call: Call) async throws(Problem) -> Answer {
+        var errors = FieldErrors()
+        let user: User.ID? = errors.identifier(try call.segment(0), at: Pointer("user_id"))
         try errors.check()
-        guard let userID, let surface, let explain else { throw .internalError("an invalid parameter was not noticed") }
-        let request = RecommendationRequest(
-            tenant: call.principal.tenant,
-            user: userID,
-            surface: surface.string,
-            limit: limit
+        var reader = try FieldReader(
+            try call.json(),
+            fields: RecommendationQuery.fields,
+            document: "one object of filters"
         )
+        return try await self.answer(try RecommendationQuery(&reader, user: user, tenant: call.principal.tenant))
+    }
+
+    private func answer(_ query: RecommendationQuery) async throws(Problem) -> Answer {
         let recommendation = try await mapped { () async throws(ServingError) in
-            try await self.useCases.recommend(request)
+            try await self.useCases.recommend(query.request)
         }
         return Answer(
             headers: Self.headers(recommendation),
-            body: JSONWriter.document(recommendation, explain: explain)
+            body: JSONWriter.document(recommendation, explain: query.explain)
         )
     }
 
-    /// A name of a place where lists are shown; which there are is the policy's business.
-    private enum Surface {}
+    @Sendable
+    private func recommendMany(_ call: Call) async throws(Problem) -> Answer {
+        let queries = try BatchPayload(try call.json(), tenant: call.principal.tenant).queries
+        let results = try await mapped { () async throws(ServingError) in
+            try await self.useCases.lists.recommendMany(queries.map(\.request), call.principal.tenant)
+        }
+        return .json(JSONWriter.document(results, of: queries))
+    }
 
     private static func headers(_ recommendation: Recommendation) -> HTTPFields {
         var headers = HTTPFields()

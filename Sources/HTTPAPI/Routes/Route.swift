@@ -11,6 +11,8 @@ struct Route: Sendable {
     let scope: Scope?
     /// The query's parameters; any other is refused.
     let parameters: [String]
+    /// Those of them that are lists.
+    let lists: [String]
     /// The media types of the body it takes; none: it takes no body.
     let bodyTypes: [MediaType]
     let answer: @Sendable (Call) async throws(Problem) -> Answer
@@ -20,6 +22,7 @@ struct Route: Sendable {
         _ path: String,
         scope: Scope?,
         parameters: [String] = [],
+        lists: [String] = [],
         takesBody: Bool = false,
         bodyTypes: [MediaType]? = nil,
         answer: @escaping @Sendable (Call) async throws(Problem) -> Answer
@@ -28,6 +31,7 @@ struct Route: Sendable {
         self.path = PathTemplate(path)
         self.scope = scope
         self.parameters = parameters
+        self.lists = lists
         self.bodyTypes = bodyTypes ?? (takesBody ? [.json] : [])
         self.answer = answer
     }
@@ -93,6 +97,8 @@ struct Answer: Sendable {
     var status: HTTPResponse.Status = .ok
     var contentType = "application/json"
     var headers: HTTPFields = [:]
+    /// Whether caches that many share may keep it, if they ask again before each use.
+    var isPublic = false
     var body: ByteBuffer
 
     static func json(_ body: ByteBuffer) -> Answer { Answer(body: body) }

@@ -16,6 +16,10 @@ package struct Catalog: Sendable {
         package let availableFrom: Timestamp?
         package let availableUntil: Timestamp?
         package let isOffered: Bool
+        /// Where it may be shown; empty: everywhere.
+        package let regions: [String]
+        /// The languages it is in, by its labels `lang` and `locale`; empty: all.
+        package let languages: [LanguageTag]
 
         init(_ item: Item) {
             self.id = item.id
@@ -26,6 +30,8 @@ package struct Catalog: Sendable {
             self.availableFrom = item.availableFrom
             self.availableUntil = item.availableUntil
             self.isOffered = item.inStock && !item.hidden
+            self.regions = item.regions
+            self.languages = ["lang", "locale"].compactMap { item.labels[$0].map(LanguageTag.init(label:)) }
         }
 
         /// Whether two records have the same bytes; `String` takes composed and decomposed text for equal.
@@ -37,6 +43,7 @@ package struct Catalog: Sendable {
                 && lhs.campaigns.elementsEqual(rhs.campaigns, by: isSame)
                 && (lhs.creator ?? "").utf8.elementsEqual((rhs.creator ?? "").utf8)
                 && (lhs.creator == nil) == (rhs.creator == nil)
+                && lhs.regions.elementsEqual(rhs.regions, by: isSame) && lhs.languages == rhs.languages
         }
     }
 

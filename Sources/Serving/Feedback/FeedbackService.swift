@@ -133,7 +133,9 @@ package final class FeedbackService: Sendable {
         }
         var attribution: Attribution?
         if let text = request.trackingToken {
-            guard let token = self.signer.verify(text, tenant: tenant, user: request.user),
+            guard
+                let token = self.signer.verify(text, tenant: tenant, user: request.user)
+                    ?? self.signer.verify(text, tenant: tenant, user: TokenSigner.nobody),
                 self.control.state(of: tenant)?.catalog.number(of: request.item).map({ $0 == token.item }) ?? true
             else { throw rejected("invalid_token", "tracking_token", "a token of this user and item") }
             attribution = Attribution(recommendationID: token.recommendationID.bytes, position: token.rank)

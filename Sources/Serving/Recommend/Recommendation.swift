@@ -7,6 +7,10 @@ package struct RecommendationRequest: Sendable {
     package var surface: String
     /// 1 to 100.
     package var limit: Int
+    /// What the answer shall hold, beyond the rules of every answer.
+    package var filters = RequestFilters.none
+    /// An answer from before this version of the user will not do; 0: any.
+    package var minimumVersion: User.Version = 0
 
     package init(tenant: Tenant.ID, user: User.ID, surface: String, limit: Int) {
         self.tenant = tenant
@@ -91,6 +95,9 @@ package enum Reason: String, CaseIterable, Sendable {
     case similarToHistory = "similar_to_your_history"
     case popular = "popular"
     case curated = "curated"
+    case trending = "trending"
+    case latest = "latest"
+    case similarToItem = "similar_to_item"
 }
 
 /// How many candidates each rule of the final stage removed.
@@ -115,6 +122,12 @@ package enum ServingError: Error, Sendable, Equatable {
     case unknownSurface(allowed: [String])
     /// The control state cannot be verified and the policy refuses to serve without.
     case unverified
+    /// There is no such item, or it is denied.
+    case unknownItem
+    /// The user's version is below the one that was asked for.
+    case versionUnknown
+    /// What was asked for can be told from the store alone, and that cannot be read.
+    case storeUnavailable
     /// A write could not be made durable; try again.
     case notDurable
     /// What was asked contradicts what is stored.

@@ -5,18 +5,20 @@ import RecommendationEngine
 struct UserPool {
     let state: TenantState
     let snapshot: Snapshot
+    /// What no pool of this kind holds; nil: what the state leaves out.
+    var excluded: Bitmap?
 
     /// The pool of a user. Without consent it is the cold list. What the user suppresses is in none; others take the places, and
     /// the pool tells of how many of the best candidates that was.
     func pool(of user: UserState, scorer: Scorer) -> CandidatePool {
         let history = user.consent ? user.history : []
-        let pool = self.pool(history, excluded: self.state.excluded, scorer: scorer)
+        let pool = self.pool(history, excluded: self.excluded ?? self.state.excluded, scorer: scorer)
         guard !user.suppressions.isEmpty else { return pool }
         let suppressed = self.state.catalog.suppressed(by: user.suppressions)
         var kept = pool
         let count = pool.unseen.count { suppressed[Int($0.item)] }
         if count > 0 || pool.seen.contains(where: { suppressed[Int($0.item)] }) {
-            var excluded = self.state.excluded
+            var excluded = self.excluded ?? self.state.excluded
             excluded.formUnion(suppressed)
             kept = self.pool(history, excluded: excluded, scorer: scorer)
         }

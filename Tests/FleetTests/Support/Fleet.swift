@@ -45,13 +45,14 @@ final class Fleet: Sendable {
         nodes count: Int = 2,
         interactions: Int = 20_000,
         settings: [String: String] = [:],
+        postgres postgresSettings: [String: String] = [:],
         _ body: @escaping @Sendable (Fleet) async throws -> Void
     ) async throws {
         let directory = try ScratchDirectory.make("vireo-fleet")
         let redis = try await LocalRedisServer.start(directory: "\(directory)/redis")
         let postgres = try await LocalPostgresServer.start(
             directory: "\(directory)/postgres",
-            settings: ["fsync": "off"]
+            settings: ["fsync": "off"].merging(postgresSettings) { $1 }
         )
         var environment = settings
         environment["VIREO_POSTGRES_URL"] = postgres.url()

@@ -1,0 +1,26 @@
+package import RecommendationCore
+package import Serving
+
+/// What the API can be asked for beside one user's own slate.
+package struct ListUseCases: Sendable {
+    /// Slates of many users of one tenant, each by itself an answer or an error, in order.
+    package var recommendMany:
+        @Sendable ([RecommendationRequest], Tenant.ID) async throws(ServingError) -> [Result<
+            Recommendation, ServingError
+        >]
+    package var similar: @Sendable (SimilarRequest) async throws(ServingError) -> ItemList
+    package var list: @Sendable (ListRequest) async throws(ServingError) -> ItemList
+
+    package init(
+        recommendMany:
+            @escaping @Sendable ([RecommendationRequest], Tenant.ID) async throws(ServingError) -> [Result<
+                Recommendation, ServingError
+            >],
+        similar: @escaping @Sendable (SimilarRequest) async throws(ServingError) -> ItemList,
+        list: @escaping @Sendable (ListRequest) async throws(ServingError) -> ItemList
+    ) {
+        self.recommendMany = recommendMany
+        self.similar = similar
+        self.list = list
+    }
+}

@@ -1,0 +1,83 @@
+import RecommendationCore
+import RecommendationEngine
+
+/// Where the items of lists come from: the snapshot, and the catalogue, both in memory.
+struct ListCandidates {
+    /// How much popularity counts beside likeness: enough to part what is equally like, and no more.
+    private static let popularityShare: Float = 0.1
+    /// Likenesses looked at; the scorer never gives more.
+    private static let similarLimit = 500
+
+    let state: TenantState
+
+    /// Items of a list in order, those of the categories asked for where there are any.
+    func items(of kind: ListKind, window: ListWindow, categories: [ItemCategory.ID]) -> any Sequence<RankedItem> {
+        let wanted = categories.isEmpty ? nil : self.members(of: categories)
+        switch kind {
+        case .latest: return self.latest(wanted)
+        case .popular:
+            guard let snapshot = self.state.model?.snapshot else { return EmptyCollection<RankedItem>() }
+            return snapshot.popularityOrder.lazy.filter { wanted?[Int($0)] ?? true }.map { number in
+                let popularity = snapshot.popularity[Int(number)]
+                return RankedItem(item: number, score: popularity, popularity: popularity)
+            }
+        case .trending:
+            guard let snapshot = self.state.model?.snapshot else { return EmptyCollection<RankedItem>() }
+            return snapshot.trending(in: window.trend).lazy.filter { wanted?[Int($0.item)] ?? true }.map {
+                RankedItem(item: $0.item, score: $0.weight, popularity: $0.weight)
+            }
+        }
+    }
+
+    /// The policy's items of last resort.
+    var curated: any Sequence<RankedItem> {
+        self.state.policy.staticItems.lazy.compactMap { self.state.catalog.number(of: $0) }.map {
+            RankedItem(item: $0, score: 0)
+        }
+    }
+
+    /// The newest first: numbers are given in the order in which items come, and never again. The score is the place in that
+    /// order, 1 for the last.
+    private func latest(_ wanted: Bitmap?) -> any Sequence<RankedItem> {
+        let catalog = self.state.catalog
+        let count = catalog.count
+        return (0..<count).reversed().lazy.filter { wanted?[$0] ?? true }.filter { catalog[Item.Number($0)] != nil }
+            .map { RankedItem(item: Item.Number($0), score: Float($0 + 1) / Float(count)) }
+    }
+
+    private func members(of categories: [ItemCategory.ID]) -> Bitmap {
+        var members = Bitmap()
+        for category in categories {
+            for number in self.state.catalog.categories.members(of: category.string) { members[Int(number)] = true }
+        }
+        return members
+    }
+
+    /// What is like an item, the closest first: what the model would show to someone of whom it knows only that they like it,
+    /// less what is there for its popularity alone.
+    func similar(to number: Item.Number, scorer: Scorer) -> [RankedItem] {
+        guard let snapshot = self.state.model?.snapshot, Int(number) < snapshot.itemCount else { return [] }
+        var policy = self.state.policy
+        policy.weights.popularity *= Self.popularityShare
+        policy.poolSize = Self.similarLimit
+        let liked = HistoryEvent(item: number, type: .like, value: 1, occurredAt: snapshot.builtAt)
+        policy.eventWeights[.like] = 1
+        let pool = scorer.pool(
+            history: [liked],
+            snapshot: snapshot,
+            policy: policy,
+            excluded: self.state.excluded.words
+        )
+        return pool.unseen.compactMap { candidate in
+            let (collaborative, content, popularity) = pool.components(candidate)
+            guard collaborative > 0 || content > 0 else { return nil }
+            return RankedItem(
+                item: candidate.item,
+                score: collaborative + content + popularity,
+                collaborative: collaborative,
+                content: content,
+                popularity: popularity
+            )
+        }
+    }
+}

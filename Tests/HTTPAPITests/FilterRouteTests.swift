@@ -1,0 +1,140 @@
+import HTTPAPI
+import RecommendationCore
+import Serving
+import Testing
+
+@Suite("Filters and batches")
+struct FilterRouteTests {
+    @Test("the filters of a query and those of a body are the same")
+    func filters() async throws {
+        let canned = Canned()
+        try await withServers(canned.useCases) { ports in
+            let query =
+                "?category=a%2Cb,c&category=d&exclude_category=e&exclude=i1,i%2C2&exclude_seen=false&region=eu"
+                + "&locale=de-AT&limit=7&surface=detail"
+            _ = try await request(ports.public, "GET", "/v1/recommendations/u1" + query)
+            let asked = try #require(canned.last.recommendations.last)
+            #expect(asked.filters.categories.map(\.string) == ["a,b", "c", "d"])
+            #expect(asked.filters.excludedCategories.map(\.string) == ["e"])
+            #expect(asked.filters.excludedItems.map(\.string) == ["i1", "i,2"])
+            #expect(asked.filters.excludesSeen == false)
+            #expect(asked.filters.region?.string == "eu")
+            #expect(asked.filters.locale == LanguageTag("DE-at"))
+            let body =
+                #"{"category":["a,b","c","d"],"exclude_category":"e","exclude":["i1","i,2"],"exclude_seen":false,"#
+                + #""region":"eu","locale":"de-AT","limit":7,"surface":"detail"}"#
+            let reply = try await send(ports.public, "POST", "/v1/recommendations/u1", body)
+            #expect(reply.status == 200)
+            let posted = try #require(canned.last.recommendations.last)
+            #expect(posted.filters == asked.filters)
+            #expect(posted.limit == 7 && posted.surface == "detail" && posted.user.string == "u1")
+            _ = try await send(ports.public, "POST", "/v1/recommendations/u1", "{}")
+            #expect(canned.last.recommendations.last?.filters == RequestFilters.none)
+            #expect(canned.last.recommendations.last?.limit == 10)
+        }
+    }
+
+    @Test(
+        "what is wrong in a query is pointed at",
+        arguments: [
+            ("category=", "#/category/0"), ("exclude=a,", "#/exclude/1"), ("exclude_seen=1", "#/exclude_seen"),
+            ("exclude_seen=", "#/exclude_seen"), ("locale=x%20y", "#/locale"), ("locale=", "#/locale"),
+            ("region=", "#/region"), ("exclude=" + (0...100).map { "i\($0)" }.joined(separator: ","), "#/exclude"),
+            ("exclude_category=" + (0...20).map { "c\($0)" }.joined(separator: ","), "#/exclude_category"),
+            ("category=a&category=" + String(repeating: "x", count: 129), "#/category/1"),
+        ]
+    )
+    func invalidQuery(query: String, pointer: String) async throws {
+        try await withServers { ports in
+            let reply = try await request(ports.public, "GET", "/v1/recommendations/u1?" + query)
+            #expect(reply.status == 422)
+            #expect(reply.text.contains(#""pointer":"\#(pointer)""#), "\(reply.text)")
+            #expect(reply.text.contains(#""allowed":"#))
+        }
+    }
+
+    @Test("unknown parameters and keys, a filter twice that is no list, and bytes that are no text are malformed")
+    func malformed() async throws {
+        try await withServers { ports in
+            for query in ["categories=a", "min_version=1", "region=a&region=b", "exclude=%ff", "category=a,%2"] {
+                #expect(
+                    try await request(ports.public, "GET", "/v1/recommendations/u1?" + query).status == 400,
+                    "\(query)"
+                )
+            }
+            for body in [#"{"user_id":"u1"}"#, #"{"min_version":1}"#, "[", #"{"limit":1,"limit":2}"#] {
+                let reply = try await send(ports.public, "POST", "/v1/recommendations/u1", body)
+                #expect(reply.status == 400, "\(body)")
+            }
+            for (body, pointer) in [
+                (#"{"limit":"5"}"#, "#/limit"), (#"{"exclude_seen":"true"}"#, "#/exclude_seen"),
+                (#"{"category":[1]}"#, "#/category/0"), (#"{"exclude":{}}"#, "#/exclude"), ("[]", "#"),
+                (#"{"explain":"x"}"#, "#/explain"), (#"{"locale":"_"}"#, "#/locale"),
+            ] {
+                let reply = try await send(ports.public, "POST", "/v1/recommendations/u1", body)
+                #expect(reply.status == 422, "\(body)")
+                #expect(reply.text.contains(#""pointer":"\#(pointer)""#), "\(reply.text)")
+            }
+        }
+    }
+
+    @Test("a batch is answered in order, each user with a list or a problem")
+    func batch() async throws {
+        let canned = Canned()
+        try await withServers(canned.useCases) { ports in
+            let body =
+                #"{"requests":[{"user_id":"u1","limit":5,"category":["a"]},{"user_id":"u\"2","min_version":119},"#
+                + #"{"user_id":"u1"}]}"#
+            let reply = try await send(ports.public, "POST", "/v1/recommendations:batch", body)
+            #expect(reply.status == 200)
+            let asked = try #require(canned.last.batches.last)
+            #expect(asked.0.map(\.user.string) == ["u1", "u\"2", "u1"])
+            #expect(asked.0.map(\.limit) == [5, 10, 10])
+            #expect(asked.0.map(\.minimumVersion) == [0, 119, 0])
+            #expect(asked.0[0].filters.categories.map(\.string) == ["a"])
+            #expect(reply.text.hasPrefix(#"{"results":[{"recommendation_id":"#))
+            #expect(
+                reply.text.contains(
+                    #"},{"user_id":"u\"2","problem":{"type":"urn:vireo:problem:version_unknown","#
+                        + #""title":"Precondition failed","status":412,"#
+                )
+            )
+            #expect(reply.text.hasSuffix("}]}"))
+        }
+    }
+
+    @Test("a batch is bounded in users and in items, and every error of it is pointed at")
+    func batchErrors() async throws {
+        try await withServers { ports in
+            func users(_ count: Int, limit: Int) -> String {
+                let requests = (0..<count).map { #"{"user_id":"u\#($0)","limit":\#(limit)}"# }
+                return #"{"requests":[\#(requests.joined(separator: ","))]}"#
+            }
+            for (body, pointer) in [
+                (users(101, limit: 1), "#/requests"), (users(11, limit: 100), "#/requests"),
+                (users(0, limit: 1), "#/requests"),
+                (#"{"requests":[{"user_id":"u1"},{"limit":1}]}"#, "#/requests/1/user_id"),
+                (#"{"requests":[{"user_id":"u1","limit":101}]}"#, "#/requests/0/limit"),
+                (#"{"requests":[{"user_id":"u1","min_version":-1}]}"#, "#/requests/0/min_version"),
+                (#"{"requests":[{"user_id":"u1","exclude":["a",""]}]}"#, "#/requests/0/exclude/1"),
+                (#"{"requests":[7]}"#, "#/requests/0"), (#"{"requests":{}}"#, "#/requests"), ("{}", "#/requests"),
+            ] {
+                let reply = try await send(ports.public, "POST", "/v1/recommendations:batch", body)
+                #expect(reply.status == 422, "\(body.prefix(80)): \(reply.text)")
+                #expect(reply.text.contains(#""pointer":"\#(pointer)""#), "\(reply.text)")
+            }
+            #expect(
+                try await send(ports.public, "POST", "/v1/recommendations:batch", users(10, limit: 100)).status == 200
+            )
+            let unknown = try await send(
+                ports.public,
+                "POST",
+                "/v1/recommendations:batch",
+                #"{"requests":[{"user_id":"u1","cursor":"x"}]}"#
+            )
+            #expect(unknown.status == 400)
+            #expect(unknown.text.contains(##""pointer":"#/requests/0/cursor""##))
+            #expect(try await request(ports.public, "GET", "/v1/recommendations:batch").status == 405)
+        }
+    }
+}
