@@ -11,38 +11,47 @@ struct ListCandidates {
     let state: TenantState
 
     /// Items of a list in order, those of the categories asked for where there are any.
-    func items(of kind: ListKind, window: ListWindow, categories: [ItemCategory.ID]) -> any Sequence<RankedItem> {
+    func items(of kind: ListKind, window: ListWindow, categories: [ItemCategory.ID]) -> AnySequence<RankedItem> {
         let wanted = categories.isEmpty ? nil : self.members(of: categories)
         switch kind {
         case .latest: return self.latest(wanted)
         case .popular:
-            guard let snapshot = self.state.model?.snapshot else { return EmptyCollection<RankedItem>() }
-            return snapshot.popularityOrder.lazy.filter { wanted?[Int($0)] ?? true }.map { number in
-                let popularity = snapshot.popularity[Int(number)]
-                return RankedItem(item: number, score: popularity, popularity: popularity)
-            }
+            guard let snapshot = self.state.model?.snapshot else { return AnySequence(EmptyCollection()) }
+            let numbers = snapshot.popularityOrder.lazy.filter { wanted?[Int($0)] ?? true }
+            return AnySequence(
+                numbers.map { number in
+                    let popularity = snapshot.popularity[Int(number)]
+                    return RankedItem(item: number, score: popularity, popularity: popularity)
+                }
+            )
         case .trending:
-            guard let snapshot = self.state.model?.snapshot else { return EmptyCollection<RankedItem>() }
-            return snapshot.trending(in: window.trend).lazy.filter { wanted?[Int($0.item)] ?? true }.map {
-                RankedItem(item: $0.item, score: $0.weight, popularity: $0.weight)
-            }
+            guard let snapshot = self.state.model?.snapshot else { return AnySequence(EmptyCollection()) }
+            let trending = snapshot.trending(in: window.trend).lazy.filter { wanted?[Int($0.item)] ?? true }
+            return AnySequence(
+                trending.map { RankedItem(item: $0.item, score: $0.weight, popularity: $0.weight) }
+            )
         }
     }
 
     /// The policy's items of last resort.
-    var curated: any Sequence<RankedItem> {
-        self.state.policy.staticItems.lazy.compactMap { self.state.catalog.number(of: $0) }.map {
-            RankedItem(item: $0, score: 0)
-        }
+    var curated: AnySequence<RankedItem> {
+        let numbers = self.state.policy.staticItems.lazy.compactMap { self.state.catalog.number(of: $0) }
+        return AnySequence(numbers.map { RankedItem(item: $0, score: 0) })
     }
 
     /// The newest first: numbers are given in the order in which items come, and never again. The score is the place in that
     /// order, 1 for the last.
-    private func latest(_ wanted: Bitmap?) -> any Sequence<RankedItem> {
+    private func latest(_ wanted: Bitmap?) -> AnySequence<RankedItem> {
         let catalog = self.state.catalog
         let count = catalog.count
-        return (0..<count).reversed().lazy.filter { wanted?[$0] ?? true }.filter { catalog[Item.Number($0)] != nil }
-            .map { RankedItem(item: Item.Number($0), score: Float($0 + 1) / Float(count)) }
+        let places = (0..<count).reversed().lazy.filter { place in
+            (wanted?[place] ?? true) && catalog[Item.Number(place)] != nil
+        }
+        return AnySequence(
+            places.map { place -> RankedItem in
+                RankedItem(item: Item.Number(place), score: Float(place + 1) / Float(count))
+            }
+        )
     }
 
     private func members(of categories: [ItemCategory.ID]) -> Bitmap {

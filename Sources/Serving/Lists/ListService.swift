@@ -54,11 +54,9 @@ package final class ListService: Sendable {
         let id = request.isTracked ? opening.id : nil
         let candidates = ListCandidates(state: state)
         let slate = opening.builder.slate(
-            of: AnySequence(
-                isStatic
-                    ? candidates.curated
-                    : candidates.items(of: request.kind, window: request.window, categories: request.categories)
-            ),
+            of: isStatic
+                ? candidates.curated
+                : candidates.items(of: request.kind, window: request.window, categories: request.categories),
             limit: request.limit,
             reason: isStatic ? .curated : Reason(request.kind),
             filter: SlateFilter(filters, catalog: state.catalog),

@@ -1,5 +1,6 @@
 package import Caching
 package import Logging
+import Metrics
 package import RecommendationCore
 import RecommendationEngine
 
@@ -317,7 +318,7 @@ package final class SlateService: Sendable {
         if slate.items.isEmpty {
             fallback = .staticList
             slate = round.builder.slate(
-                of: AnySequence(ListCandidates(state: state).curated),
+                of: ListCandidates(state: state).curated,
                 limit: request.limit,
                 reason: .curated,
                 filter: filter,
