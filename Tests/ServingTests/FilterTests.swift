@@ -31,7 +31,8 @@ struct FilterTests {
         filters.categories = some(Self.categories)
         filters.excludedCategories = some(Self.categories)
         filters.excludedItems = some((0..<120).map { "i\($0)" })
-        filters.region = some(Self.regions).first
+        let regions: [Identifier<ItemRegion>] = some(Self.regions)
+        filters.region = regions.first
         if Bool.random(using: &generator) {
             filters.locale = LanguageTag(Self.tags[0...4].randomElement(using: &generator)!)
         }

@@ -1,4 +1,5 @@
 import NIOCore
+import RecommendationCore
 import Serving
 
 extension JSONWriter {

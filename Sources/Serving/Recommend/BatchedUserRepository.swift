@@ -1,6 +1,6 @@
-package import Caching
+import Caching
 package import RecommendationCore
-package import ServiceLifecycle
+import ServiceLifecycle
 
 /// Reads of users in batches: what concurrent misses ask for within a tick is one statement.
 ///
