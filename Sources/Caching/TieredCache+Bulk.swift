@@ -133,6 +133,7 @@ extension TieredCache {
             asked.append(index)
         }
         guard !asked.isEmpty else { return looks }
+        let wasTrusted = self.keeper.isSharedTrusted
         let reads: [SharedRead]
         do {
             reads = try await self.shared.read(asked.map { requests[$0].place })
@@ -141,7 +142,7 @@ extension TieredCache {
             for index in asked { looks[index].withoutShared = true }
             return looks
         }
-        let isTrusted = self.keeper.isSharedTrusted
+        let isTrusted = wasTrusted && self.keeper.isSharedTrusted
         for (index, read) in zip(asked, reads) {
             let place = requests[index].place
             if let entry = self.shared(read, requests[index], now: now) {

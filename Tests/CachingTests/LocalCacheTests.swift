@@ -140,12 +140,12 @@ struct LocalCacheTests {
     func shiftingHotSet() {
         let cache = LocalCache(maximumBytes: 1 << 20)
         for start in [0, 10_000] {
-            for _ in 0..<20 {
+            for _ in 0..<200 {
                 for number in start..<start + 200 where cache.find(self.key(number), self.field) == nil {
-                    _ = self.write(cache, number, self.entry(1, bytes: 200))
+                    _ = self.write(cache, number, self.entry(1, bytes: 900))
                 }
                 for number in start + 1_000..<start + 1_400 where cache.find(self.key(number), self.field) == nil {
-                    _ = self.write(cache, number, self.entry(1, bytes: 200))
+                    _ = self.write(cache, number, self.entry(1, bytes: 900))
                 }
             }
             let kept = (start..<start + 200).count { cache.find(self.key($0), self.field) != nil }

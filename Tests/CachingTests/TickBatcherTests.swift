@@ -54,7 +54,7 @@ struct TickBatcherTests {
                         #expect(answer == request * 10)
                     }
                 }
-                await store.gate.openWhen { batcher.waiting >= 33 - (store.batches.first?.count ?? 33) }
+                await store.gate.openWhen { store.batches.first.map { batcher.waiting >= 33 - $0.count } ?? false }
                 try await group.waitForAll()
             }
         }

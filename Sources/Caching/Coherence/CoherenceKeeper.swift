@@ -349,7 +349,7 @@ public final class CoherenceKeeper: Service, Sendable {
             self.log.warning("control log cannot be read", metadata: ["error": "\(error)"])
             return false
         }
-        self.metrics.control.loadTime.recordNanoseconds((.now - start).nanoseconds)
+        self.metrics.control.loadTime.recordNanoseconds((ContinuousClock.now - start).nanoseconds)
         let isWithoutLease = self.state.withLock { state in
             state.lease.controlApplied(ticket: ticket)
             return state.lease.session != nil && state.lease.provenAt == nil

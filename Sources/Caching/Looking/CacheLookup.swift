@@ -71,6 +71,8 @@ struct CacheLookup: Sendable {
         minVersion: Int64
     ) async -> Look {
         let now = self.keeper.milliseconds()
+        // Before and after: what was read before trust came back is not covered by it.
+        let wasTrusted = self.keeper.isSharedTrusted
         do {
             let read = try await self.shared.read(key, field)
             guard let bytes = read.entry, let floor = read.floor else {
@@ -82,7 +84,7 @@ struct CacheLookup: Sendable {
                 self.metrics.sharedMisses.increment()
                 return .missing
             }
-            if !self.keeper.isSharedTrusted {
+            if !(wasTrusted && self.keeper.isSharedTrusted) {
                 guard let version = try? await self.versions.load(key), Self.isCurrent(entry, version) else {
                     self.metrics.untrusted.increment()
                     return .missing
@@ -119,13 +121,14 @@ struct CacheLookup: Sendable {
     ) async -> Bool? {
         var isKnown = false
         var asked = true
+        let wasTrusted = self.keeper.isSharedTrusted
         do {
             if let floor = try await self.shared.floor(of: key) {
                 guard entry.version >= floor else {
                     self.keeper.local.drop(key, below: floor)
                     return nil
                 }
-                isKnown = self.keeper.isSharedTrusted
+                isKnown = wasTrusted && self.keeper.isSharedTrusted
             }
         } catch {
             self.metrics.sharedErrors.increment()

@@ -28,6 +28,7 @@ struct Reverification: Sendable {
     private func verify(_ keys: [CacheKey], session: UInt64) async -> Bool {
         let notes = keys.map { LocalCache.Note(session: session, stripe: self.keeper.local.stripe(of: $0)) }
         guard self.keeper.standing().session == session else { return false }
+        let wasTrusted = self.keeper.isSharedTrusted
         var floors: [Int64?]
         do {
             floors = try await self.shared.floors(of: keys)
@@ -35,7 +36,8 @@ struct Reverification: Sendable {
             floors = keys.map { _ in nil }
         }
         var lowest = floors.map { $0 ?? 0 }
-        let doubtful = keys.indices.filter { floors[$0] == nil || !self.keeper.isSharedTrusted }
+        let isTrusted = wasTrusted && self.keeper.isSharedTrusted
+        let doubtful = keys.indices.filter { floors[$0] == nil || !isTrusted }
         if !doubtful.isEmpty {
             do {
                 let versions = try await self.versions.versions(of: doubtful.map { keys[$0] })
