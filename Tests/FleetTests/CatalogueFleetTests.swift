@@ -1,4 +1,5 @@
 import Foundation
+import LocalServers
 import Testing
 
 /// Items and users change on one node; what the other shows is judged by content.

@@ -50,7 +50,8 @@ struct UserRouteTests {
         try await withServers(canned.useCases) { ports in
             for value in [true, false] {
                 let json = #"{"personalization":\#(value)}"#
-                #expect(try await send(ports.public, "PUT", "/v1/users/u1/consent", json).text == Self.answer)
+                let reply = try await send(ports.public, "PUT", "/v1/users/u1/consent", json)
+                #expect(reply.text == Self.answer)
                 #expect(canned.last.userChanges.last?.0 == .consent(value))
             }
         }

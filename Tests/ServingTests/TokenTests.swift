@@ -74,8 +74,10 @@ struct TokenTests {
             let message = (0..<length).map { UInt8(truncatingIfNeeded: $0 &* 31) }
             let code = Array(HMAC<SHA256>.authenticationCode(for: message, using: key))
             let words = message.withUnsafeBytes { ResponseMAC(key: key).words($0) }
-            #expect(words.0 == code[0..<8].reduce(0) { $0 << 8 | UInt64($1) })
-            #expect(words.1 == code[8..<16].reduce(0) { $0 << 8 | UInt64($1) })
+            let high: UInt64 = code[0..<8].reduce(0) { $0 << 8 | UInt64($1) }
+            let low: UInt64 = code[8..<16].reduce(0) { $0 << 8 | UInt64($1) }
+            #expect(words.0 == high)
+            #expect(words.1 == low)
         }
     }
 

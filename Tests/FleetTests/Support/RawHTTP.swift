@@ -28,7 +28,7 @@ struct RawHTTP: Sendable {
     }
 
     /// - Parameter closes: Whether the request itself asks for the connection's end; such a request is not answered ahead of the
-    ///   routes. Otherwise the client ends its side once it has sent all. Without it, a GET does the latter.
+    ///   routes. Without it, all but GET do.
     func send(
         _ method: String,
         _ target: String,
@@ -41,17 +41,17 @@ struct RawHTTP: Sendable {
         if let key { request += "Authorization: Bearer \(key)\r\n" }
         if let body { request += "Content-Type: application/json\r\nContent-Length: \(body.utf8.count)\r\n" }
         request += "\r\n\(body ?? "")"
-        return try Self.parse(try await self.exchange(Array(request.utf8), endsOutput: !closes))
+        return try Self.parse(try await self.exchange(Array(request.utf8), untilLength: !closes))
     }
 
-    /// Sends bytes and returns everything that comes back until the other side closes.
-    func exchange(_ bytes: [UInt8], timeout: Int = 10, endsOutput: Bool = false) async throws -> [UInt8] {
+    /// Sends bytes and returns everything that comes back until the other side closes, or until one HTTP answer is whole.
+    func exchange(_ bytes: [UInt8], timeout: Int = 10, untilLength: Bool = false) async throws -> [UInt8] {
         let port = self.port
         return try await withCheckedThrowingContinuation { continuation in
             DispatchQueue.global().async {
                 continuation.resume(
                     with: Result {
-                        try Self.blockingExchange(bytes, port: port, timeout: timeout, endsOutput: endsOutput)
+                        try Self.blockingExchange(bytes, port: port, timeout: timeout, untilLength: untilLength)
                     }
                 )
             }
@@ -62,7 +62,7 @@ struct RawHTTP: Sendable {
         _ bytes: [UInt8],
         port: Int,
         timeout: Int,
-        endsOutput: Bool
+        untilLength: Bool
     ) throws -> [UInt8] {
         let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         defer { close(descriptor) }
@@ -86,7 +86,6 @@ struct RawHTTP: Sendable {
             guard count > 0 else { break }
             sent += count
         }
-        if endsOutput { shutdown(descriptor, Int32(SHUT_WR)) }
         var answer: [UInt8] = []
         var chunk = [UInt8](repeating: 0, count: 65_536)
         while true {
@@ -96,7 +95,20 @@ struct RawHTTP: Sendable {
                 throw Failed(description: "no answer within \(timeout) s, \(answer.count) bytes so far")
             }
             answer += chunk[..<count]
+            if untilLength, Self.isWhole(answer) { return answer }
         }
+    }
+
+    /// Whether bytes are an HTTP answer with all of the body whose length it says.
+    private static func isWhole(_ bytes: [UInt8]) -> Bool {
+        let text = String(decoding: bytes, as: UTF8.self)
+        guard let end = text.range(of: "\r\n\r\n") else { return false }
+        let name = "content-length:"
+        let line = text[..<end.lowerBound].components(separatedBy: "\r\n").first { $0.lowercased().hasPrefix(name) }
+        guard let line, let length = Int(line.dropFirst(name.count).trimmingCharacters(in: .whitespaces)) else {
+            return false
+        }
+        return bytes.count - text[..<end.upperBound].utf8.count >= length
     }
 
     static func parse(_ bytes: [UInt8]) throws -> Response {
