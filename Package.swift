@@ -93,7 +93,7 @@ let package = Package(
                 "RecommendationCore", "RecommendationEngine", "Caching", "Redis", "Postgres", "RedisAdapters",
                 "PostgresAdapters", "Serving", "Training", "HTTPAPI", "Observability", "LocalServers",
                 .product(name: "Configuration", package: "swift-configuration"),
-                log, metrics, lifecycle, crypto, nioCore,
+                log, metrics, lifecycle, crypto, nioCore, nioHTTP1, nioPosix,
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ],
             swiftSettings: settings
@@ -157,8 +157,8 @@ let package = Package(
         .testTarget(
             name: "IntegrationTests",
             dependencies: [
-                "Caching", "LocalServers", "Postgres", "PostgresAdapters", "RecommendationCore", "RecommendationEngine",
-                "Redis", "RedisAdapters", "Serving", "VireoTestKit", log,
+                "Caching", "HTTPAPI", "LocalServers", "Postgres", "PostgresAdapters", "RecommendationCore",
+                "RecommendationEngine", "Redis", "RedisAdapters", "Serving", "VireoTestKit", log,
             ],
             swiftSettings: settings
         ),

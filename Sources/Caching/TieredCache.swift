@@ -82,6 +82,7 @@ public final class TieredCache: Sendable {
     ///
     /// - Parameters:
     ///   - lifetimes: Of an entry that is computed now.
+    ///   - servesStale: Whether a stale copy may be the answer: while another computes, and where `compute` throws.
     ///   - primaryVersion: Reads the owner's version where it is written; used while L2 cannot be trusted.
     ///   - compute: Opens its snapshot when it is called, not before.
     /// - Throws: What `compute` throws, where no stale copy may be served instead.
@@ -89,6 +90,7 @@ public final class TieredCache: Sendable {
         for key: CacheKey,
         _ field: CacheField,
         lifetimes: Lifetimes,
+        servesStale: Bool = true,
         primaryVersion: @Sendable () async throws -> Int64,
         compute: () async throws(Failure) -> Computation
     ) async throws(Failure) -> CacheAnswer {
@@ -106,7 +108,7 @@ public final class TieredCache: Sendable {
                 compute: .zero
             )
         case .stale(let entry, let asked):
-            stale = entry
+            if servesStale { stale = entry }
             withoutShared = !asked
         case .missing: break
         case .unavailable:
@@ -163,6 +165,31 @@ public final class TieredCache: Sendable {
                 }
             }
         }
+    }
+
+    /// The entry of a key and field where a tier holds one that may be served, fresh or stale; nothing is computed.
+    public func held(
+        for key: CacheKey,
+        _ field: CacheField,
+        primaryVersion: @Sendable () async throws -> Int64
+    ) async -> CacheAnswer? {
+        let clock = ContinuousClock()
+        let start = clock.now
+        let found: (entry: CacheEntry, tier: CacheTier, asked: Bool)
+        switch await self.look(key, field, primaryVersion: primaryVersion) {
+        case .fresh(let entry, let tier, let asked): found = (entry, tier, asked)
+        case .stale(let entry, let asked):
+            self.metrics.stale.increment()
+            found = (entry, .stale, asked)
+        case .missing, .unavailable: return nil
+        }
+        return CacheAnswer(
+            entry: found.entry,
+            tier: found.tier,
+            withoutShared: !found.asked,
+            lookup: clock.now - start,
+            compute: .zero
+        )
     }
 
     // MARK: Looking

@@ -33,6 +33,7 @@ package struct HTTPServer: Service {
             case .admin:
                 TombstoneRoutes(useCases: useCases, wallClock: wallClock).routes
                     + PurgeRoutes(useCases: useCases).routes
+                    + PolicyRoutes(useCases: useCases.policies).routes
                     + FleetRoutes(useCases: useCases).routes + OperationsRoutes(useCases: useCases).routes
             }
         let table = RouteTable(routes)

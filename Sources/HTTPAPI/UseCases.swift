@@ -14,6 +14,7 @@ package struct UseCases: Sendable {
     package var purge: @Sendable (PurgeScope, Bool, Tenant.ID) async throws(ServingError) -> PurgeAnswer
     package var models: @Sendable (Tenant.ID) async throws(ServingError) -> [ModelVersion]
     package var nodes: @Sendable () async throws(ServingError) -> [NodeStatus]
+    package var policies: PolicyUseCases
     /// The caller behind a presented key; it compares in constant time or by hash, among keys that are current.
     package var authenticate: @Sendable (String) async throws(ServingError) -> Principal?
     package var readiness: @Sendable () -> Readiness
@@ -36,6 +37,7 @@ package struct UseCases: Sendable {
         purge: @escaping @Sendable (PurgeScope, Bool, Tenant.ID) async throws(ServingError) -> PurgeAnswer,
         models: @escaping @Sendable (Tenant.ID) async throws(ServingError) -> [ModelVersion],
         nodes: @escaping @Sendable () async throws(ServingError) -> [NodeStatus],
+        policies: PolicyUseCases,
         authenticate: @escaping @Sendable (String) async throws(ServingError) -> Principal?,
         readiness: @escaping @Sendable () -> Readiness,
         isStopping: @escaping @Sendable () -> Bool = { false },
@@ -49,6 +51,7 @@ package struct UseCases: Sendable {
         self.purge = purge
         self.models = models
         self.nodes = nodes
+        self.policies = policies
         self.authenticate = authenticate
         self.readiness = readiness
         self.isStopping = isStopping

@@ -71,9 +71,12 @@ final class Canned: Sendable {
         var purges: [(PurgeScope, Bool, Tenant.ID)] = []
         var models: [Tenant.ID] = []
         var presentedKeys: [String] = []
+        var policies: [(Policy, Tenant.ID)] = []
+        /// What was done with which version of whom.
+        var policyCalls: [String] = []
     }
 
-    private let asked = Mutex(Asked())
+    fileprivate let asked = Mutex(Asked())
 
     var last: Asked { self.asked.withLock { $0 } }
 
@@ -125,6 +128,7 @@ final class Canned: Sendable {
                 return [.active, .building]
             },
             nodes: { () throws(ServingError) in [.example] },
+            policies: self.policies,
             authenticate: { key in
                 self.asked.withLock { $0.presentedKeys.append(key) }
                 return switch key {
@@ -137,6 +141,42 @@ final class Canned: Sendable {
             },
             readiness: { Readiness(ready: true, waitingFor: [], degraded: ["redis"]) },
             metrics: { Array("vireo_up 1\n".utf8) }
+        )
+    }
+}
+
+extension Canned {
+    /// A tenant with p7 in force, p6 before that, and nothing else.
+    private var policies: PolicyUseCases {
+        let standing = PolicyStanding(active: "p7", previous: "p6", epoch: 9_001)
+        return PolicyUseCases(
+            put: { policy, tenant throws(ServingError) in
+                self.asked.withLock { $0.policies.append((policy, tenant)) }
+                return policy.version == "p8"
+            },
+            policy: { version, tenant throws(ServingError) in
+                self.asked.withLock { $0.policyCalls.append("get \(version) of \(tenant)") }
+                return version == "p0" ? .builtIn : nil
+            },
+            versions: { tenant throws(ServingError) in
+                self.asked.withLock { $0.policyCalls.append("list of \(tenant)") }
+                return (
+                    [
+                        PolicyVersion(version: "p7", createdAt: Timestamp(seconds: 1_788_256_800)),
+                        PolicyVersion(version: "p0", createdAt: nil),
+                    ], standing
+                )
+            },
+            activate: { version, dryRun, tenant throws(ServingError) in
+                self.asked.withLock { $0.policyCalls.append("activate \(version) \(dryRun) of \(tenant)") }
+                if version == "missing" { return nil }
+                return dryRun ? .would(version) : .done(standing, propagated: true)
+            },
+            rollback: { version, dryRun, tenant throws(ServingError) in
+                self.asked.withLock { $0.policyCalls.append("rollback \(version) \(dryRun) of \(tenant)") }
+                guard version == "p7" else { throw .conflict("\(version) is not in force; p7 is") }
+                return dryRun ? .would("p6") : .done(standing, propagated: false)
+            }
         )
     }
 }

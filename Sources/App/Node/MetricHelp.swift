@@ -27,6 +27,10 @@ package enum MetricHelp {
         "vireo_feedback_total": "Feedback events, by result.",
         "vireo_feedback_events_total": "Feedback events stored, by type.",
         "vireo_feedback_channel_total": "Feedback events heard over Redis, by result.",
+        "vireo_settings_age_seconds":
+            "Time since policies, model routes, tombstones and keys were last known to be those in force; of a policy that cannot be read, since that was found.",
+        "vireo_tenants_on_last_good_policy": "Tenants whose active policy this node cannot read.",
+        "vireo_snapshot_age_seconds": "Time since the oldest active model of any tenant was built.",
         "vireo_snapshot_build_seconds": "Time to build and store a model.",
         "vireo_snapshot_load_seconds": "Time to load a model.",
     ]

@@ -55,6 +55,16 @@ struct JSONWriter {
         self.bytes.append(contentsOf: value.description.utf8)
     }
 
+    /// A number to its last digit, an integer without a point; what is not a number is null.
+    mutating func number(_ value: Double) {
+        if value == value.rounded(), value.magnitude < 1e15 { self.integer(Int64(value)) } else { self.double(value) }
+    }
+
+    /// As a `Double`, to the digits that a `Float` holds.
+    mutating func number(_ value: Float) {
+        self.number(Double(value.description) ?? Double(value))
+    }
+
     mutating func string(_ text: String) {
         self.raw("\"")
         let wasContiguous: Void? = text.utf8.withContiguousStorageIfAvailable { self.escape($0) }

@@ -13,6 +13,8 @@ extension Problem {
             ])
         case .unverified:
             self = .unavailable("unverified", "the control state cannot be verified, and the policy refuses to serve")
+        case .nothingToServe:
+            self = .unavailable("unavailable", "there is no list that may be served at the moment")
         case .notDurable:
             self = .unavailable("not_durable", "nothing is known to be stored; send it again")
         case .conflict(let reason):

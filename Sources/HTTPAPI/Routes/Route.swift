@@ -13,6 +13,8 @@ struct Route: Sendable {
     let parameters: [String]
     /// The media types of the body it takes; none: it takes no body.
     let bodyTypes: [MediaType]
+    /// Whether a body may be left out, and stands for one without members.
+    let mayOmitBody: Bool
     let answer: @Sendable (Call) async throws(Problem) -> Answer
 
     init(
@@ -22,6 +24,7 @@ struct Route: Sendable {
         parameters: [String] = [],
         takesBody: Bool = false,
         bodyTypes: [MediaType]? = nil,
+        mayOmitBody: Bool = false,
         answer: @escaping @Sendable (Call) async throws(Problem) -> Answer
     ) {
         self.method = method
@@ -29,6 +32,7 @@ struct Route: Sendable {
         self.scope = scope
         self.parameters = parameters
         self.bodyTypes = bodyTypes ?? (takesBody ? [.json] : [])
+        self.mayOmitBody = mayOmitBody
         self.answer = answer
     }
 }

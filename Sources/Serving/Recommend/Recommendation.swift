@@ -31,6 +31,8 @@ package enum Fallback: String, CaseIterable, Sendable {
 /// A part of the system an answer had to do without.
 package enum Degradation: String, CaseIterable, Sendable {
     case redis, postgres, unverified, overloaded
+    /// The active policy cannot be read by this node; it serves by the one before.
+    case policy
 }
 
 /// A slate: the answer to one request.
@@ -115,6 +117,8 @@ package enum ServingError: Error, Sendable, Equatable {
     case unknownSurface(allowed: [String])
     /// The control state cannot be verified and the policy refuses to serve without.
     case unverified
+    /// There is no list now that the policy lets serve; try again.
+    case nothingToServe
     /// A write could not be made durable; try again.
     case notDurable
     /// What was asked contradicts what is stored.

@@ -7,15 +7,15 @@ import RecommendationEngine
 /// Answers "what should this user see now?".
 ///
 /// In order: the control state is current (lease, or one read) → the pool of the user, from the nearest tier that may serve it
-/// → the final stage. Where no pool can be had the popular list is served, then the static one, through the same final stage.
+/// → the final stage. Where no pool can be had the policy's fallbacks are tried in their order, through the same final stage.
 package final class RecommendationService: Sendable {
-    private let cache: TieredCache
-    private let keeper: CoherenceKeeper
+    let cache: TieredCache
+    let keeper: CoherenceKeeper
     private let control: ControlState
-    private let users: any UserRepository
+    let users: any UserRepository
     private let signer: TokenSigner
     private let limit: ComputeLimit
-    private let scorers = ScorerPool()
+    let scorers = ScorerPool()
     private let metrics = RecommendationMetrics()
     private let log: Logger
     private let wallClock: @Sendable () -> Timestamp
@@ -40,7 +40,7 @@ package final class RecommendationService: Sendable {
         self.wallClock = wallClock
     }
 
-    private struct Pooled {
+    struct Pooled {
         let pool: CandidatePool
         let tier: Tier
         let version: User.Version
@@ -61,7 +61,8 @@ package final class RecommendationService: Sendable {
             guard state.policy.onUnverified == .serve else { throw .unverified }
             degraded.append(.unverified)
         }
-        guard state.policy.surfaces.contains(request.surface) else {
+        if state.isOnLastGoodPolicy { degraded.append(.policy) }
+        guard state.policy.offers(surface: request.surface) else {
             throw .unknownSurface(allowed: state.policy.surfaces)
         }
         let controlled = clock.now
@@ -70,40 +71,14 @@ package final class RecommendationService: Sendable {
         let id = RecommendationID(milliseconds: now.milliseconds, using: &generator)
         let builder = SlateBuilder(state: state, signer: self.signer, now: now)
 
+        let place = Place(request: request, state: state, builder: builder, id: id, now: now)
         var answer: Recommendation
-        guard let model = state.model else {
-            let slate = builder.staticSlate(limit: request.limit, id: id, user: request.user)
-            guard !slate.items.isEmpty else { throw .notReady }
-            answer = self.answer(request, state, slate, id: id, now: now)
-            answer.fallback = .staticList
-            answer.fallbackReason = "no_model"
-            answer.degraded = degraded
-            self.metrics.served(answer, tier: .fallback)
-            return answer
-        }
-        do {
+        do throws(PoolFailure) {
+            guard let model = state.model else { throw .noModel }
             let pooled = try await self.pool(request, state, model)
             if pooled.withoutRedis || !self.keeper.isSharedReachable { degraded.append(.redis) }
             let pooledAt = clock.now
-            let slate = builder.slate(
-                of: pooled.pool,
-                limit: request.limit,
-                id: id,
-                user: request.user,
-                model: model.number
-            )
-            answer = self.answer(request, state, slate, id: id, now: now)
-            answer.tier = pooled.tier
-            let age = self.keeper.milliseconds().subtractingReportingOverflow(pooled.computedAt)
-            answer.ageMilliseconds = age.overflow ? 0 : max(0, age.partialValue)
-            answer.userVersion = pooled.version
-            if pooled.tier == .stale {
-                answer.fallback = .stale
-                answer.fallbackReason = "refresh_failed"
-            } else if !pooled.pool.isPersonal {
-                answer.fallback = .coldStart
-                answer.fallbackReason = "no_history"
-            }
+            answer = self.answer(place, of: pooled, model)
             answer.stages = [
                 Recommendation.Stage(name: "control", duration: controlled - start),
                 Recommendation.Stage(name: "cache", duration: pooled.lookup),
@@ -111,29 +86,11 @@ package final class RecommendationService: Sendable {
                 Recommendation.Stage(name: "final", duration: clock.now - pooledAt),
             ]
         } catch {
-            degraded.append(error.degradation)
-            if !self.keeper.isSharedReachable { degraded.append(.redis) }
-            let popular = self.popularPool(state, model)
-            var slate = builder.slate(
-                of: popular,
-                limit: request.limit,
-                id: id,
-                user: request.user,
-                model: model.number
-            )
-            answer = self.answer(request, state, slate, id: id, now: now)
-            answer.fallback = .popular
-            if slate.items.isEmpty {
-                slate = builder.staticSlate(limit: request.limit, id: id, user: request.user)
-                answer.items = slate.items
-                answer.filtered = slate.filtered
-                answer.fallback = .staticList
-            }
-            answer.tier = .fallback
-            answer.fallbackReason = error.reason
-            // What this user has seen or hidden is not known here.
-            if !degraded.contains(.unverified) { degraded.append(.unverified) }
-            guard state.policy.onUnverified == .serve else { throw .unverified }
+            if let cause = error.degradation { degraded.append(cause) }
+            if error.degradation != nil, !self.keeper.isSharedReachable { degraded.append(.redis) }
+            answer = try await self.fallback(place, cause: error)
+            // What this user has seen or hidden is in a stale list, and not known to the others.
+            if answer.tier == .fallback, !degraded.contains(.unverified) { degraded.append(.unverified) }
             answer.stages = [
                 Recommendation.Stage(name: "control", duration: controlled - start),
                 Recommendation.Stage(name: "fallback", duration: clock.now - controlled),
@@ -146,23 +103,39 @@ package final class RecommendationService: Sendable {
 
     // MARK: The pool
 
+    /// Where the pool of a request is cached.
+    func cachePlace(
+        _ request: RecommendationRequest,
+        _ state: TenantState,
+        _ model: TenantState.LoadedModel
+    ) -> (key: CacheKey, field: CacheField) {
+        let key = CacheKey(namespace: state.incarnation, owner: request.tenant.string, member: request.user.string)
+        let generation = state.control.generations.generation(
+            surface: request.surface,
+            model: model.name,
+            policy: state.policy.version
+        )
+        let parts = [request.surface, model.name, state.policy.version, "", "", String(generation)]
+        return (key, CacheField(parts: parts))
+    }
+
     private func pool(
         _ request: RecommendationRequest,
         _ state: TenantState,
         _ model: TenantState.LoadedModel
     ) async throws(PoolFailure) -> Pooled {
         let policy = state.policy
-        let key = CacheKey(namespace: state.incarnation, owner: request.tenant.string, member: request.user.string)
-        let generation = state.control.generations.generation(
-            surface: request.surface,
-            model: model.name,
-            policy: policy.version
-        )
-        let field = CacheField(parts: [request.surface, model.name, policy.version, "", "", String(generation)])
+        let (key, field) = self.cachePlace(request, state, model)
         let answer = try await self.cache.entry(
             for: key,
             field,
-            lifetimes: Lifetimes(soft: policy.softTTL, hard: policy.hardTTL, jitter: .random(in: 0...1)),
+            lifetimes: Lifetimes(
+                soft: policy.softTTL,
+                hard: policy.hardTTL,
+                // A tenth is what a jitter of 1 takes off.
+                jitter: .random(in: 0...1) * policy.jitterPercent / 10
+            ),
+            servesStale: policy.fallback.first == .stale,
             primaryVersion: { try await self.users.version(of: request.user, tenant: request.tenant) },
             compute: { () async throws(PoolFailure) in try await self.compute(request, state, model) }
         )
@@ -194,23 +167,6 @@ package final class RecommendationService: Sendable {
         )
     }
 
-    /// Why no pool was computed.
-    private enum PoolFailure: Error {
-        case store(RepositoryError)
-        case overloaded
-        case undecodable
-
-        var reason: String {
-            switch self {
-            case .store: "store_unavailable"
-            case .overloaded: "overloaded"
-            case .undecodable: "internal"
-            }
-        }
-
-        var degradation: Degradation { if case .store = self { .postgres } else { .overloaded } }
-    }
-
     /// Reads the user and scores; the snapshot of the store is opened here, not before.
     private func compute(
         _ request: RecommendationRequest,
@@ -234,38 +190,6 @@ package final class RecommendationService: Sendable {
             version: user.version,
             payload: PoolCodec.encode(pool),
             isCacheable: user.version > 0 && user.consent
-        )
-    }
-
-    private func popularPool(_ state: TenantState, _ model: TenantState.LoadedModel) -> CandidatePool {
-        self.scorers.withScorer { scorer in
-            scorer.pool(history: [], snapshot: model.snapshot, policy: state.policy, excluded: state.excluded.words)
-        }
-    }
-
-    private func answer(
-        _ request: RecommendationRequest,
-        _ state: TenantState,
-        _ slate: SlateBuilder.Slate,
-        id: RecommendationID,
-        now: Timestamp
-    ) -> Recommendation {
-        Recommendation(
-            id: id,
-            user: request.user,
-            surface: request.surface,
-            generatedAt: now,
-            items: slate.items,
-            modelVersion: state.model?.name ?? "none",
-            policyVersion: state.policy.version,
-            tier: .fallback,
-            ageMilliseconds: 0,
-            fallback: nil,
-            fallbackReason: nil,
-            degraded: [],
-            filtered: slate.filtered,
-            userVersion: 0,
-            stages: []
         )
     }
 }

@@ -13,7 +13,8 @@ struct SlateBuilder {
         var filtered: FilteredCounts
     }
 
-    /// The slate of a pool: candidates in order, less those that a rule removes, with no category too often.
+    /// The slate of a pool: candidates in order, less those that a rule removes, with no category too often. Whether items
+    /// the user has had are among them is the policy's to say.
     func slate(
         of pool: CandidatePool,
         limit: Int,
@@ -22,16 +23,18 @@ struct SlateBuilder {
         model: ModelVersion.Number
     ) -> Slate {
         var filtered = FilteredCounts()
-        filtered.seen = pool.seen.count
+        let excludesSeen = self.state.policy.seenFilter
+        let candidates = excludesSeen ? pool.unseen : pool.all
+        if excludesSeen { filtered.seen = pool.seen.count }
         filtered.suppressed = pool.suppressedCount
         let catalog = self.state.catalog
         // By the catalogue as it is now: an item may have come into a suppressed category since.
         let suppressed = catalog.suppressed(by: pool.suppressions)
         var allowed: [CandidatePool.Candidate] = []
-        allowed.reserveCapacity(pool.unseen.count)
+        allowed.reserveCapacity(candidates.count)
         var numbers: [Item.Number] = []
-        numbers.reserveCapacity(pool.unseen.count)
-        for candidate in pool.unseen {
+        numbers.reserveCapacity(candidates.count)
+        for candidate in candidates {
             if self.state.blocked[Int(candidate.item)] {
                 filtered.tombstone += 1
             } else if !catalog.isAvailable(candidate.item, at: self.now) {
