@@ -146,7 +146,7 @@ let package = Package(
         ),
         .testTarget(
             name: "ServingTests",
-            dependencies: ["Serving", "RecommendationCore", "RecommendationEngine", log],
+            dependencies: ["Serving", "Caching", "RecommendationCore", "RecommendationEngine", "VireoTestKit", log],
             swiftSettings: settings
         ),
         .testTarget(

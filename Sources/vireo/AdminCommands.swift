@@ -50,7 +50,9 @@ struct TombstoneCommand: AsyncParsableCommand {
                 expiresAt: self.expiresAt
             )
             try await self.options.run("POST", path, document, as: AdminDocuments.TombstoneChange.self) { change in
-                Terminal.line("\(change.added ?? 0) added, \(change.already ?? 0) there already; \(change.propagated.spread)")
+                Terminal.line(
+                    "\(change.added ?? 0) added, \(change.already ?? 0) there already; \(change.propagated.spread)"
+                )
             }
         }
     }
@@ -72,7 +74,9 @@ struct TombstoneCommand: AsyncParsableCommand {
                 expiresAt: nil
             )
             try await self.options.run("DELETE", path, document, as: AdminDocuments.TombstoneChange.self) { change in
-                Terminal.line("\(change.removed ?? 0) removed, \(change.absent ?? 0) not there; \(change.propagated.spread)")
+                Terminal.line(
+                    "\(change.removed ?? 0) removed, \(change.absent ?? 0) not there; \(change.propagated.spread)"
+                )
             }
         }
     }

@@ -27,7 +27,8 @@ struct PolicyCommand: AsyncParsableCommand {
     struct Put: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Store a policy document under a version, which never changes after that.",
-            discussion: "What the document leaves out takes the built-in value.\n\nExample:\n  vireo policy put p8.json --version p8"
+            discussion:
+                "What the document leaves out takes the built-in value.\n\nExample:\n  vireo policy put p8.json --version p8"
         )
 
         @OptionGroup var options: AdminOptions
@@ -44,7 +45,9 @@ struct PolicyCommand: AsyncParsableCommand {
             let answer = try await client.call("PUT", "\(path)/\(self.version)", body: document)
             let stored = try client.decode(answer, as: AdminDocuments.StoredPolicy.self)
             if self.options.json { return Terminal.line(String(decoding: answer, as: UTF8.self)) }
-            Terminal.line(stored.created ? "\(stored.version) is stored" : "\(stored.version) was stored already, the same")
+            Terminal.line(
+                stored.created ? "\(stored.version) is stored" : "\(stored.version) was stored already, the same"
+            )
         }
 
         private static func contents(of path: String) throws -> [UInt8] {

@@ -1,3 +1,4 @@
+import HTTPTypes
 import NIOCore
 import RecommendationCore
 import Serving
@@ -25,7 +26,10 @@ struct PolicyDocumentTests {
         #expect(String(buffer: JSONWriter.document(Policy.builtIn)) == Self.whole)
     }
 
-    @Test("what is missing or null takes the built-in value", arguments: ["{}", "WHOLE", #"{"ttl":null,"weights":{}}"#])
+    @Test(
+        "what is missing or null takes the built-in value",
+        arguments: ["{}", "WHOLE", #"{"ttl":null,"weights":{}}"#]
+    )
     func defaults(_ json: String) throws {
         var expected = Policy.builtIn
         expected.version = "p8"

@@ -59,7 +59,9 @@ struct PolicyRouteTests {
 
     @Test(
         "a version is a plain name",
-        arguments: ["a%7Cb", "a%20b", "%7Bx%7D", "*", "a%2Fb", "a%0Ab", "%F0%9F%9A%80", String(repeating: "v", count: 65)]
+        arguments: [
+            "a%7Cb", "a%20b", "%7Bx%7D", "*", "a%2Fb", "a%0Ab", "%F0%9F%9A%80", String(repeating: "v", count: 65),
+        ]
     )
     func badVersions(_ version: String) async throws {
         let canned = Canned()

@@ -228,7 +228,11 @@ struct ControlStateTests {
         #expect(state.ages() == nil)
         try await state.catchUp()
         self.clock.advance(by: .seconds(5))
-        let newer = self.control(active: nil, policy: self.policy("p8", "newer"), previousPolicy: self.policy("p7", "70"))
+        let newer = self.control(
+            active: nil,
+            policy: self.policy("p8", "newer"),
+            previousPolicy: self.policy("p7", "70")
+        )
         try await self.apply(newer, head: 2, to: state)
         #expect(state.appliedID == 2, "the rest of the control state is followed")
         #expect(state.state(of: .default)?.policy.version == "p7")

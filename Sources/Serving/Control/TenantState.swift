@@ -69,6 +69,7 @@ package final class TenantState: Sendable {
         self.incarnation = before.incarnation
         self.epoch = epoch
         self.policy = before.policy
+        self.inForce = before.inForce
         self.catalog = catalog
         self.control = before.control
         self.model = before.model
