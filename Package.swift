@@ -95,7 +95,7 @@ let package = Package(
                 "RecommendationCore", "RecommendationEngine", "Caching", "Redis", "Postgres", "RedisAdapters",
                 "PostgresAdapters", "Serving", "Training", "HTTPAPI", "Observability", "LocalServers",
                 .product(name: "Configuration", package: "swift-configuration"),
-                log, metrics, lifecycle, crypto, nioCore,
+                log, metrics, lifecycle, crypto, nioCore, nioHTTP1, nioPosix,
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ],
             swiftSettings: settings
@@ -170,7 +170,9 @@ let package = Package(
         ),
         .testTarget(
             name: "ServingTests",
-            dependencies: ["Serving", "RecommendationCore", "RecommendationEngine", crypto, log],
+            dependencies: [
+                "Serving", "Caching", "RecommendationCore", "RecommendationEngine", "VireoTestKit", crypto, log,
+            ],
             swiftSettings: settings
         ),
         .testTarget(
@@ -181,8 +183,9 @@ let package = Package(
         .testTarget(
             name: "IntegrationTests",
             dependencies: [
-                "Caching", "LocalServers", "Postgres", "PostgresAdapters", "RecommendationCore", "RecommendationEngine",
-                "Redis", "RedisAdapters", "Serving", "VireoTestKit", log, metrics, metricsTestKit,
+                "Caching", "HTTPAPI", "LocalServers", "Postgres", "PostgresAdapters", "RecommendationCore",
+                "RecommendationEngine", "Redis", "RedisAdapters", "Serving", "VireoTestKit", log, metrics,
+                metricsTestKit,
             ],
             swiftSettings: settings
         ),

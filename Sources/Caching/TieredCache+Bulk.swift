@@ -8,12 +8,15 @@ public struct CacheRequest: Sendable {
     public let lifetimes: Lifetimes
     /// Nothing below this version will do; 0: any that may be served.
     public let minimumVersion: Int64
+    /// Whether a stale copy may be the answer.
+    public let servesStale: Bool
 
     /// A request of these parts.
-    public init(place: CachePlace, lifetimes: Lifetimes, minimumVersion: Int64 = 0) {
+    public init(place: CachePlace, lifetimes: Lifetimes, minimumVersion: Int64 = 0, servesStale: Bool = true) {
         self.place = place
         self.lifetimes = lifetimes
         self.minimumVersion = minimumVersion
+        self.servesStale = servesStale
     }
 }
 
@@ -35,7 +38,8 @@ extension TieredCache {
         compute: ([Int]) async throws(Failure) -> [Computation]
     ) async -> [Result<CacheAnswer, Failure>] {
         let start = ContinuousClock.now
-        let looks = await self.look(requests)
+        var looks = await self.look(requests)
+        for index in requests.indices where !requests[index].servesStale { looks[index].stale = nil }
         let found = ContinuousClock.now
         var answers = [Result<CacheAnswer, Failure>?](repeating: nil, count: requests.count)
         func answer(_ index: Int, _ entry: CacheEntry, _ tier: CacheTier, withoutShared: Bool, _ compute: Duration) {

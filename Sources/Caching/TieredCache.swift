@@ -89,6 +89,7 @@ public final class TieredCache: Service, Sendable {
     ///   - lifetimes: Of an entry that is computed now.
     ///   - minVersion: An entry of an older version is not found. A computation may still give an older one, if the store holds
     ///     no newer.
+    ///   - servesStale: Whether a stale copy may be the answer: while another computes, and where `compute` throws.
     ///   - cold: The value that owners without one of their own share; asks no store.
     ///   - compute: Opens its snapshot when it is called, not before. It may outlive the request.
     /// - Throws: What `compute` throws, where no stale copy may be served instead.
@@ -97,6 +98,7 @@ public final class TieredCache: Service, Sendable {
         _ field: CacheField,
         lifetimes: Lifetimes,
         minVersion: Int64 = 0,
+        servesStale: Bool = true,
         cold: @Sendable () -> [UInt8],
         compute: @escaping @Sendable () async throws(Failure) -> Computation
     ) async throws(Failure) -> CacheAnswer {
@@ -113,6 +115,9 @@ public final class TieredCache: Service, Sendable {
             return watch.answer(self.coldEntry(version, cold()), .local)
         case .stale(let entry, let asked):
             watch.looked()
+            guard servesStale else {
+                return try await self.flown(request, stale: nil, withoutShared: !asked, cold: cold, watch)
+            }
             guard asked, self.refreshes.isOpen else {
                 return try await self.flown(request, stale: (entry, note), withoutShared: !asked, cold: cold, watch)
             }
@@ -218,6 +223,23 @@ public final class TieredCache: Service, Sendable {
         else { return nil }
         self.metrics.localHits.increment()
         return hit.entry
+    }
+
+    /// The entry of a key and field where a tier holds one that may be served, fresh or stale; nothing is computed.
+    public func held(for key: CacheKey, _ field: CacheField) async -> CacheAnswer? {
+        var watch = Watch()
+        let (note, isLive) = self.lookup.note(key)
+        let look = await self.lookup.look(key, field, note: note, isLive: isLive, minVersion: 0)
+        watch.looked()
+        switch look {
+        case .fresh(let entry, let tier, let asked):
+            return watch.answer(entry, tier, withoutShared: !asked)
+        case .stale(let entry, let asked):
+            self.metrics.stale.increment()
+            return watch.answer(entry, .stale, withoutShared: !asked)
+        case .cold, .missing, .unavailable:
+            return nil
+        }
     }
 
     private func land(_ ticket: FlightTable.Ticket, _ landing: FlightTable.Landing) {

@@ -38,6 +38,7 @@ package struct HTTPServer: Service {
                 TombstoneRoutes(useCases: useCases, wallClock: wallClock).routes
                     + PurgeRoutes(useCases: useCases).routes
                     + CacheRoutes(useCases: useCases.catalogue).routes
+                    + PolicyRoutes(useCases: useCases.policies).routes
                     + FleetRoutes(useCases: useCases).routes + OperationsRoutes(useCases: useCases).routes
             }
         let table = RouteTable(routes)

@@ -18,6 +18,7 @@ package struct UseCases: Sendable {
     package var catalogue: CatalogueUseCases
     package var models: @Sendable (Tenant.ID) async throws(ServingError) -> [ModelVersion]
     package var nodes: @Sendable () async throws(ServingError) -> [NodeStatus]
+    package var policies: PolicyUseCases
     /// The caller behind a presented key; it compares in constant time or by hash, among keys that are current.
     package var authenticate: @Sendable (String) async throws(ServingError) -> Principal?
     package var readiness: @Sendable () -> Readiness
@@ -42,6 +43,7 @@ package struct UseCases: Sendable {
         catalogue: CatalogueUseCases,
         models: @escaping @Sendable (Tenant.ID) async throws(ServingError) -> [ModelVersion],
         nodes: @escaping @Sendable () async throws(ServingError) -> [NodeStatus],
+        policies: PolicyUseCases,
         authenticate: @escaping @Sendable (String) async throws(ServingError) -> Principal?,
         readiness: @escaping @Sendable () -> Readiness,
         isStopping: @escaping @Sendable () -> Bool = { false },
@@ -57,6 +59,7 @@ package struct UseCases: Sendable {
         self.catalogue = catalogue
         self.models = models
         self.nodes = nodes
+        self.policies = policies
         self.authenticate = authenticate
         self.readiness = readiness
         self.isStopping = isStopping

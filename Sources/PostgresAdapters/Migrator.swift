@@ -25,6 +25,7 @@ package struct Migrator: Sendable {
     package static let migrations = [
         Migration(name: "0001_schema", sql: String(decoding: PackageResources._001_schema_sql, as: UTF8.self)),
         Migration(name: "0002_catalogue", sql: String(decoding: PackageResources._002_catalogue_sql, as: UTF8.self)),
+        Migration(name: "0003_policies", sql: String(decoding: PackageResources._003_policies_sql, as: UTF8.self)),
     ]
 
     private let store: PostgresStore

@@ -17,6 +17,7 @@ package struct PostgresControlRepository: ControlRepository {
         static let keys = "keys"
         static let imported = "import"
         static let tenant = "tenant"
+        static let policy = "policy"
     }
 
     // MARK: Following
@@ -140,13 +141,16 @@ package struct PostgresControlRepository: ControlRepository {
             [number]
         ) { row in (try row.decode(0, as: Int64.self), try row.decode(1, as: String.self)) }
         let active = models.first { $0.1 == "active" }?.0
+        let policies = try PostgresPolicyRepository.inForce(number, in: &transaction)
         return TenantControl(
             tenant: tenant,
             tombstones: try Self.tombstones(kind: nil, tenant: number, in: &transaction),
             generations: generations,
             activeModel: active,
             readyModel: models.first { $0.1 == "ready" && $0.0 > (active ?? 0) }?.0,
-            previousModel: models.first { $0.1 == "retired" && $0.0 < (active ?? .max) }?.0
+            previousModel: models.first { $0.1 == "retired" && $0.0 < (active ?? .max) }?.0,
+            activePolicy: policies.active,
+            previousPolicy: policies.previous
         )
     }
 

@@ -81,13 +81,19 @@ package final class PostgresStore: Sendable {
         tenant: Int32,
         kind: String
     ) throws(PostgresError) -> Int64 {
-        try transaction.execute("SET LOCAL lock_timeout = '2s'")
-        try transaction.execute("SELECT pg_advisory_xact_lock(7305805361)")
+        try Self.lockControl(&transaction)
         let ids = try transaction.query(
             "INSERT INTO control_log (tenant, kind) VALUES ($1, $2) RETURNING id",
             [tenant, kind]
         ) { row in try row.decode(0, as: Int64.self) }
         return ids[0]
+    }
+
+    /// Takes the lock of the control log's writers ahead of the INSERT, to look at what it will change. Until the end of the
+    /// transaction, which must be near.
+    static func lockControl(_ transaction: inout PostgresTransaction) throws(PostgresError) {
+        try transaction.execute("SET LOCAL lock_timeout = '2s'")
+        try transaction.execute("SELECT pg_advisory_xact_lock(7305805361)")
     }
 }
 

@@ -48,16 +48,27 @@ package struct ModelTrainer: Sendable {
         self.wallClock = wallClock
     }
 
+    /// What a model fitted now would depend on: the data, and what the policy says of events.
+    package func mark(tenant: Tenant.ID, policy: Policy) async throws(RepositoryError) -> String {
+        try await self.data.mark(tenant: tenant) + "|" + policy.fitMark
+    }
+
     /// Fits a model of a tenant and registers it as ready.
     ///
-    /// - Parameter evaluates: Also fits without the last events of some users and measures how well those are found.
-    package func train(tenant: Tenant.ID, evaluates: Bool) async throws(TrainingError) -> Report {
+    /// - Parameters:
+    ///   - policy: Says what events weigh and how fast they fade.
+    ///   - evaluates: Also fits without the last events of some users and measures how well those are found.
+    package func train(
+        tenant: Tenant.ID,
+        policy: Policy,
+        evaluates: Bool
+    ) async throws(TrainingError) -> Report {
         let clock = ContinuousClock()
         let start = clock.now
         let mark: String
         let set: TrainingSet
         do {
-            mark = try await self.data.mark(tenant: tenant)
+            mark = try await self.mark(tenant: tenant, policy: policy)
             set = try await TrainingSet.read(from: self.data, tenant: tenant)
         } catch {
             throw .repository(error)
@@ -69,12 +80,15 @@ package struct ModelTrainer: Sendable {
         var metrics: [String: Double] = [:]
         if evaluates {
             metrics = try await Self.offPool { () throws(FitError) in
-                try HoldOut(set, users: 3_000).metrics(builtAt: builtAt, threads: threads)
+                try HoldOut(set, users: 3_000).metrics(builtAt: builtAt, threads: threads, policy: policy)
             }
         }
         let evaluatedAt = clock.now
         let (snapshot, artifact) = try await Self.offPool { () throws(FitError) in
-            let snapshot = try SnapshotBuilder.fit(set.fitInput(builtAt: builtAt), threads: threads)
+            let snapshot = try SnapshotBuilder.fit(
+                set.fitInput(builtAt: builtAt, policy: policy),
+                threads: threads
+            )
             return (snapshot, SnapshotArtifact(snapshot).encode())
         }
         let fittedAt = clock.now
@@ -166,5 +180,13 @@ package struct ModelTrainer: Sendable {
             }
         }
         do { return try outcome.get() } catch { throw .fit(error) }
+    }
+}
+
+extension Policy {
+    /// What a fit takes from a policy, as a word.
+    fileprivate var fitMark: String {
+        let weights = self.eventWeights.sorted { $0.key.code < $1.key.code }.map { "\($0.key.code):\($0.value)" }
+        return weights.joined(separator: ",") + "/" + String(self.halfLifeDays)
     }
 }

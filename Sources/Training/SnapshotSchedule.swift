@@ -10,35 +10,39 @@ package protocol BuildLeadership: Sendable {
     func resign() async
 }
 
-/// Rebuilds models on a schedule, on one node of the fleet, where the data has changed since the last build.
+/// Rebuilds models on a schedule, on one node of the fleet, where the data, or what the policy says of events, has changed since
+/// the last build.
 package struct SnapshotSchedule: Service {
     private let trainer: ModelTrainer
-    private let data: any TrainingDataRepository
     private let models: any ModelRepository
     private let leadership: any BuildLeadership
     private let tenants: @Sendable () -> [Tenant.ID]
+    private let policy: @Sendable (Tenant.ID) -> Policy?
     private let interval: Duration
     private let announce: @Sendable () async -> Void
     private let log: Logger
 
-    /// - Parameter announce: Called after a model was stored or activated, so that nodes do not wait for their own reads.
+    /// - Parameters:
+    ///   - policy: The one in force of a tenant; a model is also rebuilt when another says other things of events. nil: it
+    ///     cannot be read here, and another node is to build.
+    ///   - announce: Called after a model was stored or activated, so that nodes do not wait for their own reads.
     package init(
         trainer: ModelTrainer,
-        data: any TrainingDataRepository,
         models: any ModelRepository,
         leadership: any BuildLeadership,
         interval: Duration,
         log: Logger,
         tenants: @escaping @Sendable () -> [Tenant.ID],
+        policy: @escaping @Sendable (Tenant.ID) -> Policy?,
         announce: @escaping @Sendable () async -> Void
     ) {
         self.trainer = trainer
-        self.data = data
         self.models = models
         self.leadership = leadership
         self.interval = interval
         self.log = log
         self.tenants = tenants
+        self.policy = policy
         self.announce = announce
     }
 
@@ -60,9 +64,13 @@ package struct SnapshotSchedule: Service {
 
     private func rebuild(_ tenant: Tenant.ID) async {
         do {
-            let mark = try await self.data.mark(tenant: tenant)
+            guard let policy = self.policy(tenant) else {
+                self.log.warning("model not rebuilt without the active policy", metadata: ["tenant": "\(tenant)"])
+                return
+            }
+            let mark = try await self.trainer.mark(tenant: tenant, policy: policy)
             guard try await self.models.newestDataMark(tenant: tenant) != mark else { return }
-            let report = try await self.trainer.train(tenant: tenant, evaluates: false)
+            let report = try await self.trainer.train(tenant: tenant, policy: policy, evaluates: false)
             await self.announce()
             // Somebody may have put a newer one into service meanwhile.
             let active = try await self.models.versions(tenant: tenant).first { $0.state == .active }

@@ -128,13 +128,13 @@ struct Recommend: AsyncParsableCommand {
     var limit = 20
     @Option(help: "The file to write; `-` is standard output.")
     var out = "-"
-    @Option(help: "Rank by a policy's weights instead; only the built-in p0 exists yet.")
+    @Option(help: "Rank by a policy's weights instead: the version of one that is stored, or p0.")
     var policy: String?
 
     func validate() throws {
         guard (1...1_000).contains(self.limit) else { throw ValidationError("--limit must be 1..1000") }
-        guard self.policy == nil || self.policy == Policy.builtIn.version else {
-            throw ValidationError("--policy must be \(Policy.builtIn.version)")
+        guard self.policy.map(PlainName.isValid) ?? true else {
+            throw ValidationError("--policy must be \(PlainName.allowed)")
         }
         _ = try self.tenant.id()
     }
@@ -144,14 +144,13 @@ struct Recommend: AsyncParsableCommand {
         let wanted = self.users == "all" ? nil : try Self.ids(in: self.users)
         guard let file = fopen(self.out == "-" ? "/dev/stdout" : self.out, "w") else { throw FileError(path: self.out) }
         defer { fclose(file) }
-        let policy = self.policy == nil ? nil : Policy.builtIn
         let path = self.out
         let report = try await self.options.session { session in
             try await RecommendOperation(session: session).run(
                 tenant: tenant,
                 users: wanted,
                 limit: self.limit,
-                policy: policy
+                policy: self.policy
             ) { line in
                 guard fputs(line, file) >= 0 else { throw FileError(path: path) }
             }

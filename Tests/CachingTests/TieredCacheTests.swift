@@ -83,7 +83,8 @@ struct Node {
         primary: Int64,
         minVersion: Int64 = 0,
         during: @escaping @Sendable () async -> Void = {},
-        fails: Bool = false
+        fails: Bool = false,
+        servesStale: Bool = true
     ) async throws -> CacheAnswer {
         let key = key ?? self.key
         self.versions[key] = primary
@@ -93,6 +94,7 @@ struct Node {
             lifetimes: Lifetimes(soft: .seconds(300), hard: .seconds(1_800)),
             minVersion: minVersion,
             cold: { [0] },
+            servesStale: servesStale,
             compute: { () async throws(Failed) in
                 await during()
                 if fails { throw Failed() }
@@ -235,6 +237,28 @@ struct TieredCacheTests {
         try await self.node.shared.raiseFloors([Invalidation(key: self.node.key, version: 6)], on: nil)
         self.node.keeper.apply(.message(.invalidation(Invalidation(key: self.node.key, version: 6))))
         await #expect(throws: Node.Failed.self) { try await self.node.ask(primary: 6, fails: true) }
+    }
+
+    @Test("where a stale copy may not be the answer the failure is, and what is held can still be asked for")
+    func noStale() async throws {
+        await self.node.live()
+        _ = try await self.node.ask(primary: 5)
+        self.node.clock.advance(by: .seconds(301))
+        await self.node.beat()
+        await #expect(throws: Node.Failed.self) {
+            try await self.node.ask(primary: 5, fails: true, servesStale: false)
+        }
+        let held = await self.node.cache.held(for: self.node.key, self.node.field) { 5 }
+        #expect(held?.tier == .stale && held?.entry.version == 5)
+        // Never what was invalidated, nor what is past its hard expiry, nor what is not there.
+        self.node.clock.advance(by: .seconds(1_600))
+        await self.node.beat()
+        #expect(await self.node.cache.held(for: self.node.key, self.node.field) { 5 } == nil)
+        #expect(try await self.node.ask(primary: 6).tier == .computed)
+        #expect(await self.node.cache.held(for: self.node.key, self.node.field) { 6 }?.tier == .local)
+        self.node.keeper.dropLocally(Invalidation(key: self.node.key, version: 7))
+        try await self.node.shared.raiseFloors([Invalidation(key: self.node.key, version: 7)], on: nil)
+        #expect(await self.node.cache.held(for: self.node.key, self.node.field) { 7 } == nil)
     }
 
     @Test("past the hard expiry nothing is served")

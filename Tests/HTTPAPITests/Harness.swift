@@ -80,9 +80,12 @@ final class Canned: Sendable {
         var pages: [(String?, Int, Tenant.ID)] = []
         var userChanges: [(UserChange, User.ID, Tenant.ID)] = []
         var inspected: [(User.ID, Tenant.ID)] = []
+        var policies: [(Policy, Tenant.ID)] = []
+        /// What was done with which version of whom.
+        var policyCalls: [String] = []
     }
 
-    private let asked = Mutex(Asked())
+    fileprivate let asked = Mutex(Asked())
 
     var last: Asked { self.asked.withLock { $0 } }
 
@@ -156,6 +159,7 @@ final class Canned: Sendable {
                 return [.active, .building]
             },
             nodes: { () throws(ServingError) in [.example] },
+            policies: self.policies,
             authenticate: { key in
                 self.asked.withLock { $0.presentedKeys.append(key) }
                 return switch key {
@@ -274,6 +278,42 @@ extension InspectedUser {
             InspectedPool(tier: .l2, field: "home|m0|p0|||0", bytes: 3, entry: nil),
         ]
     )
+}
+
+extension Canned {
+    /// A tenant with p7 in force, p6 before that, and nothing else.
+    private var policies: PolicyUseCases {
+        let standing = PolicyStanding(active: "p7", previous: "p6", epoch: 9_001)
+        return PolicyUseCases(
+            put: { policy, tenant throws(ServingError) in
+                self.asked.withLock { $0.policies.append((policy, tenant)) }
+                return policy.version == "p8"
+            },
+            policy: { version, tenant throws(ServingError) in
+                self.asked.withLock { $0.policyCalls.append("get \(version) of \(tenant)") }
+                return version == "p0" ? .builtIn : nil
+            },
+            versions: { tenant throws(ServingError) in
+                self.asked.withLock { $0.policyCalls.append("list of \(tenant)") }
+                return (
+                    [
+                        PolicyVersion(version: "p7", createdAt: Timestamp(seconds: 1_788_256_800)),
+                        PolicyVersion(version: "p0", createdAt: nil),
+                    ], standing
+                )
+            },
+            activate: { version, dryRun, tenant throws(ServingError) in
+                self.asked.withLock { $0.policyCalls.append("activate \(version) \(dryRun) of \(tenant)") }
+                if version == "missing" { return nil }
+                return dryRun ? .would(version) : .done(standing, propagated: true)
+            },
+            rollback: { version, dryRun, tenant throws(ServingError) in
+                self.asked.withLock { $0.policyCalls.append("rollback \(version) \(dryRun) of \(tenant)") }
+                guard version == "p7" else { throw .conflict("\(version) is not in force; p7 is") }
+                return dryRun ? .would("p6") : .done(standing, propagated: false)
+            }
+        )
+    }
 }
 
 extension Identifier where Entity == Tenant {

@@ -37,10 +37,10 @@ struct OperationsRouteTests {
     @Test("each port has its own routes; the others are not found, key or not")
     func ports() async throws {
         try await withServers(authentication: true) { ports in
-            for path in ["/livez", "/readyz", "/metrics", "/v1/admin/models", "/", "/v2", "*"] {
+            for path in ["/livez", "/readyz", "/metrics", "/v1/admin/models", "/v1/admin/policies", "/", "/v2", "*"] {
                 try await request(ports.public, "GET", path).expectProblem(404, "not_found")
             }
-            for path in ["/v1/recommendations/u1", "/v1/feedback", "/v1/admin/policies/p1", "/v1/openapi.json"] {
+            for path in ["/v1/recommendations/u1", "/v1/feedback", "/v1/admin/nothing/p1", "/v1/openapi.json"] {
                 try await request(ports.admin, "GET", path).expectProblem(404, "not_found")
             }
         }

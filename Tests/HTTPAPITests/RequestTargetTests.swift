@@ -84,4 +84,18 @@ struct PathTemplateTests {
             #expect(Self.match("/v1/recommendations/{user_id}", path) == nil, "\(path)")
         }
     }
+
+    @Test("a name may be followed by a verb, which is no part of it")
+    func verbs() {
+        let template = "/v1/admin/policies/{version}:activate"
+        #expect(Self.match(template, "/v1/admin/policies/p8:activate") == ["p8"])
+        #expect(Self.match(template, "/v1/admin/policies/a:activate:activate") == ["a:activate"])
+        for path in [
+            "/v1/admin/policies/p8", "/v1/admin/policies/:activate", "/v1/admin/policies/p8:rollback",
+            "/v1/admin/policies/p8%3Aactivate", "/v1/admin/policies/activate", "/v1/admin/policies/p8:activate/",
+        ] {
+            #expect(Self.match(template, path) == nil, "\(path)")
+        }
+        #expect(Self.match("/v1/users/{user_id}", "/v1/users/u1:reset") == ["u1:reset"])
+    }
 }

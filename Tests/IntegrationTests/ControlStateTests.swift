@@ -1,4 +1,5 @@
 import Caching
+import HTTPAPI
 import Postgres
 import PostgresAdapters
 import RecommendationCore
@@ -13,6 +14,7 @@ struct ControlStateTests {
         ControlState(
             repository: database.control,
             models: database.models,
+            policies: .json,
             log: .silent,
             wallClock: { Timestamp(seconds: 1_800_000_000) },
             incarnationChanged: { incarnations.append($0) }

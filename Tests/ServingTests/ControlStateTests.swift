@@ -57,6 +57,7 @@ struct ControlStateTests {
 
     let store = Store()
     let changes = Names()
+    let clock = ManualInstant()
 
     final class Names: Sendable {
         let names = Mutex<[String]>([])
@@ -66,24 +67,39 @@ struct ControlStateTests {
 
     func make() -> ControlState {
         let changes = self.changes
+        let clock = self.clock
         return ControlState(
             repository: self.store,
             models: self.store,
+            policies: Fixture.codec,
             log: Logger(label: "test"),
             wallClock: { Fixture.now },
+            now: { clock.now },
             incarnationChanged: { name in changes.names.withLock { $0.append(name) } }
         )
     }
 
-    func control(active: Int64?, ready: Int64? = nil, previous: Int64? = nil) -> TenantControl {
+    func control(
+        active: Int64?,
+        ready: Int64? = nil,
+        previous: Int64? = nil,
+        policy: StoredPolicy? = nil,
+        previousPolicy: StoredPolicy? = nil
+    ) -> TenantControl {
         TenantControl(
             tenant: .default,
             tombstones: [],
             generations: Generations(),
             activeModel: active,
             readyModel: ready,
-            previousModel: previous
+            previousModel: previous,
+            activePolicy: policy,
+            previousPolicy: previousPolicy
         )
+    }
+
+    func policy(_ version: String, _ document: String) -> StoredPolicy {
+        StoredPolicy(version: version, document: document, createdAt: Fixture.now)
     }
 
     func delta(_ incarnation: String = "a", head: Int64, _ tenants: [TenantControl], items: [NumberedItem] = [])
@@ -182,4 +198,104 @@ struct ControlStateTests {
         #expect(state.state(of: .default) !== first)
         #expect(state.state(of: .default)?.catalog.isAvailable(0, at: Fixture.now) == false)
     }
+
+    /// Applies a change of the control state alone.
+    func apply(_ control: TenantControl, head: Int64, to state: ControlState) async throws {
+        self.store.state.withLock { $0.delta = self.delta(head: head, [control]) }
+        try await state.catchUp()
+    }
+
+    @Test("the active policy is the tenant's, and without one the built-in")
+    func policies() async throws {
+        let state = self.make()
+        self.store.state.withLock { $0.whole = self.delta(head: 1, [self.control(active: nil)]) }
+        try await state.catchUp()
+        #expect(state.state(of: .default)?.policy == .builtIn)
+        try await self.apply(self.control(active: nil, policy: self.policy("p7", "70")), head: 2, to: state)
+        #expect(state.state(of: .default)?.policy.version == "p7")
+        #expect(state.state(of: .default)?.policy.poolSize == 70)
+        try await self.apply(self.control(active: nil), head: 3, to: state)
+        #expect(state.state(of: .default)?.policy == .builtIn)
+        #expect(state.tenantsOnLastGoodPolicy.isEmpty)
+    }
+
+    @Test("a policy that cannot be read leaves the last good one in force, and its age grows until one can be read")
+    func lastGood() async throws {
+        let state = self.make()
+        self.store.state.withLock {
+            $0.whole = self.delta(head: 1, [self.control(active: nil, policy: self.policy("p7", "70"))])
+        }
+        #expect(state.ages() == nil)
+        try await state.catchUp()
+        self.clock.advance(by: .seconds(5))
+        let newer = self.control(
+            active: nil,
+            policy: self.policy("p8", "newer"),
+            previousPolicy: self.policy("p7", "70")
+        )
+        try await self.apply(newer, head: 2, to: state)
+        #expect(state.appliedID == 2, "the rest of the control state is followed")
+        #expect(state.state(of: .default)?.policy.version == "p7")
+        #expect(state.state(of: .default)?.isOnLastGoodPolicy == true)
+        #expect(state.tenantsOnLastGoodPolicy == [.default])
+        #expect(state.ages()?.settings == .zero)
+        self.clock.advance(by: .seconds(60))
+        // Other changes come and go; the policy is as old as before.
+        try await self.apply(newer, head: 3, to: state)
+        self.store.state.withLock { $0.delta = self.delta(head: 3, [], items: Fixture.items(1)) }
+        try await state.catchUp()
+        #expect(state.state(of: .default)?.policy.version == "p7")
+        #expect(state.ages()?.settings == .seconds(60))
+        let newest = self.control(active: nil, policy: self.policy("p9", "newest"))
+        try await self.apply(newest, head: 4, to: state)
+        #expect(state.state(of: .default)?.policy.version == "p7", "two that cannot be read in a row")
+        #expect(state.ages()?.settings == .seconds(60))
+        try await self.apply(self.control(active: nil, policy: self.policy("p10", "10")), head: 5, to: state)
+        #expect(state.state(of: .default)?.policy.version == "p10")
+        #expect(state.tenantsOnLastGoodPolicy.isEmpty)
+        #expect(state.ages()?.settings == .zero)
+    }
+
+    @Test(
+        "a node that starts without being able to read the active policy takes the one before it, or the built-in",
+        arguments: [("70", "p7"), ("newer", "p0")]
+    )
+    func startsBehind(_ previous: String, _ expected: String) async throws {
+        let state = self.make()
+        let control = self.control(
+            active: nil,
+            policy: self.policy("p8", "newer"),
+            previousPolicy: self.policy("p7", previous)
+        )
+        self.store.state.withLock { $0.whole = self.delta(head: 1, [control]) }
+        try await state.catchUp()
+        #expect(state.state(of: .default)?.policy.version == expected)
+        #expect(state.tenantsOnLastGoodPolicy == [.default])
+    }
+
+    @Test("settings age from the last read of the control log, the snapshot from when it was built")
+    func ages() async throws {
+        let state = self.make()
+        self.store.state.withLock { store in
+            let old = Snapshot.empty(builtAt: Timestamp(seconds: Fixture.now.microseconds / 1_000_000 - 90))
+            store.artifacts[1] = SnapshotArtifact(old).encode()
+            store.whole = self.delta(head: 1, [self.control(active: 1)])
+        }
+        try await state.catchUp()
+        #expect(state.ages() == SettingsAges(settings: .zero, snapshot: .seconds(90)))
+        self.clock.advance(by: .seconds(7))
+        #expect(state.ages()?.settings == .seconds(7))
+        self.store.state.withLock { $0.delta = self.delta(head: 1, []) }
+        try await state.catchUp()
+        #expect(state.ages()?.settings == .zero)
+    }
+}
+
+/// A monotonic clock that a test moves.
+final class ManualInstant: Sendable {
+    private let instant = Mutex(ContinuousClock.now)
+
+    var now: ContinuousClock.Instant { self.instant.withLock { $0 } }
+
+    func advance(by duration: Duration) { self.instant.withLock { $0 = $0.advanced(by: duration) } }
 }

@@ -49,7 +49,7 @@ enum Fixture {
         return TenantState(
             incarnation: "inc",
             epoch: 1,
-            policy: policy,
+            policy: PolicyInForce(policy: policy, unreadable: nil, behindSince: nil),
             catalog: catalog,
             control: TenantControl(
                 tenant: .default,
@@ -63,6 +63,20 @@ enum Fixture {
             now: now
         )
     }
+
+    /// Documents that are nothing but the size of the pool.
+    static let codec = PolicyCodec(
+        encode: { String($0.poolSize) },
+        decode: { stored throws(UnreadablePolicy) in
+            guard let size = Int(stored.document) else {
+                throw UnreadablePolicy(version: stored.version, reason: "not a number")
+            }
+            var policy = Policy.builtIn
+            policy.version = stored.version
+            policy.poolSize = size
+            return policy
+        }
+    )
 
     static func tombstone(_ kind: Tombstone.Kind, _ key: String, until: Timestamp? = nil) -> ListedTombstone {
         ListedTombstone(

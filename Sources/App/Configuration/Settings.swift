@@ -2,6 +2,7 @@ package import Caching
 package import HTTPAPI
 package import Logging
 package import Postgres
+import RecommendationCore
 package import Redis
 package import Serving
 
@@ -66,8 +67,8 @@ package struct Settings: Sendable {
         var generator = SystemRandomNumberGenerator()
         let random = "n" + String(UInt64.random(in: 1 << 40 ... .max, using: &generator), radix: 36)
         let nodeID = try sources.string(.nodeID)
-        if let nodeID, !Self.isName(nodeID.value) {
-            throw .invalid(.nodeID, source: nodeID.source, allowed: "1 to 64 of A-Za-z0-9._-")
+        if let nodeID, !PlainName.isValid(nodeID.value) {
+            throw .invalid(.nodeID, source: nodeID.source, allowed: PlainName.allowed)
         }
         let level = try sources.oneOf(.logLevel, Logger.Level.allCases.map(\.rawValue)) ?? "info"
         return Settings(
@@ -109,18 +110,6 @@ package struct Settings: Sendable {
     }
 
     private static let loopback: Set<String> = ["127.0.0.1", "::1", "localhost"]
-
-    private static func isName(_ name: String) -> Bool {
-        (1...64).contains(name.utf8.count)
-            && name.utf8.allSatisfy { byte in
-                switch byte {
-                case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-                    UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "."), UInt8(ascii: "_"), UInt8(ascii: "-"):
-                    true
-                default: false
-                }
-            }
-    }
 }
 
 /// A setting by its name in the environment.

@@ -65,6 +65,10 @@ package enum MetricHelp {
         "redis_messages_total": "Messages heard over Redis.",
         "redis_reconnects_total": "Connections to Redis made after the first, by kind.",
         "redis_connections_lost_total": "Connections to Redis lost, by kind.",
+        "vireo_settings_age_seconds":
+            "Time since policies, model routes, tombstones and keys were last known to be those in force; of a policy that cannot be read, since that was found.",
+        "vireo_tenants_on_last_good_policy": "Tenants whose active policy this node cannot read.",
+        "vireo_snapshot_age_seconds": "Time since the oldest active model of any tenant was built.",
         "vireo_snapshot_build_seconds": "Time to build and store a model.",
     ]
 }

@@ -55,6 +55,7 @@ package struct Node: Sendable {
         let control = ControlState(
             repository: controlRepository,
             models: models,
+            policies: .json,
             log: log,
             wallClock: WallClock.now,
             incarnationChanged: { incarnation in
@@ -133,6 +134,11 @@ package struct Node: Sendable {
             state: control,
             invalidator: invalidator
         )
+        let policies = PolicyService(
+            repository: PostgresPolicyRepository(store: store),
+            codec: .json,
+            invalidator: invalidator
+        )
         let status = NodeStatusReporter(
             nodeID: settings.nodeID,
             control: control,
@@ -181,6 +187,7 @@ package struct Node: Sendable {
             nodes: { () async throws(ServingError) in
                 try await AdminService.mapped { () async throws(RepositoryError) in try await nodes.nodes() }
             },
+            policies: PolicyUseCases(policies),
             authenticate: { key async throws(ServingError) in
                 // A revocation is as critical as a tombstone: without a lease, keys are read before they are believed.
                 _ = await keeper.controlStanding()
@@ -189,7 +196,10 @@ package struct Node: Sendable {
             },
             readiness: { status.readiness() },
             isStopping: { status.isStopping },
-            metrics: { registry.render() }
+            metrics: {
+                status.recordAges()
+                return registry.render()
+            }
         )
         useCases.immediate = ImmediateUseCases(
             stand: { recommendations.standNow() },
@@ -229,12 +239,12 @@ package struct Node: Sendable {
                 buildLock,
                 SnapshotSchedule(
                     trainer: trainer,
-                    data: data,
                     models: models,
                     leadership: BuildLock(lock: buildLock),
                     interval: settings.snapshotInterval,
                     log: log,
                     tenants: { control.tenants },
+                    policy: { tenant in control.state(of: tenant).flatMap { $0.isOnLastGoodPolicy ? nil : $0.policy } },
                     announce: { _ = await invalidator.announceControl() }
                 ),
                 FeedbackChannel(configuration: redisConfiguration, feedback: feedback, control: control, log: log),

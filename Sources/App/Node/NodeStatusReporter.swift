@@ -1,5 +1,6 @@
 import Caching
 import Logging
+import Metrics
 import RecommendationCore
 import Redis
 import ServiceLifecycle
@@ -22,6 +23,9 @@ final class NodeStatusReporter: Service {
     private let redis: RedisClient
     private let log: Logger
     private let startedAt = WallClock.now()
+    private let settingsAge = Gauge(label: "vireo_settings_age_seconds")
+    private let snapshotAge = Gauge(label: "vireo_snapshot_age_seconds")
+    private let lastGoodPolicies = Gauge(label: "vireo_tenants_on_last_good_policy")
 
     init(
         nodeID: String,
@@ -60,11 +64,21 @@ final class NodeStatusReporter: Service {
         if self.state.withLock({ $0.isStopping }) { waitingFor.append("stopping") }
         if self.control.appliedID == nil { waitingFor.append("control") }
         if !self.control.hasModels { waitingFor.append("snapshot") }
+        var degraded: [Degradation] = self.redis.session == nil ? [.redis] : []
+        if !self.control.tenantsOnLastGoodPolicy.isEmpty { degraded.append(.policy) }
         return Readiness(
             ready: waitingFor.isEmpty,
             waitingFor: waitingFor,
-            degraded: self.redis.session == nil ? ["redis"] : []
+            degraded: degraded.map(\.rawValue)
         )
+    }
+
+    /// Brings the ages up to the moment they are read at: where nothing is read any more, they must grow.
+    func recordAges() {
+        self.lastGoodPolicies.record(self.control.tenantsOnLastGoodPolicy.count)
+        guard let ages = self.control.ages() else { return }
+        self.settingsAge.record(ages.settings / .seconds(1))
+        if let snapshot = ages.snapshot { self.snapshotAge.record(snapshot / .seconds(1)) }
     }
 
     func run() async throws {

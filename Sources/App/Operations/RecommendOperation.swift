@@ -32,17 +32,21 @@ package struct RecommendOperation: Sendable {
     }
 
     /// Ranks for users, all of them or those named, and hands out a line each: `user<TAB>item1 item2 …`.
+    ///
+    /// - Parameter version: Of the policy by whose weights is ranked; nil: by the model's own score.
     package func run(
         tenant: Tenant.ID,
         users wanted: [User.ID]?,
         limit: Int,
-        policy: Policy?,
+        policy version: String?,
         write: (String) throws -> Void
     ) async throws -> Report {
         let clock = ContinuousClock()
         let start = clock.now
         let versions = try await self.session.models.versions(tenant: tenant)
         guard let active = versions.first(where: { $0.state == .active }) else { throw Failure.noModel(tenant) }
+        var policy: Policy?
+        if let version { policy = try await PolicyLookup(session: self.session).policy(version, tenant: tenant) }
         let snapshot: Snapshot
         do {
             snapshot = try SnapshotArtifact(decoding: try await self.session.models.artifact(active.number)).snapshot

@@ -26,7 +26,8 @@ package struct TrainOperation: Sendable {
         evaluates: Bool,
         activates: Bool
     ) async throws -> (report: ModelTrainer.Report, epoch: Int64?) {
-        let report = try await self.trainer.train(tenant: tenant, evaluates: evaluates)
+        let policy = try await PolicyLookup(session: self.session).active(tenant: tenant)
+        let report = try await self.trainer.train(tenant: tenant, policy: policy, evaluates: evaluates)
         // The nodes hear of it by their own reads of the control log, each within a second.
         let epoch = activates ? try await self.trainer.activate(report.version.number, tenant: tenant) : nil
         return (report, epoch)

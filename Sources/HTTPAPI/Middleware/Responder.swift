@@ -73,8 +73,11 @@ struct Responder: HTTPResponder {
             template = route.path.text
             let principal = try await self.authentication.principal(of: request.headers, scope: route.scope)
             let query = try QueryParameters(target.query, known: route.parameters, lists: route.lists)
-            let bodyType = try Self.bodyType(of: request.headers, among: route.bodyTypes)
-            let body = bodyType == nil ? ByteBuffer() : try await self.body(of: request)
+            let isOmitted = route.mayOmitBody && Self.hasNoBody(request.headers)
+            let bodyType = isOmitted ? .json : try Self.bodyType(of: request.headers, among: route.bodyTypes)
+            let body =
+                isOmitted
+                ? ByteBuffer(string: "{}") : bodyType == nil ? ByteBuffer() : try await self.body(of: request)
             let call = Call(
                 principal: principal,
                 isFleet: self.authentication.isFleet(principal),
@@ -92,6 +95,11 @@ struct Responder: HTTPResponder {
                 }
             }
         }
+    }
+
+    /// A request without a length and without chunks has no body, RFC 9112 section 6.3.
+    private static func hasNoBody(_ headers: HTTPFields) -> Bool {
+        headers[.contentType] == nil && headers[.transferEncoding] == nil && headers[.contentLength] ?? "0" == "0"
     }
 
     /// What the body is, among what the route takes; nil where it takes none.

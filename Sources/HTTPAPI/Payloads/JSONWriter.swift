@@ -62,6 +62,16 @@ struct JSONWriter: ~Copyable {
         self.out.append(value.description)
     }
 
+    /// A number to its last digit, an integer without a point; what is not a number is null.
+    mutating func number(_ value: Double) {
+        if value == value.rounded(), value.magnitude < 1e15 { self.integer(Int64(value)) } else { self.double(value) }
+    }
+
+    /// As a `Double`, to the digits that a `Float` holds.
+    mutating func number(_ value: Float) {
+        self.number(Double(value.description) ?? Double(value))
+    }
+
     mutating func string(_ text: String) {
         self.raw("\"")
         self.contents(text)

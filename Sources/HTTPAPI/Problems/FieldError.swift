@@ -13,6 +13,7 @@ struct FieldError: Sendable, Equatable {
         let field = self.pointer == "#" ? "the body" : String(self.pointer.dropFirst(2))
         if self.code == "required" { return "\(field) is required" }
         guard let allowed else { return "\(field) is not valid" }
+        if self.code == "unsupported" { return "\(field) is not supported yet but as \(allowed)" }
         return "\(field) must be \(allowed)"
     }
 }
@@ -22,10 +23,16 @@ struct FieldErrors {
     /// What one answer lists; the others of a large array are like these.
     static let maximum = 20
 
+    private let maximum: Int
     private(set) var list: [FieldError] = []
 
+    /// - Parameter maximum: What is listed, for documents of many fields.
+    init(maximum: Int = Self.maximum) {
+        self.maximum = maximum
+    }
+
     mutating func add(_ pointer: Pointer, _ code: String, allowed: String?) {
-        guard self.list.count < Self.maximum else { return }
+        guard self.list.count < self.maximum else { return }
         self.list.append(FieldError(pointer: pointer.string, code: code, allowed: allowed))
     }
 
@@ -84,6 +91,20 @@ struct Pointer: Sendable, Equatable {
 
     mutating func append(_ index: Int) {
         self.string += "/\(index)"
+    }
+
+    /// The pointer to a member of what this one points to.
+    func member(_ name: String) -> Pointer {
+        var pointer = self
+        pointer.append(name)
+        return pointer
+    }
+
+    /// The pointer to an element of what this one points to.
+    func element(_ index: Int) -> Pointer {
+        var pointer = self
+        pointer.append(index)
+        return pointer
     }
 
     /// Appends a member's name; of a very long one, which came from outside, its beginning.

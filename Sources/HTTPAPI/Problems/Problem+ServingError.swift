@@ -23,6 +23,8 @@ extension Problem {
             )
         case .storeUnavailable:
             self = .unavailable("unavailable", "the store cannot be read, and nothing else will do")
+        case .nothingToServe:
+            self = .unavailable("unavailable", "there is no list that may be served at the moment")
         case .notDurable:
             self = .unavailable("not_durable", "nothing is known to be stored; send it again")
         case .conflict(let reason):

@@ -15,6 +15,8 @@ struct Route: Sendable {
     let lists: [String]
     /// The media types of the body it takes; none: it takes no body.
     let bodyTypes: [MediaType]
+    /// Whether a body may be left out, and stands for one without members.
+    let mayOmitBody: Bool
     let answer: @Sendable (Call) async throws(Problem) -> Answer
 
     init(
@@ -25,6 +27,7 @@ struct Route: Sendable {
         lists: [String] = [],
         takesBody: Bool = false,
         bodyTypes: [MediaType]? = nil,
+        mayOmitBody: Bool = false,
         answer: @escaping @Sendable (Call) async throws(Problem) -> Answer
     ) {
         self.method = method
@@ -33,6 +36,7 @@ struct Route: Sendable {
         self.parameters = parameters
         self.lists = lists
         self.bodyTypes = bodyTypes ?? (takesBody ? [.json] : [])
+        self.mayOmitBody = mayOmitBody
         self.answer = answer
     }
 }

@@ -54,6 +54,10 @@ public struct TenantControl: Sendable, Equatable {
     public var readyModel: ModelVersion.Number?
     /// The version that served before: kept loaded, so that a rollback is immediate.
     public var previousModel: ModelVersion.Number?
+    /// The policy in force; nil: the built-in one.
+    public var activePolicy: StoredPolicy?
+    /// The policy that a rollback returns to; nil: the built-in one, or none.
+    public var previousPolicy: StoredPolicy?
 
     /// A state of these parts.
     public init(
@@ -62,7 +66,9 @@ public struct TenantControl: Sendable, Equatable {
         generations: Generations,
         activeModel: ModelVersion.Number?,
         readyModel: ModelVersion.Number?,
-        previousModel: ModelVersion.Number?
+        previousModel: ModelVersion.Number?,
+        activePolicy: StoredPolicy? = nil,
+        previousPolicy: StoredPolicy? = nil
     ) {
         self.tenant = tenant
         self.tombstones = tombstones
@@ -70,6 +76,8 @@ public struct TenantControl: Sendable, Equatable {
         self.activeModel = activeModel
         self.readyModel = readyModel
         self.previousModel = previousModel
+        self.activePolicy = activePolicy
+        self.previousPolicy = previousPolicy
     }
 }
 

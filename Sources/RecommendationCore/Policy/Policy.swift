@@ -18,8 +18,14 @@ public struct Policy: Sendable, Equatable {
     }
 
     /// What is done where the control state cannot be verified.
-    public enum Unverified: String, Sendable {
+    public enum Unverified: String, CaseIterable, Sendable {
         case serve, refuse
+    }
+
+    /// What may be served where the user's own fresh list cannot be had.
+    public enum FallbackStep: String, CaseIterable, Sendable {
+        case stale, precomputed, popular
+        case staticList = "static"
     }
 
     /// The name of the policy's version.
@@ -30,6 +36,8 @@ public struct Policy: Sendable, Equatable {
     public var maximumPerWindow: Int
     /// The length of the window in ranks.
     public var window: Int
+    /// Whether items the user has had are left out, unless a request says otherwise.
+    public var seenFilter: Bool
     /// Weight of each type of event.
     public var eventWeights: [EventType: Float]
     /// Types that make what was computed before them unservable.
@@ -40,8 +48,14 @@ public struct Policy: Sendable, Equatable {
     public var softTTL: Duration
     /// How long a pool may be served at all.
     public var hardTTL: Duration
+    /// Both are shortened by a random share of up to this many per cent, so that what was filled together does not expire
+    /// together.
+    public var jitterPercent: Double
     /// Candidates in a pool.
     public var poolSize: Int
+    /// What is tried, in this order; what is not in it is never served. Where ``FallbackStep/stale`` comes first, a stale
+    /// copy is also served while another computes; elsewhere only once the computation has failed.
+    public var fallback: [FallbackStep]
     /// What is done without a lease and without a control check.
     public var onUnverified: Unverified
     /// Items of last resort.
@@ -49,12 +63,18 @@ public struct Policy: Sendable, Equatable {
     /// The surfaces that may be asked for.
     public var surfaces: [String]
 
+    /// Whether a surface may be asked for; names are compared by their bytes.
+    public func offers(surface: String) -> Bool {
+        self.surfaces.contains { $0.utf8.elementsEqual(surface.utf8) }
+    }
+
     /// The built-in policy, in force until another is activated.
     public static let builtIn = Policy(
         version: "p0",
         weights: Weights(collaborative: 0.4, content: 0.3, popularity: 0.3),
         maximumPerWindow: 3,
         window: 10,
+        seenFilter: true,
         eventWeights: [
             .purchase: 5, .addToCart: 3, .like: 3, .rating: 1, .click: 1, .view: 0.2, .dislike: -2, .hide: -3,
         ],
@@ -62,7 +82,9 @@ public struct Policy: Sendable, Equatable {
         halfLifeDays: 30,
         softTTL: .seconds(300),
         hardTTL: .seconds(1_800),
+        jitterPercent: 10,
         poolSize: 200,
+        fallback: [.stale, .precomputed, .popular, .staticList],
         onUnverified: .serve,
         staticItems: [],
         surfaces: ["home", "detail", "email"]

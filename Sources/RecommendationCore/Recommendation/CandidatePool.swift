@@ -111,4 +111,21 @@ public struct CandidatePool: Sendable, Equatable {
         let (collaborative, content, popularity) = self.components(candidate)
         return collaborative + content + popularity
     }
+
+    /// All candidates, best first, whether the user has had them or not; ties by number.
+    public var all: [Candidate] {
+        guard !self.seen.isEmpty else { return self.unseen }
+        var merged: [Candidate] = []
+        merged.reserveCapacity(self.unseen.count + self.seen.count)
+        var (fresh, had) = (self.unseen[...], self.seen[...])
+        while let first = fresh.first, let second = had.first {
+            let (left, right) = (self.score(first), self.score(second))
+            if left > right || (left == right && first.item < second.item) {
+                merged.append(fresh.removeFirst())
+            } else {
+                merged.append(had.removeFirst())
+            }
+        }
+        return merged + fresh + had
+    }
 }

@@ -20,13 +20,17 @@ package final class ControlState: ControlFeed, Sendable {
         var tenants: [Tenant.ID: TenantState] = [:]
         var keys: [[UInt8]: Principal] = [:]
         var models: [ModelVersion.Number: Snapshot] = [:]
+        /// When what was applied last was still to be read; nil before the first read.
+        var currentAt: ContinuousClock.Instant?
     }
 
     private let state = Mutex(State())
     private let repository: any ControlRepository
     private let models: any ModelRepository
+    private let policies: PolicyCodec
     private let log: Logger
     private let wallClock: @Sendable () -> Timestamp
+    private let now: @Sendable () -> ContinuousClock.Instant
     private let incarnationChanged: @Sendable (String) -> Void
     private let changes = Atomic<UInt64>(0)
     private let applied = Gauge(label: "vireo_control_applied")
@@ -38,14 +42,18 @@ package final class ControlState: ControlFeed, Sendable {
     package init(
         repository: any ControlRepository,
         models: any ModelRepository,
+        policies: PolicyCodec,
         log: Logger,
         wallClock: @escaping @Sendable () -> Timestamp,
+        now: @escaping @Sendable () -> ContinuousClock.Instant = { .now },
         incarnationChanged: @escaping @Sendable (String) -> Void
     ) {
         self.repository = repository
         self.models = models
+        self.policies = policies
         self.log = log
         self.wallClock = wallClock
+        self.now = now
         self.incarnationChanged = incarnationChanged
     }
 
@@ -74,6 +82,28 @@ package final class ControlState: ControlFeed, Sendable {
         }
     }
 
+    /// Tenants whose active policy this node cannot read: it serves them by the last good one.
+    package var tenantsOnLastGoodPolicy: [Tenant.ID] {
+        self.state.withLock { state in
+            state.tenants.values.filter(\.isOnLastGoodPolicy).map(\.tenant).sorted()
+        }
+    }
+
+    /// How old what this node serves by is; nil before the first read.
+    package func ages() -> SettingsAges? {
+        let now = self.now()
+        let wallNow = self.wallClock()
+        return self.state.withLock { state in
+            guard let currentAt = state.currentAt else { return nil }
+            let behind = state.tenants.values.compactMap(\.inForce.behindSince).min()
+            let built = state.tenants.values.compactMap { $0.model?.snapshot.builtAt.microseconds }.min()
+            return SettingsAges(
+                settings: now - min(currentAt, behind ?? currentAt),
+                snapshot: built.map { .microseconds(max(0, wallNow.microseconds - $0)) }
+            )
+        }
+    }
+
     /// The caller behind a presented key. The key is hashed and the hash looked up: what is compared is not the secret,
     /// so the time the look-up takes says nothing of it.
     package func principal(for presented: String) -> Principal? {
@@ -82,6 +112,7 @@ package final class ControlState: ControlFeed, Sendable {
     }
 
     package func catchUp() async throws {
+        let begun = self.now()
         let (after, position, incarnation) = self.state.withLock { ($0.applied, $0.itemPosition, $0.incarnation) }
         var delta = try await self.repository.delta(after: after, items: position)
         if after != nil, delta.incarnation != incarnation {
@@ -95,7 +126,8 @@ package final class ControlState: ControlFeed, Sendable {
             if let active = tenant.activeModel { try await self.load(active) }
         }
         if restarted { self.incarnationChanged(delta.incarnation) }
-        self.apply(delta, restarted: restarted)
+        let policies = self.policiesInForce(delta, restarted: restarted)
+        self.apply(delta, policies, restarted: restarted, begun: begun)
         self.applied.record(delta.head)
         self.items.entries.record(self.state.withLock { $0.tenants.values.reduce(0) { $0 + $1.catalog.count } })
         // Ahead of its activation, and no reason to fail.
@@ -123,10 +155,44 @@ package final class ControlState: ControlFeed, Sendable {
         self.log.info("model loaded", metadata: ["model": "\(ModelVersion.name(number))", "bytes": "\(bytes.count)"])
     }
 
-    private func apply(_ delta: ControlDelta, restarted: Bool) {
+    /// The policies of the tenants that changed. One that cannot be read leaves a tenant on its last good one.
+    private func policiesInForce(_ delta: ControlDelta, restarted: Bool) -> [Tenant.ID: PolicyInForce] {
+        var policies: [Tenant.ID: PolicyInForce] = [:]
+        for control in delta.tenants {
+            let old = restarted ? nil : self.state(of: control.tenant)
+            let inForce = PolicyInForce(control, after: old, codec: self.policies, now: self.now())
+            policies[control.tenant] = inForce
+            guard inForce.policy.version != old?.policy.version || inForce.unreadable != old?.inForce.unreadable else {
+                continue
+            }
+            if let unreadable = inForce.unreadable {
+                self.log.error(
+                    "the active policy cannot be read; the last good one stays in force",
+                    metadata: [
+                        "tenant": "\(control.tenant)", "policy": "\(unreadable.version)",
+                        "error": "\(unreadable.reason)", "in_force": "\(inForce.policy.version)",
+                    ]
+                )
+            } else if old != nil {
+                self.log.info(
+                    "policy in force",
+                    metadata: ["tenant": "\(control.tenant)", "policy": "\(inForce.policy.version)"]
+                )
+            }
+        }
+        return policies
+    }
+
+    private func apply(
+        _ delta: ControlDelta,
+        _ policies: [Tenant.ID: PolicyInForce],
+        restarted: Bool,
+        begun: ContinuousClock.Instant
+    ) {
         let now = self.wallClock()
         self.state.withLock { state in
             if restarted { state.tenants = [:] }
+            state.currentAt = begun
             state.incarnation = delta.incarnation
             state.applied = delta.head
             state.itemPosition = delta.itemPosition
@@ -161,7 +227,7 @@ package final class ControlState: ControlFeed, Sendable {
                 state.tenants[tenant] = TenantState(
                     incarnation: delta.incarnation,
                     epoch: delta.head,
-                    policy: .builtIn,
+                    policy: policies[tenant] ?? old?.inForce ?? .builtIn,
                     catalog: catalog,
                     control: control,
                     model: control.activeModel.flatMap { number in

@@ -10,6 +10,8 @@ package final class TenantState: Sendable {
     /// The last control log id that is in it.
     package let epoch: Int64
     package let policy: Policy
+    /// Where the policy comes from.
+    let inForce: PolicyInForce
     package let catalog: Catalog
     package let control: TenantControl
     package let model: LoadedModel?
@@ -33,6 +35,9 @@ package final class TenantState: Sendable {
     /// changed, added or deleted. The epoch alone does not: stock and visibility go through the item's row.
     package var stamp: String { "\(self.epoch)-\(String(self.catalog.digest, radix: 36))" }
 
+    /// Whether the active policy cannot be read here, and ``policy`` is the last good one.
+    package var isOnLastGoodPolicy: Bool { self.inForce.unreadable != nil }
+
     /// A model version and its snapshot.
     package struct LoadedModel: Sendable {
         package let number: ModelVersion.Number
@@ -40,10 +45,10 @@ package final class TenantState: Sendable {
         package var name: String { ModelVersion.name(self.number) }
     }
 
-    package init(
+    init(
         incarnation: String,
         epoch: Int64,
-        policy: Policy,
+        policy: PolicyInForce,
         catalog: Catalog,
         control: TenantControl,
         model: LoadedModel?,
@@ -52,7 +57,8 @@ package final class TenantState: Sendable {
         self.tenant = control.tenant
         self.incarnation = incarnation
         self.epoch = epoch
-        self.policy = policy
+        self.policy = policy.policy
+        self.inForce = policy
         self.catalog = catalog
         self.control = control
         self.model = model
@@ -94,6 +100,7 @@ package final class TenantState: Sendable {
         self.incarnation = before.incarnation
         self.epoch = epoch
         self.policy = before.policy
+        self.inForce = before.inForce
         self.catalog = catalog
         self.control = before.control
         self.model = before.model

@@ -90,7 +90,7 @@ package final class ListService: Sendable {
         guard let number = state.catalog.number(of: request.item), let record = state.catalog[number],
             !state.blocked[Int(number)]
         else { throw .unknownItem }
-        guard state.policy.surfaces.contains(where: { $0.utf8.elementsEqual(request.surface.utf8) }) else {
+        guard state.policy.offers(surface: request.surface) else {
             throw .unknownSurface(allowed: state.policy.surfaces)
         }
         guard state.model != nil else { throw .notReady }
@@ -174,7 +174,7 @@ package final class ListService: Sendable {
             if answer.withoutShared { exclusions.degraded.append(.redis) }
         } catch {
             guard state.policy.onUnverified == .serve else { throw .unverified }
-            exclusions.degraded.append(error.degradation)
+            if let degradation = error.degradation { exclusions.degraded.append(degradation) }
             exclusions.degraded.append(.unverified)
         }
         if !self.keeper.isSharedReachable, !exclusions.degraded.contains(.redis) { exclusions.degraded.append(.redis) }
@@ -184,16 +184,16 @@ package final class ListService: Sendable {
     private func profile(
         _ user: User.ID,
         _ state: TenantState
-    ) async throws(SlateFailure) -> (UserProfile, CacheAnswer) {
+    ) async throws(PoolFailure) -> (UserProfile, CacheAnswer) {
         let key = CacheKey(namespace: state.incarnation, owner: state.tenant.string, member: user.string)
         // No surface is named like this: a profile is never taken for a pool.
         let field = CacheField(parts: ["", "profile", "", "", "", String(state.control.generations.tenant)])
         let policy = state.policy
         let request = CacheRequest(
             place: CachePlace(key: key, field: field),
-            lifetimes: Lifetimes(soft: policy.softTTL, hard: policy.hardTTL, jitter: .random(in: 0...1))
+            lifetimes: Lifetimes(policy)
         )
-        let answers = await self.cache.entries(for: [request]) { (_) async throws(SlateFailure) in
+        let answers = await self.cache.entries(for: [request]) { (_) async throws(PoolFailure) in
             [try await self.computeProfile(user, state.tenant)]
         }
         let answer = try answers[0].get()
@@ -203,7 +203,7 @@ package final class ListService: Sendable {
         return (UserProfileCodec.decode(fresh.payload) ?? UserProfile(seen: [], suppressions: []), answer)
     }
 
-    private func computeProfile(_ user: User.ID, _ tenant: Tenant.ID) async throws(SlateFailure) -> Computation {
+    private func computeProfile(_ user: User.ID, _ tenant: Tenant.ID) async throws(PoolFailure) -> Computation {
         guard self.limit.enter() else { throw .overloaded }
         defer { self.limit.leave() }
         let read: UserState
@@ -211,7 +211,7 @@ package final class ListService: Sendable {
             read = try await self.users.state(of: user, tenant: tenant)
         } catch {
             self.log.debug("user cannot be read", metadata: ["error": "\(error)"])
-            throw .store
+            throw .store(error)
         }
         return Computation(
             version: read.version,
@@ -236,7 +236,8 @@ package final class ListService: Sendable {
             items: slate.items,
             modelVersion: state.model?.name ?? "none",
             policyVersion: state.policy.version,
-            degraded: (opening.isVerified ? [] : [.unverified]) + exclusions.degraded,
+            degraded: (opening.isVerified ? [] : [.unverified]) + (state.isOnLastGoodPolicy ? [.policy] : [])
+                + exclusions.degraded,
             filtered: slate.filtered,
             userVersion: exclusions.version
         )

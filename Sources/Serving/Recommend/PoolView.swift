@@ -83,6 +83,31 @@ package struct PoolView {
         )
     }
 
+    /// All candidates, best first, whether the user has had them or not; ties by number, as ``CandidatePool/all``.
+    var merged: [Int] {
+        var merged: [Int] = []
+        merged.reserveCapacity(self.unseenCount + self.seenCount)
+        var (fresh, had) = (0, self.unseenCount)
+        while fresh < self.unseenCount, had < self.unseenCount + self.seenCount {
+            let (left, right) = (self.score(fresh), self.score(had))
+            if left > right || (left == right && self.item(fresh) < self.item(had)) {
+                merged.append(fresh)
+                fresh += 1
+            } else {
+                merged.append(had)
+                had += 1
+            }
+        }
+        merged += fresh..<self.unseenCount
+        merged += had..<(self.unseenCount + self.seenCount)
+        return merged
+    }
+
+    private func score(_ candidate: Int) -> Float {
+        let (collaborative, content, popularity) = self.components(candidate)
+        return collaborative + content + popularity
+    }
+
     /// The pool as a value of its own.
     var pool: CandidatePool {
         CandidatePool(

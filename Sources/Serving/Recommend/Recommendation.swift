@@ -35,6 +35,8 @@ package enum Fallback: String, CaseIterable, Sendable {
 /// A part of the system an answer had to do without.
 package enum Degradation: String, CaseIterable, Sendable {
     case redis, postgres, unverified, overloaded
+    /// The active policy cannot be read by this node; it serves by the one before.
+    case policy
 }
 
 /// A slate: the answer to one request.
@@ -128,6 +130,8 @@ package enum ServingError: Error, Sendable, Equatable {
     case versionUnknown
     /// What was asked for can be told from the store alone, and that cannot be read.
     case storeUnavailable
+    /// There is no list now that the policy lets serve; try again.
+    case nothingToServe
     /// A write could not be made durable; try again.
     case notDurable
     /// What was asked contradicts what is stored.

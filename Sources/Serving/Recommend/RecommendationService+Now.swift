@@ -60,7 +60,8 @@ extension RecommendationService {
         in workspace: ImmediateWorkspace
     ) -> ImmediateAnswer? {
         guard let state = self.state(of: tenant, standing: standing, in: workspace), let model = state.model,
-            let field = state.field(surface: request.surface)
+            // An answer by the last good policy has to say so.
+            !state.isOnLastGoodPolicy, let field = state.field(surface: request.surface)
         else { return nil }
         let controlled = ContinuousClock.now
         let key = CacheKey(prefix: state.keyPrefix, member: request.user.string)

@@ -7,7 +7,7 @@ import RecommendationEngine
 /// Answers "what should this user see now?".
 ///
 /// In order: the control state is current (lease, or one read) → the pool of the user, from the nearest tier that may serve it
-/// → the final stage. Where no pool can be had the popular list is served, then the static one, through the same final stage.
+/// → the final stage. Where no pool can be had the policy's fallbacks are tried in their order, through the same final stage.
 package final class RecommendationService: Sendable {
     let cache: TieredCache
     let keeper: CoherenceKeeper
@@ -15,7 +15,7 @@ package final class RecommendationService: Sendable {
     private let users: any UserRepository
     let signer: TokenSigner
     private let limit: ComputeLimit
-    private let scorers = ScorerPool()
+    let scorers = ScorerPool()
     private let coldLists = ColdLists()
     let finalStage = FinalStageMetrics()
     let metrics = RecommendationMetrics()
@@ -42,7 +42,7 @@ package final class RecommendationService: Sendable {
         self.wallClock = wallClock
     }
 
-    private struct Pooled {
+    struct Pooled {
         /// Bytes that ``PoolView`` takes.
         let payload: [UInt8]
         let tier: Tier
@@ -64,7 +64,8 @@ package final class RecommendationService: Sendable {
             guard state.policy.onUnverified == .serve else { throw .unverified }
             degraded.append(.unverified)
         }
-        guard state.policy.surfaces.contains(request.surface) else {
+        if state.isOnLastGoodPolicy { degraded.append(.policy) }
+        guard state.policy.offers(surface: request.surface) else {
             throw .unknownSurface(allowed: state.policy.surfaces)
         }
         let controlled = clock.now
@@ -73,37 +74,14 @@ package final class RecommendationService: Sendable {
         let id = RecommendationID(milliseconds: now.milliseconds, using: &generator)
         let builder = SlateBuilder(state: state, signer: self.signer, now: now)
 
+        let place = Place(request: request, state: state, builder: builder, id: id, now: now)
         var answer: Recommendation
-        guard let model = state.model else {
-            let slate = builder.staticSlate(limit: request.limit, id: id, user: request.user)
-            guard !slate.items.isEmpty else { throw .notReady }
-            answer = self.answer(request, state, slate, id: id, now: now)
-            answer.fallback = .staticList
-            answer.fallbackReason = "no_model"
-            answer.degraded = degraded
-            self.metrics.served(answer)
-            return answer
-        }
-        do {
+        do throws(PoolFailure) {
+            guard let model = state.model else { throw .noModel }
             let pooled = try await self.pool(request, state, model)
             if pooled.withoutRedis || !self.keeper.isSharedReachable { degraded.append(.redis) }
             let pooledAt = clock.now
-            answer = pooled.payload.withUnsafeBytes { bytes in
-                guard let pool = PoolView(bytes) else { preconditionFailure("the pool was checked when it was found") }
-                let slate = builder.slate(
-                    of: pool,
-                    limit: request.limit,
-                    id: id,
-                    user: request.user,
-                    model: model.number
-                )
-                var answer = self.answer(request, state, slate, id: id, now: now)
-                answer.comes(from: pooled.tier, isPersonal: pool.isPersonal)
-                self.finalStage.served(slate.filtered, from: pooled.tier, suppressedBefore: pool.suppressedCount)
-                return answer
-            }
-            answer.isComputed(at: pooled.computedAt, now: self.keeper.milliseconds())
-            answer.userVersion = pooled.version
+            answer = self.answer(place, of: pooled, model)
             answer.stages = [
                 Recommendation.Stage(name: "control", duration: controlled - start),
                 Recommendation.Stage(name: "cache", duration: pooled.lookup),
@@ -111,30 +89,11 @@ package final class RecommendationService: Sendable {
                 Recommendation.Stage(name: "final", duration: clock.now - pooledAt),
             ]
         } catch {
-            degraded.append(error.degradation)
-            if !self.keeper.isSharedReachable { degraded.append(.redis) }
-            let popular = self.popularPool(state, model)
-            var slate = builder.slate(
-                of: popular,
-                limit: request.limit,
-                id: id,
-                user: request.user,
-                model: model.number
-            )
-            answer = self.answer(request, state, slate, id: id, now: now)
-            answer.fallback = .popular
-            if slate.items.isEmpty {
-                slate = builder.staticSlate(limit: request.limit, id: id, user: request.user)
-                answer.items = slate.items
-                answer.filtered = slate.filtered
-                answer.fallback = .staticList
-            }
-            answer.tier = .fallback
-            self.finalStage.served(slate.filtered, from: .fallback, suppressedBefore: 0)
-            answer.fallbackReason = error.reason
-            // What this user has seen or hidden is not known here.
-            if !degraded.contains(.unverified) { degraded.append(.unverified) }
-            guard state.policy.onUnverified == .serve else { throw .unverified }
+            if let cause = error.degradation { degraded.append(cause) }
+            if error.degradation != nil, !self.keeper.isSharedReachable { degraded.append(.redis) }
+            answer = try await self.fallback(place, cause: error)
+            // What this user has seen or hidden is in a stale list, and not known to the others.
+            if answer.tier == .fallback, !degraded.contains(.unverified) { degraded.append(.unverified) }
             answer.stages = [
                 Recommendation.Stage(name: "control", duration: controlled - start),
                 Recommendation.Stage(name: "fallback", duration: clock.now - controlled),
@@ -153,12 +112,12 @@ package final class RecommendationService: Sendable {
         _ model: TenantState.LoadedModel
     ) async throws(PoolFailure) -> Pooled {
         let policy = state.policy
-        let key = CacheKey(prefix: state.keyPrefix, member: request.user.string)
-        guard let field = state.field(surface: request.surface) else { throw .undecodable }
+        guard let (key, field) = Self.cachePlace(request, state) else { throw .undecodable }
         let answer = try await self.cache.entry(
             for: key,
             field,
-            lifetimes: Lifetimes(soft: policy.softTTL, hard: policy.hardTTL, jitter: .random(in: 0...1)),
+            lifetimes: Lifetimes(policy),
+            servesStale: policy.fallback.first == .stale,
             cold: { self.coldPayload(request, state, model) },
             compute: { () async throws(PoolFailure) in try await self.compute(request, state, model) }
         )
@@ -184,24 +143,12 @@ package final class RecommendationService: Sendable {
         )
     }
 
-    private static func isPool(_ payload: [UInt8]) -> Bool { payload.withUnsafeBytes { PoolView($0) != nil } }
-
-    /// Why no pool was computed.
-    private enum PoolFailure: Error {
-        case store(RepositoryError)
-        case overloaded
-        case undecodable
-
-        var reason: String {
-            switch self {
-            case .store: "store_unavailable"
-            case .overloaded: "overloaded"
-            case .undecodable: "internal"
-            }
-        }
-
-        var degradation: Degradation { if case .store = self { .postgres } else { .overloaded } }
+    /// Where the pool of a request is cached; nil where the policy has no such surface.
+    static func cachePlace(_ request: RecommendationRequest, _ state: TenantState) -> (CacheKey, CacheField)? {
+        state.field(surface: request.surface).map { (CacheKey(prefix: state.keyPrefix, member: request.user.string), $0) }
     }
+
+    static func isPool(_ payload: [UInt8]) -> Bool { payload.withUnsafeBytes { PoolView($0) != nil } }
 
     /// Reads the user and scores; the snapshot of the store is opened here, not before.
     private func compute(
@@ -240,25 +187,6 @@ package final class RecommendationService: Sendable {
         _ model: TenantState.LoadedModel
     ) -> [UInt8] {
         self.coldLists.payload(state, surface: request.surface) { PoolCodec.encode(self.popularPool(state, model)) }
-    }
-
-    private func popularPool(_ state: TenantState, _ model: TenantState.LoadedModel) -> CandidatePool {
-        self.scorers.withScorer { scorer in
-            scorer.pool(history: [], snapshot: model.snapshot, policy: state.policy, excluded: state.excluded.words)
-        }
-    }
-
-    private func answer(
-        _ request: RecommendationRequest,
-        _ state: TenantState,
-        _ slate: SlateBuilder.Slate,
-        id: RecommendationID,
-        now: Timestamp
-    ) -> Recommendation {
-        var answer = Recommendation(id, user: request.user, surface: request.surface, state: state, now: now)
-        answer.items = slate.items
-        answer.filtered = slate.filtered
-        return answer
     }
 }
 
@@ -300,6 +228,15 @@ extension Recommendation {
     mutating func isComputed(at computedAt: Int64, now: Int64) {
         let age = now.subtractingReportingOverflow(computedAt)
         self.ageMilliseconds = age.overflow ? 0 : max(0, age.partialValue)
+    }
+}
+
+extension Lifetimes {
+    /// How long a policy lets a pool be served, with a draw of its jitter.
+    init(_ policy: Policy) {
+        // A tenth is what a jitter of 1 takes off.
+        let jitter = .random(in: 0...1) * policy.jitterPercent / 10
+        self.init(soft: policy.softTTL, hard: policy.hardTTL, jitter: jitter)
     }
 }
 

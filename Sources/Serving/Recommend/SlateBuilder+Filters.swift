@@ -20,7 +20,7 @@ extension SlateBuilder {
         let catalog = self.state.catalog
         // By the catalogue as it is now: an item may have come into a suppressed category since.
         let exclusions = ListExclusions(seen: [], suppressed: catalog.suppressed(by: pool.suppressions))
-        let candidates = (includesSeen ? pool.merged : pool.unseen).filter { candidate in
+        let candidates = (includesSeen ? pool.all : pool.unseen).filter { candidate in
             self.admits(candidate.item, filter, exclusions, &filtered)
         }
         let chosen = self.diverse(limit, of: candidates.map(\.item), filter, &filtered)
@@ -100,23 +100,5 @@ extension SlateBuilder {
             reason: reason,
             seed: seed
         )
-    }
-}
-
-extension CandidatePool {
-    /// All candidates, best first, whether the user has had them or not; ties by number.
-    fileprivate var merged: [Candidate] {
-        var merged: [Candidate] = []
-        merged.reserveCapacity(self.unseen.count + self.seen.count)
-        var (fresh, had) = (self.unseen[...], self.seen[...])
-        while let first = fresh.first, let second = had.first {
-            let (left, right) = (self.score(first), self.score(second))
-            if left > right || (left == right && first.item < second.item) {
-                merged.append(fresh.removeFirst())
-            } else {
-                merged.append(had.removeFirst())
-            }
-        }
-        return merged + fresh + had
     }
 }

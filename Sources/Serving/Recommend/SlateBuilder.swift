@@ -66,19 +66,22 @@ struct SlateBuilder {
         var filtered: FilteredCounts
     }
 
-    /// Chooses from a pool: candidates in order, less those that a rule removes, with no category too often.
+    /// Chooses from a pool: candidates in order, less those that a rule removes, with no category too often. Whether items the
+    /// user has had are among them is the policy's to say.
     ///
     /// - Parameter workspace: Takes the places.
     func choose(_ limit: Int, of pool: PoolView, into workspace: SlateWorkspace) -> FilteredCounts {
         var filtered = FilteredCounts()
-        filtered.seen = pool.seenCount
+        let order = self.state.policy.seenFilter || pool.seenCount == 0 ? nil : pool.merged
+        if order == nil { filtered.seen = pool.seenCount }
         filtered.suppressed = pool.suppressedCount
         // By the catalogue as it is now: an item may have come into a suppressed category since.
         let suppressed = pool.suppressions.isEmpty ? nil : self.state.catalog.suppressed(by: pool.suppressions)
         // Out of the workspace while they are filled: every access to an object's property is checked.
         var allowed = workspace.takeAllowed()
         self.state.suspects.withUnsafeBufferPointer { suspects in
-            for candidate in 0..<pool.unseenCount {
+            for place in 0..<(order?.count ?? pool.unseenCount) {
+                let candidate = order?[place] ?? place
                 let item = pool.item(candidate)
                 let word = Int(item >> 6)
                 let isSuspect = word >= suspects.count || suspects[word] >> UInt64(item & 63) & 1 == 1

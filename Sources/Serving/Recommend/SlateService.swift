@@ -4,16 +4,6 @@ import Metrics
 package import RecommendationCore
 import RecommendationEngine
 
-/// Why something of a user could not be computed.
-enum SlateFailure: Error {
-    case store
-    case overloaded
-
-    /// The reason in answers.
-    var reason: String { self == .store ? "store_unavailable" : "overloaded" }
-    var degradation: Degradation { self == .store ? .postgres : .overloaded }
-}
-
 /// Answers "what should these users see now?": many users at once, and requests with filters.
 ///
 /// As ``RecommendationService`` answers for one, with one read of L2 for all users that L1 may not serve and one statement for all
@@ -27,6 +17,7 @@ package final class SlateService: Sendable {
     private let limit: ComputeLimit
     private let scorers = ScorerPool()
     private let metrics = RecommendationMetrics()
+    private let finalStage = FinalStageMetrics()
     private let log: Logger
     private let wallClock: @Sendable () -> Timestamp
 
@@ -76,11 +67,13 @@ package final class SlateService: Sendable {
             control: ContinuousClock.now - start
         )
         guard let model = state.model else {
-            return requests.map { self.fallback($0, &round, reason: "no_model", degradation: nil) }
+            var answers: [Result<Recommendation, ServingError>] = []
+            for request in requests { answers.append(await self.fallback(request, nil, &round, .noModel)) }
+            return answers
         }
         let slots = Slots(requests, state: state, model: model)
         let entries = await self.cache.entries(for: slots.list.map(\.cacheRequest)) {
-            (indices) async throws(SlateFailure) in
+            (indices) async throws(PoolFailure) in
             try await self.compute(indices.map { slots.list[$0].request }, state, model)
         }
         var answers: [Result<Recommendation, ServingError>] = []
@@ -91,12 +84,13 @@ package final class SlateService: Sendable {
             }
             let answer: Result<Recommendation, ServingError>
             switch entries[slot] {
-            case .success(let entry): answer = self.answer(request, entry, model, &round)
+            case .success(let entry):
+                answer = await self.answer(request, slots.list[slot].place, entry, model, &round)
             case .failure(let error) where request.minimumVersion > 0:
                 self.log.debug("no version known", metadata: ["reason": "\(error.reason)"])
                 answer = .failure(.storeUnavailable)
             case .failure(let error):
-                answer = self.fallback(request, &round, reason: error.reason, degradation: error.degradation)
+                answer = await self.fallback(request, slots.list[slot].place, &round, error)
             }
             if case .success(let recommendation) = answer {
                 self.metrics.served(recommendation)
@@ -114,9 +108,15 @@ package final class SlateService: Sendable {
             let place: CachePlace
             var request: RecommendationRequest
             let lifetimes: Lifetimes
+            let servesStale: Bool
 
             var cacheRequest: CacheRequest {
-                CacheRequest(place: self.place, lifetimes: self.lifetimes, minimumVersion: self.request.minimumVersion)
+                CacheRequest(
+                    place: self.place,
+                    lifetimes: self.lifetimes,
+                    minimumVersion: self.request.minimumVersion,
+                    servesStale: self.servesStale
+                )
             }
         }
 
@@ -128,7 +128,7 @@ package final class SlateService: Sendable {
             let policy = state.policy
             var known: [CachePlace: Int] = [:]
             for request in requests {
-                guard policy.surfaces.contains(where: { $0.utf8.elementsEqual(request.surface.utf8) }) else {
+                guard policy.offers(surface: request.surface) else {
                     self.ofRequest.append(nil)
                     continue
                 }
@@ -140,9 +140,14 @@ package final class SlateService: Sendable {
                     self.list[slot].request.minimumVersion = minimum
                 } else {
                     known[place] = slot
-                    let jitter = Double.random(in: 0...1)
-                    let lifetimes = Lifetimes(soft: policy.softTTL, hard: policy.hardTTL, jitter: jitter)
-                    self.list.append(Slot(place: place, request: request, lifetimes: lifetimes))
+                    self.list.append(
+                        Slot(
+                            place: place,
+                            request: request,
+                            lifetimes: Lifetimes(policy),
+                            servesStale: policy.fallback.first == .stale
+                        )
+                    )
                 }
             }
         }
@@ -172,7 +177,7 @@ package final class SlateService: Sendable {
         _ requests: [RecommendationRequest],
         _ state: TenantState,
         _ model: TenantState.LoadedModel
-    ) async throws(SlateFailure) -> [Computation] {
+    ) async throws(PoolFailure) -> [Computation] {
         guard self.limit.enter() else { throw .overloaded }
         defer { self.limit.leave() }
         let names = Array(Set(requests.map(\.user)))
@@ -183,7 +188,7 @@ package final class SlateService: Sendable {
             }
         } catch {
             self.log.debug("users cannot be read", metadata: ["error": "\(error)"])
-            throw .store
+            throw .store(error)
         }
         var excluded: [String: Bitmap] = [:]
         var cold: [String: [UInt8]] = [:]
@@ -243,38 +248,17 @@ package final class SlateService: Sendable {
 
     private func answer(
         _ request: RecommendationRequest,
+        _ place: CachePlace,
         _ found: CacheAnswer,
         _ model: TenantState.LoadedModel,
         _ round: inout Round
-    ) -> Result<Recommendation, ServingError> {
+    ) async -> Result<Recommendation, ServingError> {
         guard found.entry.version >= request.minimumVersion else { return .failure(.versionUnknown) }
-        guard let pool = found.entry.payload.withUnsafeBytes({ PoolView($0)?.pool }) else {
+        let begun = ContinuousClock.now
+        guard var answer = self.answer(request, found, model, &round) else {
             // Bytes that passed the checksum and are no pool: another program writes these keys.
             self.metrics.undecodable.increment()
-            return self.fallback(request, &round, reason: "internal", degradation: .overloaded)
-        }
-        let begun = ContinuousClock.now
-        let id = round.makeID()
-        let slate = round.builder.slate(
-            of: pool,
-            limit: request.limit,
-            filter: SlateFilter(request.filters, catalog: round.state.catalog),
-            includesSeen: !(request.filters.excludesSeen ?? true),
-            id: id,
-            user: request.user,
-            model: model.number
-        )
-        var answer = self.answer(request, slate, id, round)
-        answer.tier = Tier(found.tier)
-        let age = self.keeper.milliseconds().subtractingReportingOverflow(found.entry.computedAt)
-        answer.ageMilliseconds = age.overflow ? 0 : max(0, age.partialValue)
-        answer.userVersion = found.entry.version
-        if found.tier == .stale {
-            answer.fallback = .stale
-            answer.fallbackReason = "refresh_failed"
-        } else if !pool.isPersonal {
-            answer.fallback = .coldStart
-            answer.fallbackReason = "no_history"
+            return await self.fallback(request, place, &round, .undecodable)
         }
         if found.withoutShared || !self.keeper.isSharedReachable { answer.degraded.append(.redis) }
         answer.stages = [
@@ -286,54 +270,94 @@ package final class SlateService: Sendable {
         return .success(answer)
     }
 
-    /// The popular list, or the policy's items of last resort, by the filters of the request.
+    /// The answer of a pool that a tier gave; nil where its bytes are none.
+    private func answer(
+        _ request: RecommendationRequest,
+        _ found: CacheAnswer,
+        _ model: TenantState.LoadedModel,
+        _ round: inout Round
+    ) -> Recommendation? {
+        guard let pool = found.entry.payload.withUnsafeBytes({ PoolView($0)?.pool }) else { return nil }
+        let id = round.makeID()
+        let excludesSeen = request.filters.excludesSeen ?? round.state.policy.seenFilter
+        let slate = round.builder.slate(
+            of: pool,
+            limit: request.limit,
+            filter: SlateFilter(request.filters, catalog: round.state.catalog),
+            includesSeen: !excludesSeen,
+            id: id,
+            user: request.user,
+            model: model.number
+        )
+        var answer = self.answer(request, slate, id, round)
+        answer.comes(from: Tier(found.tier), isPersonal: pool.isPersonal)
+        answer.isComputed(at: found.entry.computedAt, now: self.keeper.milliseconds())
+        answer.userVersion = found.entry.version
+        self.finalStage.served(slate.filtered, from: answer.tier, suppressedBefore: pool.suppressedCount)
+        return answer
+    }
+
+    /// The policy's lists that stand in for the user's own, by the filters of the request.
     private func fallback(
         _ request: RecommendationRequest,
+        _ cachePlace: CachePlace?,
         _ round: inout Round,
-        reason: String,
-        degradation: Degradation?
-    ) -> Result<Recommendation, ServingError> {
+        _ cause: PoolFailure
+    ) async -> Result<Recommendation, ServingError> {
         let begun = ContinuousClock.now
-        let state = round.state
-        // What this user has seen or hidden is not known here.
-        guard state.policy.onUnverified == .serve else { return .failure(.unverified) }
+        let (state, builder, filters) = (round.state, round.builder, request.filters)
+        let filter = SlateFilter(filters, catalog: state.catalog)
+        var held: Recommendation?
+        if let cachePlace, let model = state.model, state.policy.fallback.dropFirst().contains(.stale),
+            let found = await self.cache.held(for: cachePlace.key, cachePlace.field)
+        {
+            held = self.answer(request, found, model, &round)
+        }
         let id = round.makeID()
-        let filter = SlateFilter(request.filters, catalog: state.catalog)
-        var slate = SlateBuilder.Slate(items: [], filtered: FilteredCounts())
-        var fallback = Fallback.popular
-        if let model = state.model {
-            let digest = request.filters.poolDigest
-            let pool = round.popular[digest] ?? self.popularPool(request.filters, state, model)
-            round.popular[digest] = pool
-            slate = round.builder.slate(
-                of: pool,
-                limit: request.limit,
-                filter: filter,
-                includesSeen: false,
-                id: id,
-                user: request.user,
-                model: model.number
+        var popular = round.popular[filters.poolDigest]
+        if popular == nil, let model = state.model { popular = self.popularPool(filters, state, model) }
+        round.popular[filters.poolDigest] = popular
+        let base = round
+        var answer: Recommendation
+        do throws(ServingError) {
+            answer = try await FallbackLadder(policy: state.policy, cause: cause).climb(
+                stale: { held },
+                popular: {
+                    guard let popular, let model = state.model else { return nil }
+                    let slate = builder.slate(
+                        of: popular,
+                        limit: request.limit,
+                        filter: filter,
+                        includesSeen: false,
+                        id: id,
+                        user: request.user,
+                        model: model.number
+                    )
+                    return self.answer(request, slate, id, base)
+                },
+                curated: {
+                    let slate = builder.slate(
+                        of: ListCandidates(state: state).curated,
+                        limit: request.limit,
+                        reason: .curated,
+                        filter: filter,
+                        id: id,
+                        user: request.user,
+                        model: 0
+                    )
+                    return self.answer(request, slate, id, base)
+                }
             )
+        } catch {
+            return .failure(error)
         }
-        if slate.items.isEmpty {
-            fallback = .staticList
-            slate = round.builder.slate(
-                of: ListCandidates(state: state).curated,
-                limit: request.limit,
-                reason: .curated,
-                filter: filter,
-                id: id,
-                user: request.user,
-                model: 0
-            )
-            if state.model == nil, slate.items.isEmpty { return .failure(.notReady) }
+        if let degradation = cause.degradation { answer.degraded.append(degradation) }
+        if cause.degradation != nil, !self.keeper.isSharedReachable { answer.degraded.append(.redis) }
+        if answer.tier == .fallback {
+            // What this user has seen or hidden is in a stale list, and not known to the others.
+            if !answer.degraded.contains(.unverified) { answer.degraded.append(.unverified) }
+            self.finalStage.served(answer.filtered, from: .fallback, suppressedBefore: 0)
         }
-        var answer = self.answer(request, slate, id, round)
-        answer.fallback = fallback
-        answer.fallbackReason = reason
-        if let degradation { answer.degraded.append(degradation) }
-        if !self.keeper.isSharedReachable { answer.degraded.append(.redis) }
-        if !answer.degraded.contains(.unverified) { answer.degraded.append(.unverified) }
         answer.stages = [
             Recommendation.Stage(name: "control", duration: round.control),
             Recommendation.Stage(name: "fallback", duration: ContinuousClock.now - begun),
@@ -362,22 +386,17 @@ package final class SlateService: Sendable {
         _ id: RecommendationID,
         _ round: Round
     ) -> Recommendation {
-        Recommendation(
-            id: id,
+        var answer = Recommendation(
+            id,
             user: request.user,
             surface: request.surface,
-            generatedAt: round.now,
-            items: slate.items,
-            modelVersion: round.state.model?.name ?? "none",
-            policyVersion: round.state.policy.version,
-            tier: .fallback,
-            ageMilliseconds: 0,
-            fallback: nil,
-            fallbackReason: nil,
-            degraded: round.isVerified ? [] : [.unverified],
-            filtered: slate.filtered,
-            userVersion: 0,
-            stages: []
+            state: round.state,
+            now: round.now
         )
+        answer.items = slate.items
+        answer.filtered = slate.filtered
+        if !round.isVerified { answer.degraded.append(.unverified) }
+        if round.state.isOnLastGoodPolicy { answer.degraded.append(.policy) }
+        return answer
     }
 }

@@ -214,6 +214,7 @@ struct Slate: Decodable, Sendable {
     let user_id: String
     let items: [Place]
     let model_version: String
+    let policy_version: String
     let served_from: Source
     let fallback: String?
     let degraded: [String]
@@ -221,7 +222,7 @@ struct Slate: Decodable, Sendable {
     var headers: [String: String] = [:]
 
     private enum CodingKeys: String, CodingKey {
-        case user_id, items, model_version, served_from, fallback, degraded, user_version
+        case user_id, items, model_version, policy_version, served_from, fallback, degraded, user_version
     }
 
     var ids: [String] { self.items.map(\.item_id) }

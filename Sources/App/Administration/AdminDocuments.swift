@@ -1,0 +1,116 @@
+/// The documents of the admin API, as the shell reads and sends them.
+package enum AdminDocuments {
+    package struct StoredPolicy: Decodable, Sendable {
+        package let version: String
+        package let created: Bool
+    }
+
+    package struct Policies: Decodable, Sendable {
+        package let active: String
+        package let previous: String?
+        package let policies: [Version]
+
+        package struct Version: Decodable, Sendable {
+            package let version: String
+            package let created_at: String?
+        }
+    }
+
+    package struct PolicyChange: Decodable, Sendable {
+        package let active: String
+        package let previous: String?
+        package let dry_run: Bool?
+        package let propagated: Bool?
+    }
+
+    package struct DryRun: Encodable, Sendable {
+        package let dry_run: Bool
+
+        package init(_ isOn: Bool) {
+            self.dry_run = isOn
+        }
+    }
+
+    package struct Activation: Encodable, Sendable {
+        package let percent = 100
+        package let dry_run: Bool
+
+        package init(dryRun: Bool) {
+            self.dry_run = dryRun
+        }
+    }
+
+    package struct Tombstones: Encodable, Sendable {
+        package let kind: String
+        package let ids: [String]
+        package let reason: String?
+        package let expires_at: String?
+
+        package init(kind: String, ids: [String], reason: String?, expiresAt: String?) {
+            self.kind = kind
+            self.ids = ids
+            self.reason = reason
+            self.expires_at = expiresAt
+        }
+    }
+
+    package struct TombstoneChange: Decodable, Sendable {
+        package let epoch: Int64
+        package let added: Int?
+        package let already: Int?
+        package let removed: Int?
+        package let absent: Int?
+        package let propagated: Bool
+    }
+
+    package struct TombstoneList: Decodable, Sendable {
+        package let tombstones: [Entry]
+
+        package struct Entry: Decodable, Sendable {
+            package let kind: String
+            package let id: String
+            package let reason: String?
+            package let expires_at: String?
+            package let created_at: String
+        }
+    }
+
+    package struct Purge: Encodable, Sendable {
+        package let scope: String
+        package let id: String?
+        package let dry_run: Bool
+
+        package init(scope: String, id: String?, dryRun: Bool) {
+            self.scope = scope
+            self.id = id
+            self.dry_run = dryRun
+        }
+    }
+
+    package struct Purged: Decodable, Sendable {
+        package let generation: Int64?
+        package let user_version: Int64?
+        package let dry_run: Bool?
+        package let propagated: Bool?
+    }
+
+    package struct Nodes: Decodable, Sendable {
+        package let nodes: [Node]
+
+        package struct Node: Decodable, Sendable {
+            package let id: String
+            package let started_at: String
+            package let version: String
+            package let lease_age_ms: Int64?
+            package let control_applied: Int64
+            package let model: String?
+            package let policy: String
+            package let l1: Usage
+        }
+
+        package struct Usage: Decodable, Sendable {
+            package let entries: Int
+            package let bytes: Int
+        }
+    }
+}

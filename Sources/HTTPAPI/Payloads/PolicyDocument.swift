@@ -1,0 +1,250 @@
+import NIOCore
+import RecommendationCore
+package import Serving
+
+/// The JSON document of a policy: what may be sent, and what is stored.
+///
+/// What is missing takes the built-in policy's value; what is written is always whole. It is as strict with what is stored
+/// as with what is sent: a name that this program does not know stands for something that would silently not hold.
+enum PolicyDocument {
+    static let fields = [
+        "weights", "diversity", "frequency_caps", "seen_filter", "event_weights", "invalidating_events",
+        "half_life_days", "ttl", "pool_size", "fallback", "static_items", "on_unverified", "surfaces",
+    ]
+
+    static func read(_ value: JSONValue, version: String) throws(Problem) -> Policy {
+        var policy = Policy.builtIn
+        policy.version = version
+        var reader = DocumentReader()
+        if let document = reader.object(value, at: .root, known: Self.fields) { reader.policy(document, &policy) }
+        try reader.check()
+        return policy
+    }
+}
+
+extension DocumentReader {
+    /// Entries of a cache live no longer, and the journal is kept for as long.
+    private static let lifetimes = 1...86_400
+
+    fileprivate mutating func policy(_ document: Object, _ policy: inout Policy) {
+        func at(_ name: String) -> Pointer { document.pointer.member(name) }
+        if let value = document["weights"] { self.weights(value, at("weights"), &policy.weights) }
+        if let value = document["diversity"] { self.diversity(value, at("diversity"), &policy) }
+        if let value = document["frequency_caps"] { self.frequencyCaps(value, at("frequency_caps")) }
+        if let value = document["seen_filter"], let flag = self.flag(value, at: at("seen_filter")) {
+            policy.seenFilter = flag
+        }
+        if let value = document["event_weights"] {
+            self.eventWeights(value, at("event_weights"), &policy.eventWeights)
+        }
+        if let value = document["invalidating_events"] {
+            let types = self.distinct(value, at: at("invalidating_events"), count: 0...8, of: "event types") {
+                $0.eventType($1, $2)
+            }
+            policy.invalidatingEvents = Set(types)
+        }
+        if let value = document["half_life_days"],
+            let days = self.number(value, at: at("half_life_days"), in: 0.01...36_500)
+        {
+            policy.halfLifeDays = days
+        }
+        if let value = document["ttl"] { self.ttl(value, at("ttl"), &policy) }
+        if let value = document["pool_size"], let size = self.integer(value, at: at("pool_size"), in: 10...1_000) {
+            policy.poolSize = size
+        }
+        if let value = document["fallback"] {
+            let steps = Policy.FallbackStep.allCases
+            policy.fallback = self.distinct(value, at: at("fallback"), count: 0...steps.count, of: "fallbacks") {
+                $0.choice($1, at: $2, among: steps.map(\.rawValue), Policy.FallbackStep.init(rawValue:))
+            }
+        }
+        if let value = document["static_items"] {
+            policy.staticItems = self.distinct(value, at: at("static_items"), count: 0...1_000, of: "item ids") {
+                $0.identifier($1, at: $2)
+            }
+        }
+        if let value = document["on_unverified"] {
+            let words = Policy.Unverified.allCases.map(\.rawValue)
+            policy.onUnverified =
+                self.choice(value, at: at("on_unverified"), among: words, Policy.Unverified.init(rawValue:))
+                ?? policy.onUnverified
+        }
+        if let value = document["surfaces"] {
+            policy.surfaces = self.distinct(value, at: at("surfaces"), count: 1...64, of: "names") {
+                $0.name($1, $2)
+            }
+        }
+    }
+
+    private mutating func weights(_ value: JSONValue, _ pointer: Pointer, _ weights: inout Policy.Weights) {
+        let names = ["collaborative", "content", "popularity"]
+        guard let object = self.object(value, at: pointer, known: names) else { return }
+        let paths: [WritableKeyPath<Policy.Weights, Float>] = [\.collaborative, \.content, \.popularity]
+        var areSound = true
+        for (name, path) in zip(names, paths) {
+            guard let value = object[name] else { continue }
+            if let weight = self.number(value, at: pointer.member(name), in: 0...1) {
+                weights[keyPath: path] = Float(weight)
+            } else {
+                areSound = false
+            }
+        }
+        let sum = weights.collaborative + weights.content + weights.popularity
+        if areSound, abs(sum - 1) > 0.001 { self.add(pointer, "invalid_sum", allowed: "weights with a sum of 1") }
+    }
+
+    private mutating func diversity(_ value: JSONValue, _ pointer: Pointer, _ policy: inout Policy) {
+        policy.maximumPerWindow = 0
+        let names = ["field", "max_per_window", "window"]
+        for (place, rule) in self.array(value, at: pointer, count: 0...1, of: "rules") {
+            guard let object = self.object(rule, at: place, known: names) else { continue }
+            for name in names where object[name] == nil { self.add(place.member(name), "required", allowed: nil) }
+            if let field = object["field"] {
+                _ = self.choice(field, at: place.member("field"), among: ["category"]) { $0 }
+            }
+            if let window = object["window"],
+                let length = self.integer(window, at: place.member("window"), in: 1...100)
+            {
+                policy.window = length
+            }
+            if let maximum = object["max_per_window"],
+                let count = self.integer(maximum, at: place.member("max_per_window"), in: 1...policy.window)
+            {
+                policy.maximumPerWindow = count
+            }
+        }
+    }
+
+    /// Nothing enforces caps yet, so none may be asked for.
+    private mutating func frequencyCaps(_ value: JSONValue, _ pointer: Pointer) {
+        guard case .array(let caps) = value else {
+            self.add(pointer, "invalid", allowed: "[]")
+            return
+        }
+        if !caps.isEmpty { self.add(pointer, "unsupported", allowed: "[]") }
+    }
+
+    private mutating func eventWeights(
+        _ value: JSONValue,
+        _ pointer: Pointer,
+        _ weights: inout [EventType: Float]
+    ) {
+        guard let object = self.object(value, at: pointer, known: nil) else { return }
+        for member in object.members {
+            let place = pointer.member(member.name)
+            guard let type = self.eventType(.string(member.name), place) else { continue }
+            if case .null = member.value { continue }
+            if let weight = self.number(member.value, at: place, in: -100...100) { weights[type] = Float(weight) }
+        }
+        if !weights.values.contains(where: { $0 > 0 }) {
+            self.add(pointer, "invalid", allowed: "weights of which one at least is above 0")
+        }
+    }
+
+    private mutating func ttl(_ value: JSONValue, _ pointer: Pointer, _ policy: inout Policy) {
+        guard let object = self.object(value, at: pointer, known: ["soft_s", "hard_s", "jitter_pct"]) else { return }
+        var areSound = true
+        func seconds(_ name: String, _ reader: inout Self) -> Duration? {
+            guard let value = object[name] else { return nil }
+            let seconds = reader.integer(value, at: pointer.member(name), in: Self.lifetimes)
+            if seconds == nil { areSound = false }
+            return seconds.map { .seconds($0) }
+        }
+        policy.softTTL = seconds("soft_s", &self) ?? policy.softTTL
+        policy.hardTTL = seconds("hard_s", &self) ?? policy.hardTTL
+        if areSound, policy.softTTL > policy.hardTTL {
+            let hard = policy.hardTTL.components.seconds
+            self.add(pointer.member("soft_s"), "out_of_range", allowed: "at most hard_s, \(hard)")
+        }
+        if let value = object["jitter_pct"],
+            let percent = self.number(value, at: pointer.member("jitter_pct"), in: 0...10)
+        {
+            policy.jitterPercent = percent
+        }
+    }
+
+    private mutating func eventType(_ value: JSONValue, _ pointer: Pointer) -> EventType? {
+        let words = EventType.allCases.map(\.rawValue)
+        return self.choice(value, at: pointer, among: words, code: "unknown_type", EventType.init(rawValue:))
+    }
+
+    private mutating func name(_ value: JSONValue, _ pointer: Pointer) -> String? {
+        guard case .string(let text) = value, PlainName.isValid(text) else {
+            self.add(pointer, "invalid", allowed: PlainName.allowed)
+            return nil
+        }
+        return text
+    }
+}
+
+extension JSONWriter {
+    /// The whole document of a policy, every field in the order of the contract.
+    static func document(_ policy: Policy) -> ByteBuffer {
+        var json = JSONWriter(capacity: 1_024)
+        json.raw(#"{"weights":{"collaborative":"#)
+        json.number(policy.weights.collaborative)
+        json.raw(#","content":"#)
+        json.number(policy.weights.content)
+        json.raw(#","popularity":"#)
+        json.number(policy.weights.popularity)
+        json.raw(#"},"diversity":["#)
+        if policy.maximumPerWindow > 0 {
+            json.raw(#"{"field":"category","max_per_window":"#)
+            json.integer(policy.maximumPerWindow)
+            json.raw(#","window":"#)
+            json.integer(policy.window)
+            json.raw("}")
+        }
+        json.raw(#"],"frequency_caps":[],"seen_filter":"#)
+        json.bool(policy.seenFilter)
+        json.raw(#","event_weights":{"#)
+        for (index, type) in EventType.allCases.enumerated() {
+            if index > 0 { json.raw(",") }
+            json.string(type.rawValue)
+            json.raw(":")
+            json.number(policy.eventWeights[type] ?? 0)
+        }
+        json.raw(#"},"invalidating_events":"#)
+        let invalidating = EventType.allCases.filter(policy.invalidatingEvents.contains)
+        json.list(invalidating) { json, type in json.string(type.rawValue) }
+        json.raw(#","half_life_days":"#)
+        json.number(policy.halfLifeDays)
+        json.raw(#","ttl":{"soft_s":"#)
+        json.integer(policy.softTTL.components.seconds)
+        json.raw(#","hard_s":"#)
+        json.integer(policy.hardTTL.components.seconds)
+        json.raw(#","jitter_pct":"#)
+        json.number(policy.jitterPercent)
+        json.raw(#"},"pool_size":"#)
+        json.integer(policy.poolSize)
+        json.raw(#","fallback":"#)
+        json.list(policy.fallback) { json, step in json.string(step.rawValue) }
+        json.raw(#","static_items":"#)
+        json.list(policy.staticItems) { json, item in json.string(item.string) }
+        json.raw(#","on_unverified":"#)
+        json.string(policy.onUnverified.rawValue)
+        json.raw(#","surfaces":"#)
+        json.list(policy.surfaces) { json, surface in json.string(surface) }
+        json.raw("}")
+        return json.buffer
+    }
+}
+
+extension PolicyCodec {
+    /// Policies are stored as the API shows them.
+    package static let json = PolicyCodec(
+        encode: { policy in String(buffer: JSONWriter.document(policy)) },
+        decode: { stored throws(UnreadablePolicy) in
+            do {
+                let value = try JSONReader.read(Array(stored.document.utf8))
+                return try PolicyDocument.read(value, version: stored.version)
+            } catch let error as JSONError {
+                throw UnreadablePolicy(version: stored.version, reason: error.reason.rawValue)
+            } catch let problem as Problem {
+                throw UnreadablePolicy(version: stored.version, reason: problem.detail)
+            } catch {
+                throw UnreadablePolicy(version: stored.version, reason: "\(error)")
+            }
+        }
+    )
+}

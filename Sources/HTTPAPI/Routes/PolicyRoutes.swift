@@ -1,0 +1,99 @@
+import HTTPTypes
+import NIOCore
+import RecommendationCore
+import Serving
+
+/// `/v1/admin/policies`: how the key's tenant scores and chooses, version by version.
+struct PolicyRoutes {
+    let useCases: PolicyUseCases
+
+    private static let list = "/v1/admin/policies"
+    private static let one = "/v1/admin/policies/{version}"
+
+    var routes: [Route] {
+        [
+            Route(.get, Self.list, scope: .admin, answer: self.versions),
+            Route(
+                .post,
+                Self.one + ":activate",
+                scope: .admin,
+                takesBody: true,
+                mayOmitBody: true,
+                answer: self.activate
+            ),
+            Route(
+                .post,
+                Self.one + ":rollback",
+                scope: .admin,
+                takesBody: true,
+                mayOmitBody: true,
+                answer: self.rollback
+            ),
+            Route(.get, Self.one, scope: .admin, answer: self.policy),
+            Route(.put, Self.one, scope: .admin, takesBody: true, answer: self.put),
+        ]
+    }
+
+    @Sendable
+    private func versions(_ call: Call) async throws(Problem) -> Answer {
+        let (versions, standing) = try await mapped { () async throws(ServingError) in
+            try await self.useCases.versions(call.principal.tenant)
+        }
+        return .json(JSONWriter.document(versions, standing))
+    }
+
+    @Sendable
+    private func policy(_ call: Call) async throws(Problem) -> Answer {
+        let version = try Self.version(call)
+        let policy = try await mapped { () async throws(ServingError) in
+            try await self.useCases.policy(version, call.principal.tenant)
+        }
+        guard let policy else { throw .notFound }
+        return .json(JSONWriter.document(policy))
+    }
+
+    @Sendable
+    private func put(_ call: Call) async throws(Problem) -> Answer {
+        let version = try Self.version(call)
+        let policy = try PolicyDocument.read(try call.json(), version: version)
+        let isNew = try await mapped { () async throws(ServingError) in
+            try await self.useCases.put(policy, call.principal.tenant)
+        }
+        var json = JSONWriter(capacity: 64)
+        json.raw(#"{"version":"#)
+        json.string(version)
+        json.raw(#","created":"#)
+        json.bool(isNew)
+        json.raw("}")
+        return .json(json.buffer)
+    }
+
+    @Sendable
+    private func activate(_ call: Call) async throws(Problem) -> Answer {
+        let version = try Self.version(call)
+        let payload = try ActivationPayload(try call.json())
+        let change = try await mapped { () async throws(ServingError) in
+            try await self.useCases.activate(version, payload.dryRun, call.principal.tenant)
+        }
+        guard let change else { throw .notFound }
+        return .json(JSONWriter.document(change))
+    }
+
+    @Sendable
+    private func rollback(_ call: Call) async throws(Problem) -> Answer {
+        let version = try Self.version(call)
+        let payload = try RollbackPayload(try call.json())
+        let change = try await mapped { () async throws(ServingError) in
+            try await self.useCases.rollback(version, payload.dryRun, call.principal.tenant)
+        }
+        return .json(JSONWriter.document(change))
+    }
+
+    private static func version(_ call: Call) throws(Problem) -> String {
+        let version = try call.segment(0)
+        guard PlainName.isValid(version) else {
+            throw .invalid([FieldError(pointer: "#/version", code: "invalid", allowed: PlainName.allowed)])
+        }
+        return version
+    }
+}

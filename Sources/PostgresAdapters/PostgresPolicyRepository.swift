@@ -1,0 +1,174 @@
+import Postgres
+package import RecommendationCore
+
+/// Policy documents, and the log of which was in force when.
+package struct PostgresPolicyRepository: PolicyRepository {
+    private let store: PostgresStore
+
+    package init(store: PostgresStore) {
+        self.store = store
+    }
+
+    package func store(
+        _ version: String,
+        document: String,
+        tenant: Tenant.ID
+    ) async throws(RepositoryError) -> (policy: StoredPolicy, isNew: Bool) {
+        let number = try await self.store.requiredNumber(of: tenant)
+        return try await self.store.transaction { transaction in
+            // Under the lock, so that of two who store the same name one finds the other's.
+            try PostgresStore.lockControl(&transaction)
+            if let there = try Self.policy(version, tenant: number, in: &transaction) { return (there, false) }
+            try transaction.execute(
+                "INSERT INTO policies (tenant, version, document) VALUES ($1, $2, $3)",
+                [number, version, PostgresJSON(document)]
+            )
+            _ = try PostgresStore.appendControl(
+                &transaction,
+                tenant: number,
+                kind: PostgresControlRepository.Kind.policy
+            )
+            guard let new = try Self.policy(version, tenant: number, in: &transaction) else {
+                throw RepositoryError.failed("a row just inserted is not there")
+            }
+            return (new, true)
+        }
+    }
+
+    package func policy(_ version: String, tenant: Tenant.ID) async throws(RepositoryError) -> StoredPolicy? {
+        guard let number = try await self.store.number(of: tenant) else { return nil }
+        return try await self.store.transaction(readOnly: true) { transaction in
+            try Self.policy(version, tenant: number, in: &transaction)
+        }
+    }
+
+    package func versions(
+        tenant: Tenant.ID
+    ) async throws(RepositoryError) -> (versions: [PolicyVersion], standing: PolicyStanding) {
+        guard let number = try await self.store.number(of: tenant) else { return ([], .initial) }
+        return try await self.store.transaction(isolation: .repeatableRead, readOnly: true) { transaction in
+            let versions = try transaction.query(
+                """
+                SELECT version, created_at FROM policies WHERE tenant = $1
+                ORDER BY created_at DESC, version DESC LIMIT 1000
+                """,
+                [number]
+            ) { row in PolicyVersion(version: try row.decode(0), createdAt: Timestamp(try row.decode(1))) }
+            return (versions, try Self.activation(tenant: number, in: &transaction)?.standing ?? .initial)
+        }
+    }
+
+    package func activate(_ version: String, tenant: Tenant.ID) async throws(RepositoryError) -> PolicyStanding {
+        let number = try await self.store.requiredNumber(of: tenant)
+        return try await self.store.transaction { transaction in
+            try PostgresStore.lockControl(&transaction)
+            let isBuiltIn = version == Policy.builtIn.version
+            let isStored = try Self.policy(version, tenant: number, in: &transaction) != nil
+            guard isBuiltIn || isStored else { throw RepositoryError.conflict("there is no policy \(version)") }
+            let current = try Self.activation(tenant: number, in: &transaction)
+            let standing = current?.standing ?? .initial
+            if standing.active == version { return standing }
+            return try Self.append(version, before: current?.standing.epoch, tenant: number, in: &transaction)
+        }
+    }
+
+    package func rollback(_ version: String, tenant: Tenant.ID) async throws(RepositoryError) -> PolicyStanding {
+        let number = try await self.store.requiredNumber(of: tenant)
+        return try await self.store.transaction { transaction in
+            try PostgresStore.lockControl(&transaction)
+            let current = try Self.activation(tenant: number, in: &transaction)
+            let standing = current?.standing ?? .initial
+            guard standing.active == version else {
+                throw RepositoryError.conflict("\(version) is not in force; \(standing.active) is")
+            }
+            guard let current, let previous = standing.previous else {
+                throw RepositoryError.conflict("no policy was in force before \(version)")
+            }
+            return try Self.append(previous, before: current.beforeThat, tenant: number, in: &transaction)
+        }
+    }
+
+    /// The documents in force and before that; nil: the built-in policy, or none.
+    static func inForce(
+        _ tenant: Int32,
+        in transaction: inout PostgresTransaction
+    ) throws(PostgresError) -> (active: StoredPolicy?, previous: StoredPolicy?) {
+        guard let standing = try Self.activation(tenant: tenant, in: &transaction)?.standing else { return (nil, nil) }
+        func document(_ version: String?) throws(PostgresError) -> StoredPolicy? {
+            guard let version, version != Policy.builtIn.version else { return nil }
+            // One that is gone was deleted by hand: a document that nobody can read.
+            let missing = StoredPolicy(version: version, document: "", createdAt: Timestamp(seconds: 0))
+            return try Self.policy(version, tenant: tenant, in: &transaction) ?? missing
+        }
+        return (try document(standing.active), try document(standing.previous))
+    }
+
+    private struct Activation {
+        let standing: PolicyStanding
+        /// What the previous one's rollback would return to.
+        let beforeThat: Int64?
+    }
+
+    /// The newest activation; nil: there was none.
+    private static func activation(
+        tenant: Int32,
+        in transaction: inout PostgresTransaction
+    ) throws(PostgresError) -> Activation? {
+        try transaction.query(
+            """
+            SELECT a.epoch, a.version, b.version, b.before
+            FROM policy_activations a
+            LEFT JOIN policy_activations b ON b.tenant = a.tenant AND b.epoch = a.before
+            WHERE a.tenant = $1 ORDER BY a.epoch DESC LIMIT 1
+            """,
+            [tenant]
+        ) { row in
+            let active = try row.decode(1, as: String.self)
+            let before = try row.decode(2, as: String?.self)
+            let builtIn = Policy.builtIn.version
+            return Activation(
+                standing: PolicyStanding(
+                    active: active,
+                    previous: before ?? (active == builtIn ? nil : builtIn),
+                    epoch: try row.decode(0)
+                ),
+                beforeThat: try row.decode(3)
+            )
+        }.first
+    }
+
+    private static func append(
+        _ version: String,
+        before: Int64?,
+        tenant: Int32,
+        in transaction: inout PostgresTransaction
+    ) throws(PostgresError) -> PolicyStanding {
+        let epoch = try PostgresStore.appendControl(
+            &transaction,
+            tenant: tenant,
+            kind: PostgresControlRepository.Kind.policy
+        )
+        try transaction.execute(
+            "INSERT INTO policy_activations (tenant, epoch, version, before) VALUES ($1, $2, $3, $4)",
+            [tenant, epoch, version, before]
+        )
+        return try Self.activation(tenant: tenant, in: &transaction)?.standing ?? .initial
+    }
+
+    private static func policy(
+        _ version: String,
+        tenant: Int32,
+        in transaction: inout PostgresTransaction
+    ) throws(PostgresError) -> StoredPolicy? {
+        try transaction.query(
+            "SELECT version, document, created_at FROM policies WHERE tenant = $1 AND version = $2",
+            [tenant, version]
+        ) { row in
+            StoredPolicy(
+                version: try row.decode(0),
+                document: try row.decode(1, as: PostgresJSON.self).text,
+                createdAt: Timestamp(try row.decode(2))
+            )
+        }.first
+    }
+}

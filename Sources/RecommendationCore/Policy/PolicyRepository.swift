@@ -1,0 +1,75 @@
+/// A policy's document under its version, as it is stored; neither is ever changed.
+public struct StoredPolicy: Sendable, Equatable {
+    /// The name of the version.
+    public var version: String
+    /// The document, JSON.
+    public var document: String
+    /// When it was stored.
+    public var createdAt: Timestamp
+
+    /// A stored document.
+    public init(version: String, document: String, createdAt: Timestamp) {
+        self.version = version
+        self.document = document
+        self.createdAt = createdAt
+    }
+}
+
+/// A policy as it is listed.
+public struct PolicyVersion: Sendable, Equatable {
+    /// The name of the version.
+    public var version: String
+    /// When it was stored; nil: it is built in.
+    public var createdAt: Timestamp?
+
+    /// A version of these parts.
+    public init(version: String, createdAt: Timestamp?) {
+        self.version = version
+        self.createdAt = createdAt
+    }
+}
+
+/// Which policy of a tenant is in force.
+public struct PolicyStanding: Sendable, Equatable {
+    /// The version in force.
+    public var active: String
+    /// The version that a rollback returns to; nil: there was none before.
+    public var previous: String?
+    /// The control log id of the last activation or rollback; 0: there was none, and the built-in policy is in force.
+    public var epoch: Int64
+
+    /// A standing of these parts.
+    public init(active: String, previous: String?, epoch: Int64) {
+        self.active = active
+        self.previous = previous
+        self.epoch = epoch
+    }
+
+    /// Before the first activation.
+    public static let initial = PolicyStanding(active: Policy.builtIn.version, previous: nil, epoch: 0)
+}
+
+/// The policies of tenants, and which of them are in force. The built-in policy is not stored, and can be activated.
+public protocol PolicyRepository: Sendable {
+    /// Stores a version unless there is one of that name: what is stored under it now, and whether it is new.
+    func store(
+        _ version: String,
+        document: String,
+        tenant: Tenant.ID
+    ) async throws(RepositoryError) -> (policy: StoredPolicy, isNew: Bool)
+    /// A stored version.
+    func policy(_ version: String, tenant: Tenant.ID) async throws(RepositoryError) -> StoredPolicy?
+    /// The newest stored versions, newest first, a thousand at most, and which is in force.
+    func versions(
+        tenant: Tenant.ID
+    ) async throws(RepositoryError) -> (versions: [PolicyVersion], standing: PolicyStanding)
+    /// Puts a version in force; nothing changes where it is already.
+    ///
+    /// - Throws: `conflict` where there is no such version.
+    func activate(_ version: String, tenant: Tenant.ID) async throws(RepositoryError) -> PolicyStanding
+    /// Takes a version out of force, for the one that was in force before it.
+    ///
+    /// - Throws: `conflict` where another is in force, so that a call sent twice goes back once; or where there was none
+    ///   before.
+    func rollback(_ version: String, tenant: Tenant.ID) async throws(RepositoryError) -> PolicyStanding
+}

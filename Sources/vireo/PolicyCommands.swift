@@ -1,0 +1,150 @@
+import App
+import ArgumentParser
+import Glibc
+import RecommendationCore
+
+struct PolicyCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "policy",
+        abstract: "Policies: how pools are scored and slates are chosen, version by version.",
+        subcommands: [Put.self, Get.self, List.self, Activate.self, Rollback.self]
+    )
+
+    private static let path = "/v1/admin/policies"
+
+    /// The version a command is about.
+    struct Version: ParsableArguments {
+        @Argument(help: "The version's name; 1 to 64 of A-Za-z0-9._-.")
+        var version: String
+
+        func validate() throws { try PolicyCommand.check(self.version, "the version") }
+    }
+
+    private static func check(_ version: String, _ what: String) throws {
+        guard PlainName.isValid(version) else { throw ValidationError("\(what) must be \(PlainName.allowed)") }
+    }
+
+    struct Put: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Store a policy document under a version, which never changes after that.",
+            discussion:
+                "What the document leaves out takes the built-in value.\n\nExample:\n  vireo policy put p8.json --version p8"
+        )
+
+        @OptionGroup var options: AdminOptions
+        @Argument(help: "The JSON document; `-` is standard input.")
+        var file: String
+        @Option(help: "The version's name; 1 to 64 of A-Za-z0-9._-.")
+        var version: String
+
+        func validate() throws { try PolicyCommand.check(self.version, "--version") }
+
+        func run() async throws {
+            let document = try Self.contents(of: self.file)
+            let client = try await self.options.client()
+            let answer = try await client.call("PUT", "\(path)/\(self.version)", body: document)
+            let stored = try client.decode(answer, as: AdminDocuments.StoredPolicy.self)
+            if self.options.json { return Terminal.line(String(decoding: answer, as: UTF8.self)) }
+            Terminal.line(
+                stored.created ? "\(stored.version) is stored" : "\(stored.version) was stored already, the same"
+            )
+        }
+
+        private static func contents(of path: String) throws -> [UInt8] {
+            guard let file = fopen(path == "-" ? "/dev/stdin" : path, "r") else { throw FileError(path: path) }
+            defer { fclose(file) }
+            var contents: [UInt8] = []
+            var chunk = [UInt8](repeating: 0, count: 65_536)
+            while true {
+                let count = fread(&chunk, 1, chunk.count, file)
+                contents += chunk[..<count]
+                if count < chunk.count { break }
+            }
+            guard ferror(file) == 0 else { throw FileError(path: path) }
+            return contents
+        }
+    }
+
+    struct Get: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Print the whole document of a version.",
+            discussion: "Example:\n  vireo policy get p8 > p8.json"
+        )
+
+        @OptionGroup var options: AdminOptions
+        @OptionGroup var version: Version
+
+        func run() async throws {
+            let answer = try await self.options.client().call("GET", "\(path)/\(self.version.version)")
+            Terminal.line(String(decoding: answer, as: UTF8.self))
+        }
+    }
+
+    struct List: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "List the versions, newest first, and which is in force.",
+            discussion: "Example:\n  vireo policy list"
+        )
+
+        @OptionGroup var options: AdminOptions
+
+        func run() async throws {
+            try await self.options.run("GET", path, as: AdminDocuments.Policies.self) { list in
+                for policy in list.policies {
+                    let state =
+                        policy.version == list.active ? "active" : policy.version == list.previous ? "previous" : ""
+                    Terminal.line("\(policy.version)\t\(state)\t\(policy.created_at ?? "built in")")
+                }
+            }
+        }
+    }
+
+    struct Activate: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Put a version in force on every node.",
+            discussion: "Example:\n  vireo policy activate p8 --dry-run"
+        )
+
+        @OptionGroup var options: AdminOptions
+        @OptionGroup var version: Version
+        @Flag(help: "Only say what would be in force.")
+        var dryRun = false
+
+        func run() async throws {
+            try await self.options.run(
+                "POST",
+                "\(path)/\(self.version.version):activate",
+                AdminDocuments.Activation(dryRun: self.dryRun),
+                as: AdminDocuments.PolicyChange.self,
+                show: PolicyCommand.show
+            )
+        }
+    }
+
+    struct Rollback: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Take a version out of force, for the one before it.",
+            discussion: "Example:\n  vireo policy rollback p8"
+        )
+
+        @OptionGroup var options: AdminOptions
+        @OptionGroup var version: Version
+        @Flag(help: "Only say what would be in force.")
+        var dryRun = false
+
+        func run() async throws {
+            try await self.options.run(
+                "POST",
+                "\(path)/\(self.version.version):rollback",
+                AdminDocuments.DryRun(self.dryRun),
+                as: AdminDocuments.PolicyChange.self,
+                show: PolicyCommand.show
+            )
+        }
+    }
+
+    private static func show(_ change: AdminDocuments.PolicyChange) {
+        guard let propagated = change.propagated else { return Terminal.line("\(change.active) would be in force") }
+        Terminal.line("\(change.active) is in force, \(propagated.spread); before it: \(change.previous ?? "none")")
+    }
+}

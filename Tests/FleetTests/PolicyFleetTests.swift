@@ -1,0 +1,205 @@
+import Foundation
+import LocalServers
+import Synchronization
+import Testing
+
+/// Policies on two nodes as a stranger sees them.
+@Suite("Policies of a fleet", .serialized)
+struct PolicyFleetTests {
+    /// Lists as they were first seen, by policy, model and user: an answer that mixes two policies is another list.
+    private final class Seen: Sendable {
+        private let lists = Mutex<[String: [String]]>([:])
+
+        /// Whether a list is the one that was seen before, if there was one.
+        func agrees(_ slate: Slate, policy: String, user: String) -> Bool {
+            self.lists.withLock { lists in
+                let name = "\(policy) \(slate.model_version) \(user)"
+                let known = lists[name] ?? slate.ids
+                lists[name] = known
+                return known == slate.ids
+            }
+        }
+    }
+
+    /// The policy that must be served by, and since when that was acknowledged; nil while it is switched.
+    private final class InForce: Sendable {
+        struct Policy: Equatable {
+            let version: String
+            let since: ContinuousClock.Instant
+        }
+
+        private let policy = Mutex<Policy?>(nil)
+        var now: Policy? { self.policy.withLock { $0 } }
+        func set(_ policy: Policy?) { self.policy.withLock { $0 = policy } }
+    }
+
+    private static let users = (1...40).map { "u" + String(format: "%06d", $0) }
+    private static let policies = "/v1/admin/policies"
+
+    private static func put(_ version: String, _ document: String, _ fleet: Fleet) async throws {
+        let response = try await fleet.admin(0).send("PUT", "\(Self.policies)/\(version)", body: document)
+        #expect(response.status == 200, "\(response.body)")
+    }
+
+    /// Activates or rolls back, and says when that was acknowledged.
+    private static func change(_ action: String, on node: Int, _ fleet: Fleet) async throws -> ContinuousClock.Instant {
+        let response = try await fleet.admin(node).post("\(Self.policies)/\(action)", "{}")
+        #expect(response.status == 200 && response.body.contains(#""propagated":true"#), "\(response.body)")
+        return .now
+    }
+
+    @Test("activation and rollback reach every node within the lease, and no answer mixes two policies")
+    func activation() async throws {
+        try await Fleet.with { fleet in
+            try await Self.put("p7", #"{"pool_size":60,"diversity":[]}"#, fleet)
+            try await Self.put(
+                "p8",
+                #"{"weights":{"collaborative":0,"content":0,"popularity":1},"seen_filter":false}"#,
+                fleet
+            )
+            let stop = Flag()
+            let seen = Seen()
+            let inForce = InForce()
+            try await withThrowingTaskGroup(of: Int.self) { group in
+                for node in 0...1 {
+                    group.addTask {
+                        var answers = 0
+                        while !stop.isSet, !Task.isCancelled {
+                            let user = Self.users[answers % Self.users.count]
+                            let expected = inForce.now
+                            let begun = ContinuousClock.now
+                            let slate = try await fleet.slate(node, user: user)
+                            let policy = slate.headers["x-vireo-policy"] ?? ""
+                            #expect(slate.policy_version == policy)
+                            #expect(seen.agrees(slate, policy: policy, user: user), "\(policy) \(user)")
+                            // Judged only where nothing was switched meanwhile.
+                            if let expected, inForce.now == expected, begun - expected.since >= .seconds(1) {
+                                #expect(policy == expected.version, "begun \(begun - expected.since) after")
+                            }
+                            answers += 1
+                        }
+                        return answers
+                    }
+                }
+                group.addTask {
+                    defer { stop.set() }
+                    let steps = [
+                        ("p7:activate", 0, "p7"), ("p8:activate", 1, "p8"), ("p8:rollback", 0, "p7"),
+                        ("p0:activate", 1, "p0"), ("p0:rollback", 1, "p7"), ("p7:rollback", 0, "p0"),
+                    ]
+                    for (action, node, policy) in steps {
+                        inForce.set(nil)
+                        let acknowledged = try await Self.change(action, on: node, fleet)
+                        #expect(
+                            try await fleet.slate(node, user: "u000050").policy_version == policy,
+                            "at once on the node that took it"
+                        )
+                        inForce.set(InForce.Policy(version: policy, since: acknowledged))
+                        try await eventually("time to judge", within: 5) {
+                            ContinuousClock.now - acknowledged > .milliseconds(2_500)
+                        }
+                    }
+                    return 0
+                }
+                var total = 0
+                for try await answers in group { total += answers }
+                #expect(total > 100)
+            }
+        }
+    }
+
+    @Test("after a rollback the lists of the policy before are still warm")
+    func warm() async throws {
+        try await Fleet.with { fleet in
+            try await Self.put("p7", #"{"pool_size":60}"#, fleet)
+            try await Self.put("p8", #"{"pool_size":70}"#, fleet)
+            _ = try await Self.change("p7:activate", on: 0, fleet)
+            for node in 0...1 {
+                for user in Self.users { _ = try await fleet.slate(node, user: user) }
+            }
+            _ = try await Self.change("p8:activate", on: 0, fleet)
+            let cold = try await fleet.slate(0, user: Self.users[0])
+            #expect(cold.policy_version == "p8" && cold.served_from.tier == "computed")
+            _ = try await Self.change("p8:rollback", on: 0, fleet)
+            for user in Self.users {
+                let slate = try await fleet.slate(0, user: user)
+                #expect(slate.policy_version == "p7")
+                #expect(["l1", "l2"].contains(slate.served_from.tier), "\(slate.served_from.tier)")
+            }
+        }
+    }
+
+    @Test(
+        "a policy of a newer program leaves all nodes on the last good one, ready and saying so; a refusing one refuses"
+    )
+    func lastGoodAndRefusal() async throws {
+        try await Fleet.with { fleet in
+            try await Self.put("p7", #"{"on_unverified":"refuse"}"#, fleet)
+            _ = try await Self.change("p7:activate", on: 0, fleet)
+            // As a newer node would write it.
+            try await fleet.sql(
+                """
+                BEGIN;
+                SELECT pg_advisory_xact_lock(7305805361);
+                INSERT INTO policies (tenant, version, document)
+                SELECT tenant, 'p9', '{"exploration": 0.1}' FROM tenants WHERE tenant_id = 'default';
+                WITH logged AS (
+                    INSERT INTO control_log (tenant, kind)
+                    SELECT tenant, 'policy' FROM tenants WHERE tenant_id = 'default' RETURNING id, tenant
+                )
+                INSERT INTO policy_activations (tenant, epoch, version, before)
+                SELECT tenant, id, 'p9', (SELECT max(epoch) FROM policy_activations) FROM logged;
+                COMMIT;
+                """
+            )
+            try await eventually("both nodes say that they are behind", within: 5) {
+                try await fleet.everywhere { node in
+                    let ready = try await RawHTTP(port: fleet.nodes[node].adminPort).get("/readyz")
+                    return ready.status == 200 && ready.body.contains(#""policy""#)
+                }
+            }
+            for node in 0...1 {
+                let slate = try await fleet.slate(node, user: "u000001")
+                #expect(slate.policy_version == "p7")
+                #expect(slate.degraded.contains("policy"))
+                let metrics = try await RawHTTP(port: fleet.nodes[node].adminPort).get("/metrics").body
+                #expect(metrics.contains("vireo_tenants_on_last_good_policy 1"))
+                #expect(metrics.contains("vireo_settings_age_seconds "))
+                #expect(metrics.contains("vireo_snapshot_age_seconds "))
+            }
+            // This program does not put in force what it cannot read, and can go back to what it can.
+            let again = try await fleet.admin(0).post("\(Self.policies)/p9:activate", "{}")
+            #expect(again.status == 409 && again.body.contains("exploration"), "\(again.body)")
+            _ = try await Self.change("p9:rollback", on: 1, fleet)
+            try await eventually("nothing is missing any more", within: 5) {
+                try await fleet.everywhere { node in
+                    let ready = try await RawHTTP(port: fleet.nodes[node].adminPort).get("/readyz")
+                    let slate = try await fleet.slate(node, user: "u000001")
+                    return slate.degraded.isEmpty && !ready.body.contains(#""policy""#)
+                }
+            }
+            // Cut from both stores, what is critical is not known, and p7 refuses to guess.
+            try await fleet.redis.kill()
+            try await fleet.postgres.kill()
+            for node in 0...1 {
+                let target = "/v1/recommendations/u000001"
+                try await eventually("node \(node + 1) refuses", within: 5) {
+                    try await fleet.app(node).get(target).status == 503
+                }
+                for _ in 0..<3 {
+                    let refused = try await fleet.app(node).get(target)
+                    #expect(
+                        refused.status == 503 && refused.body.contains("urn:vireo:problem:unverified"),
+                        "\(refused)"
+                    )
+                    #expect(refused.headers["retry-after"] != nil)
+                }
+            }
+            try await fleet.redis.restart(empty: true)
+            try await fleet.postgres.restart()
+            try await eventually("answers come again", within: 20) {
+                try await fleet.everywhere { node in try await !fleet.slate(node, user: "u000001").items.isEmpty }
+            }
+        }
+    }
+}

@@ -1,0 +1,294 @@
+import HTTPTypes
+import NIOCore
+import RecommendationCore
+import Serving
+import Testing
+
+@testable import HTTPAPI
+
+@Suite("Policy document")
+struct PolicyDocumentTests {
+    static let whole =
+        #"{"weights":{"collaborative":0.4,"content":0.3,"popularity":0.3},"#
+        + #""diversity":[{"field":"category","max_per_window":3,"window":10}],"frequency_caps":[],"seen_filter":true,"#
+        + #""event_weights":{"purchase":5,"rating":1,"like":3,"click":1,"view":0.2,"dislike":-2,"hide":-3,"add_to_cart":3},"#
+        + #""invalidating_events":["purchase","rating","like","dislike","hide","add_to_cart"],"half_life_days":30,"#
+        + #""ttl":{"soft_s":300,"hard_s":1800,"jitter_pct":10},"pool_size":200,"#
+        + #""fallback":["stale","precomputed","popular","static"],"static_items":[],"on_unverified":"serve","#
+        + #""surfaces":["home","detail","email"]}"#
+
+    private static func read(_ json: String, version: String = "p8") throws -> Policy {
+        try PolicyDocument.read(try JSONReader.read(Array(json.utf8)), version: version)
+    }
+
+    @Test("the built-in policy is written whole, in the order of the contract")
+    func builtIn() {
+        #expect(String(buffer: JSONWriter.document(Policy.builtIn)) == Self.whole)
+    }
+
+    @Test(
+        "what is missing or null takes the built-in value",
+        arguments: ["{}", "WHOLE", #"{"ttl":null,"weights":{}}"#]
+    )
+    func defaults(_ json: String) throws {
+        var expected = Policy.builtIn
+        expected.version = "p8"
+        #expect(try Self.read(json == "WHOLE" ? Self.whole : json) == expected)
+    }
+
+    @Test("every field is taken, and a document written is read as the same policy")
+    func everyField() throws {
+        let json = #"""
+            {"weights":{"collaborative":0.25,"content":0.1,"popularity":0.65},
+             "diversity":[{"field":"category","max_per_window":1,"window":4}],"frequency_caps":[],"seen_filter":false,
+             "event_weights":{"purchase":7.5,"view":0,"hide":-0.125},"invalidating_events":["click"],
+             "half_life_days":0.5,"ttl":{"soft_s":60,"hard_s":60,"jitter_pct":2.5},"pool_size":1000,
+             "fallback":["static","stale"],"static_items":["i1","café","cafe\u0301","a|b","*"],
+             "on_unverified":"refuse","surfaces":["a.b","C-9_"]}
+            """#
+        let policy = try Self.read(json)
+        var expected = Policy.builtIn
+        expected.version = "p8"
+        expected.weights = Policy.Weights(collaborative: 0.25, content: 0.1, popularity: 0.65)
+        expected.maximumPerWindow = 1
+        expected.window = 4
+        expected.seenFilter = false
+        expected.eventWeights[.purchase] = 7.5
+        expected.eventWeights[.view] = 0
+        expected.eventWeights[.hide] = -0.125
+        expected.invalidatingEvents = [.click]
+        expected.halfLifeDays = 0.5
+        expected.softTTL = .seconds(60)
+        expected.hardTTL = .seconds(60)
+        expected.jitterPercent = 2.5
+        expected.poolSize = 1_000
+        expected.fallback = [.staticList, .stale]
+        expected.staticItems = ["i1", "caf\u{E9}", "cafe\u{301}", "a|b", "*"].map { Item.ID(trusted: $0) }
+        expected.onUnverified = .refuse
+        expected.surfaces = ["a.b", "C-9_"]
+        #expect(policy == expected)
+        #expect(try Self.read(String(buffer: JSONWriter.document(policy))) == policy)
+    }
+
+    @Test("no diversity, no fallback and no invalidating event are policies, too, and survive being stored")
+    func empty() throws {
+        let policy = try Self.read(#"{"diversity":[],"fallback":[],"invalidating_events":[]}"#)
+        #expect(policy.maximumPerWindow == 0)
+        #expect(policy.fallback.isEmpty)
+        #expect(policy.invalidatingEvents.isEmpty)
+        #expect(try Self.read(String(buffer: JSONWriter.document(policy))) == policy)
+    }
+
+    @Test(
+        "both ends of every range are taken",
+        arguments: [
+            #"{"weights":{"collaborative":1,"content":0,"popularity":0}}"#,
+            #"{"weights":{"collaborative":0.3335,"content":0.3335,"popularity":0.3335}}"#,
+            #"{"diversity":[{"field":"category","max_per_window":1,"window":1}]}"#,
+            #"{"diversity":[{"field":"category","max_per_window":100,"window":100}]}"#,
+            #"{"event_weights":{"purchase":100,"hide":-100}}"#, #"{"half_life_days":0.01}"#,
+            #"{"half_life_days":36500}"#, #"{"ttl":{"soft_s":1,"hard_s":1}}"#,
+            #"{"ttl":{"soft_s":86400,"hard_s":86400}}"#, #"{"ttl":{"jitter_pct":0}}"#, #"{"ttl":{"soft_s":300.0}}"#,
+            #"{"pool_size":10}"#, #"{"pool_size":1e3}"#,
+            #"{"surfaces":["\#(String(repeating: "x", count: 64))"]}"#,
+        ]
+    )
+    func bounds(_ json: String) throws {
+        let policy = try Self.read(json)
+        #expect(try Self.read(String(buffer: JSONWriter.document(policy))) == policy)
+    }
+
+    static let types = "purchase|rating|like|click|view|dislike|hide|add_to_cart"
+
+    @Test(
+        "each field that is wrong is pointed at, with what is allowed",
+        arguments: [
+            ("[]", [Wrong("#", "invalid", "one object")]),
+            (#"{"weights":1}"#, [Wrong("#/weights", "invalid", "one object")]),
+            (#"{"weights":{"content":"x"}}"#, [Wrong("#/weights/content", "invalid", "a number from 0..1")]),
+            (#"{"weights":{"content":1.01}}"#, [Wrong("#/weights/content", "out_of_range", "0..1")]),
+            (#"{"weights":{"popularity":-0.1}}"#, [Wrong("#/weights/popularity", "out_of_range", "0..1")]),
+            (#"{"weights":{"collaborative":1e999}}"#, [Wrong("#/weights/collaborative", "out_of_range", "0..1")]),
+            (#"{"weights":{"content":0.31}}"#, [Wrong("#/weights", "invalid_sum", "weights with a sum of 1")]),
+            (
+                #"{"weights":{"collaborative":0,"content":0,"popularity":0}}"#,
+                [Wrong("#/weights", "invalid_sum", "weights with a sum of 1")]
+            ),
+            (#"{"diversity":{}}"#, [Wrong("#/diversity", "invalid", "an array of 0 to 1 rules")]),
+            (#"{"diversity":[{},{}]}"#, [Wrong("#/diversity", "invalid", "an array of 0 to 1 rules")]),
+            (#"{"diversity":[1]}"#, [Wrong("#/diversity/0", "invalid", "one object")]),
+            (
+                #"{"diversity":[{}]}"#,
+                [
+                    Wrong("#/diversity/0/field", "required", nil),
+                    Wrong("#/diversity/0/max_per_window", "required", nil),
+                    Wrong("#/diversity/0/window", "required", nil),
+                ]
+            ),
+            (
+                #"{"diversity":[{"field":"creator","max_per_window":0,"window":101}]}"#,
+                [
+                    Wrong("#/diversity/0/field", "invalid", "category"),
+                    Wrong("#/diversity/0/window", "out_of_range", "1..100"),
+                    Wrong("#/diversity/0/max_per_window", "out_of_range", "1..10"),
+                ]
+            ),
+            (
+                #"{"diversity":[{"field":"category","max_per_window":5,"window":4}]}"#,
+                [Wrong("#/diversity/0/max_per_window", "out_of_range", "1..4")]
+            ),
+            (
+                #"{"diversity":[{"field":"category","max_per_window":1.5,"window":"4"}]}"#,
+                [
+                    Wrong("#/diversity/0/window", "invalid", "an integer from 1..100"),
+                    Wrong("#/diversity/0/max_per_window", "invalid", "an integer from 1..10"),
+                ]
+            ),
+            (#"{"frequency_caps":{}}"#, [Wrong("#/frequency_caps", "invalid", "[]")]),
+            (
+                #"{"frequency_caps":[{"surface":"home","max":3,"per":"24h"}]}"#,
+                [Wrong("#/frequency_caps", "unsupported", "[]")]
+            ),
+            (#"{"seen_filter":"yes"}"#, [Wrong("#/seen_filter", "invalid", "true|false")]),
+            (#"{"event_weights":[]}"#, [Wrong("#/event_weights", "invalid", "one object")]),
+            (#"{"event_weights":{"buy":1}}"#, [Wrong("#/event_weights/buy", "unknown_type", Self.types)]),
+            (#"{"event_weights":{"Purchase":1}}"#, [Wrong("#/event_weights/Purchase", "unknown_type", Self.types)]),
+            (#"{"event_weights":{"view":100.5}}"#, [Wrong("#/event_weights/view", "out_of_range", "-100..100")]),
+            (#"{"event_weights":{"hide":-101}}"#, [Wrong("#/event_weights/hide", "out_of_range", "-100..100")]),
+            (
+                #"{"event_weights":{"hide":true}}"#,
+                [Wrong("#/event_weights/hide", "invalid", "a number from -100..100")]
+            ),
+            (
+                #"{"event_weights":{"purchase":0,"add_to_cart":0,"like":0,"rating":0,"click":0,"view":0}}"#,
+                [Wrong("#/event_weights", "invalid", "weights of which one at least is above 0")]
+            ),
+            (
+                #"{"invalidating_events":"purchase"}"#,
+                [Wrong("#/invalidating_events", "invalid", "an array of 0 to 8 event types")]
+            ),
+            (
+                #"{"invalidating_events":["purchase","buy",1,"purchase"]}"#,
+                [
+                    Wrong("#/invalidating_events/1", "unknown_type", Self.types),
+                    Wrong("#/invalidating_events/2", "unknown_type", Self.types),
+                    Wrong("#/invalidating_events/3", "duplicate", "each of the event types once"),
+                ]
+            ),
+            (#"{"half_life_days":0}"#, [Wrong("#/half_life_days", "out_of_range", "0.01..36500")]),
+            (#"{"half_life_days":36501}"#, [Wrong("#/half_life_days", "out_of_range", "0.01..36500")]),
+            (#"{"half_life_days":"30"}"#, [Wrong("#/half_life_days", "invalid", "a number from 0.01..36500")]),
+            (#"{"ttl":300}"#, [Wrong("#/ttl", "invalid", "one object")]),
+            (
+                #"{"ttl":{"soft_s":0,"hard_s":86401,"jitter_pct":11}}"#,
+                [
+                    Wrong("#/ttl/soft_s", "out_of_range", "1..86400"),
+                    Wrong("#/ttl/hard_s", "out_of_range", "1..86400"),
+                    Wrong("#/ttl/jitter_pct", "out_of_range", "0..10"),
+                ]
+            ),
+            (
+                #"{"ttl":{"soft_s":1.5,"hard_s":"x","jitter_pct":-1}}"#,
+                [
+                    Wrong("#/ttl/soft_s", "invalid", "an integer from 1..86400"),
+                    Wrong("#/ttl/hard_s", "invalid", "an integer from 1..86400"),
+                    Wrong("#/ttl/jitter_pct", "out_of_range", "0..10"),
+                ]
+            ),
+            (#"{"ttl":{"soft_s":1801}}"#, [Wrong("#/ttl/soft_s", "out_of_range", "at most hard_s, 1800")]),
+            (#"{"ttl":{"hard_s":299}}"#, [Wrong("#/ttl/soft_s", "out_of_range", "at most hard_s, 299")]),
+            (#"{"pool_size":9}"#, [Wrong("#/pool_size", "out_of_range", "10..1000")]),
+            (#"{"pool_size":1001}"#, [Wrong("#/pool_size", "out_of_range", "10..1000")]),
+            (#"{"pool_size":1e300}"#, [Wrong("#/pool_size", "out_of_range", "10..1000")]),
+            (#"{"pool_size":9223372036854775807}"#, [Wrong("#/pool_size", "out_of_range", "10..1000")]),
+            (#"{"pool_size":[]}"#, [Wrong("#/pool_size", "invalid", "an integer from 10..1000")]),
+            (#"{"fallback":"popular"}"#, [Wrong("#/fallback", "invalid", "an array of 0 to 4 fallbacks")]),
+            (
+                #"{"fallback":["popular","newest","popular"]}"#,
+                [
+                    Wrong("#/fallback/1", "invalid", "stale|precomputed|popular|static"),
+                    Wrong("#/fallback/2", "duplicate", "each of the fallbacks once"),
+                ]
+            ),
+            (#"{"static_items":{}}"#, [Wrong("#/static_items", "invalid", "an array of 0 to 1000 item ids")]),
+            (
+                #"{"static_items":["i1","",7,"a\nb","i1"]}"#,
+                [
+                    Wrong("#/static_items/1", "invalid", Wrong.identifier),
+                    Wrong("#/static_items/2", "invalid", Wrong.identifier),
+                    Wrong("#/static_items/3", "invalid", Wrong.identifier),
+                    Wrong("#/static_items/4", "duplicate", "each of the item ids once"),
+                ]
+            ),
+            (#"{"on_unverified":"maybe"}"#, [Wrong("#/on_unverified", "invalid", "serve|refuse")]),
+            (#"{"on_unverified":true}"#, [Wrong("#/on_unverified", "invalid", "serve|refuse")]),
+            (#"{"surfaces":[]}"#, [Wrong("#/surfaces", "invalid", "an array of 1 to 64 names")]),
+            (
+                #"{"surfaces":["home","","a b","caf\u00e9","home",null]}"#,
+                [
+                    Wrong("#/surfaces/1", "invalid", PlainName.allowed),
+                    Wrong("#/surfaces/2", "invalid", PlainName.allowed),
+                    Wrong("#/surfaces/3", "invalid", PlainName.allowed),
+                    Wrong("#/surfaces/4", "duplicate", "each of the names once"),
+                    Wrong("#/surfaces/5", "invalid", PlainName.allowed),
+                ]
+            ),
+        ] as [(String, [Wrong])]
+    )
+    func invalid(_ json: String, _ errors: [Wrong]) throws {
+        let problem = try #require(throws: Problem.self) { try Self.read(json) }
+        #expect(problem.status == .unprocessableContent)
+        #expect(problem.code == "invalid_parameter")
+        #expect(problem.errors.map { Wrong($0.pointer, $0.code, $0.allowed) } == errors)
+    }
+
+    @Test("unknown names are found at every level, together with everything else that is wrong")
+    func unknownNames() throws {
+        let problem = try #require(throws: Problem.self) {
+            try Self.read(
+                #"{"weigths":{},"weights":{"colab":1},"ttl":{"soft":1,"hard_s":0},"diversity":[{"by":"x"}],"a/b":1}"#
+            )
+        }
+        #expect(problem.status == .badRequest)
+        #expect(problem.code == "unknown_parameter")
+        #expect(
+            problem.errors.map { Wrong($0.pointer, $0.code, $0.allowed) } == [
+                Wrong("#/weigths", "unknown_parameter", PolicyDocument.fields.joined(separator: "|")),
+                Wrong("#/a~1b", "unknown_parameter", PolicyDocument.fields.joined(separator: "|")),
+                Wrong("#/weights/colab", "unknown_parameter", "collaborative|content|popularity"),
+                Wrong("#/diversity/0/by", "unknown_parameter", "field|max_per_window|window"),
+                Wrong("#/diversity/0/field", "required", nil),
+                Wrong("#/diversity/0/max_per_window", "required", nil),
+                Wrong("#/diversity/0/window", "required", nil),
+                Wrong("#/ttl/soft", "unknown_parameter", "soft_s|hard_s|jitter_pct"),
+                Wrong("#/ttl/hard_s", "out_of_range", "1..86400"),
+            ]
+        )
+    }
+
+    @Test("every error of a document is said, and not only the first twenty")
+    func manyErrors() throws {
+        let items = (0..<60).map { _ in "\"\"" }.joined(separator: ",")
+        let problem = try #require(throws: Problem.self) { try Self.read(#"{"static_items":[\#(items)]}"#) }
+        #expect(problem.errors.count == 60)
+    }
+
+    @Test("a stored document that a newer program wrote is unreadable, and says why")
+    func newer() throws {
+        let stored = StoredPolicy(
+            version: "p9",
+            document: #"{"weights":{"collaborative":1,"content":0,"popularity":0},"exploration":0.1}"#,
+            createdAt: Timestamp(seconds: 0)
+        )
+        let error = try #require(throws: UnreadablePolicy.self) { try PolicyCodec.json.decode(stored) }
+        #expect(error.version == "p9")
+        #expect(error.reason.contains("exploration"))
+        for document in ["", "{", "null", "[]", #"{"ttl":{"soft_s":"#] {
+            #expect(throws: UnreadablePolicy.self) {
+                try PolicyCodec.json.decode(
+                    StoredPolicy(version: "p9", document: document, createdAt: Timestamp(seconds: 0))
+                )
+            }
+        }
+    }
+}

@@ -1,0 +1,193 @@
+import HTTPAPI
+import RecommendationCore
+import Serving
+import Testing
+
+@Suite("Policy routes")
+struct PolicyRouteTests {
+    private static let policies = "/v1/admin/policies"
+
+    @Test("a document is stored whole under its version; the same again is no error, and says that it was there")
+    func put() async throws {
+        let canned = Canned()
+        try await withServers(canned.useCases) { ports in
+            let reply = try await send(ports.admin, "PUT", Self.policies + "/p8", #"{"pool_size":50}"#)
+            #expect(reply.status == 200)
+            #expect(reply.text == #"{"version":"p8","created":true}"#)
+            let (policy, tenant) = try #require(canned.last.policies.first)
+            var expected = Policy.builtIn
+            expected.version = "p8"
+            expected.poolSize = 50
+            #expect(policy == expected)
+            #expect(tenant == .default)
+            let again = try await send(ports.admin, "PUT", Self.policies + "/p7", "{}")
+            #expect(again.text == #"{"version":"p7","created":false}"#)
+        }
+    }
+
+    @Test("a bad document stores nothing, and all of its errors are said at once")
+    func badDocument() async throws {
+        let canned = Canned()
+        try await withServers(canned.useCases) { ports in
+            try await send(
+                ports.admin,
+                "PUT",
+                Self.policies + "/p8",
+                #"{"pool_size":1,"frequency_caps":[{"surface":"home","max":3,"per":"24h"}]}"#
+            ).expectProblem(
+                422,
+                "invalid_parameter",
+                [Wrong("#/frequency_caps", "unsupported", "[]"), Wrong("#/pool_size", "out_of_range", "10..1000")]
+            )
+            try await send(ports.admin, "PUT", Self.policies + "/p8", #"{"pool":1}"#).expectProblem(
+                400,
+                "unknown_parameter",
+                [
+                    Wrong(
+                        "#/pool",
+                        "unknown_parameter",
+                        "weights|diversity|frequency_caps|seen_filter|event_weights|invalidating_events|"
+                            + "half_life_days|ttl|pool_size|fallback|static_items|on_unverified|surfaces"
+                    )
+                ]
+            )
+            try await send(ports.admin, "PUT", Self.policies + "/p8", #"{"ttl":{"soft_s":1,"soft_s":2}}"#)
+                .expectProblem(400, "duplicate_key", [Wrong("#/ttl/soft_s", "duplicate_key", nil)])
+            #expect(canned.last.policies.isEmpty)
+        }
+    }
+
+    @Test(
+        "a version is a plain name",
+        arguments: [
+            "a%7Cb", "a%20b", "%7Bx%7D", "*", "a%2Fb", "a%0Ab", "%F0%9F%9A%80", String(repeating: "v", count: 65),
+        ]
+    )
+    func badVersions(_ version: String) async throws {
+        let canned = Canned()
+        try await withServers(canned.useCases) { ports in
+            let wrong = [Wrong("#/version", "invalid", PlainName.allowed)]
+            let path = Self.policies + "/" + version
+            try await send(ports.admin, "PUT", path, "{}").expectProblem(422, "invalid_parameter", wrong)
+            try await request(ports.admin, "GET", path).expectProblem(422, "invalid_parameter", wrong)
+            for verb in [":activate", ":rollback"] {
+                try await send(ports.admin, "POST", path + verb, "{}")
+                    .expectProblem(422, "invalid_parameter", wrong)
+            }
+            #expect(canned.last.policies.isEmpty && canned.last.policyCalls.isEmpty)
+        }
+    }
+
+    @Test("a policy is shown as the document that stores it, and one that is not there is 404")
+    func get() async throws {
+        try await withServers { ports in
+            let reply = try await request(ports.admin, "GET", Self.policies + "/p0")
+            #expect(reply.text == PolicyDocumentTests.whole)
+            try await request(ports.admin, "GET", Self.policies + "/p99").expectProblem(404, "not_found")
+        }
+    }
+
+    @Test("versions are listed, with what is in force and what was")
+    func list() async throws {
+        try await withServers { ports in
+            let reply = try await request(ports.admin, "GET", Self.policies)
+            #expect(
+                reply.text == #"{"active":"p7","previous":"p6","epoch":9001,"policies":["#
+                    + #"{"version":"p7","created_at":"2026-09-01T10:00:00.000Z","built_in":false},"#
+                    + #"{"version":"p0","created_at":null,"built_in":true}]}"#
+            )
+        }
+    }
+
+    @Test("activation and rollback, with a body, without one, and as a dry run")
+    func change() async throws {
+        let canned = Canned()
+        try await withServers(canned.useCases) { ports in
+            let done = #"{"active":"p7","previous":"p6","canary":null,"epoch":9001,"propagated":true}"#
+            let activate = Self.policies + "/p7:activate"
+            for body in [#"{"percent":100}"#, "{}", #"{"percent":100.0,"dry_run":false}"#] {
+                #expect(try await send(ports.admin, "POST", activate, body).text == done)
+            }
+            #expect(try await request(ports.admin, "POST", activate).text == done)
+            #expect(
+                try await send(ports.admin, "POST", activate, #"{"dry_run":true}"#).text
+                    == #"{"dry_run":true,"active":"p7"}"#
+            )
+            let rollback = Self.policies + "/p7:rollback"
+            #expect(
+                try await request(ports.admin, "POST", rollback).text
+                    == #"{"active":"p7","previous":"p6","canary":null,"epoch":9001,"propagated":false}"#
+            )
+            #expect(
+                try await send(ports.admin, "POST", rollback, #"{"dry_run":true}"#).text
+                    == #"{"dry_run":true,"active":"p6"}"#
+            )
+            try await request(ports.admin, "POST", Self.policies + "/p8:rollback").expectProblem(409, "conflict")
+            try await request(ports.admin, "POST", Self.policies + "/missing:activate").expectProblem(404, "not_found")
+            #expect(canned.last.policyCalls.suffix(4).first == "rollback p7 false of default")
+        }
+    }
+
+    @Test(
+        "other percents are for later, and none is above 100",
+        arguments: [
+            (#"{"percent":10}"#, "#/percent", "unsupported", "100"),
+            (#"{"percent":99.9}"#, "#/percent", "unsupported", "100"),
+            (#"{"percent":0}"#, "#/percent", "out_of_range", "100"),
+            (#"{"percent":101}"#, "#/percent", "out_of_range", "100"),
+            (#"{"percent":"100"}"#, "#/percent", "invalid", "a number"),
+            (#"{"dry_run":1}"#, "#/dry_run", "invalid", "true|false"),
+        ]
+    )
+    func badActivations(_ json: String, _ pointer: String, _ code: String, _ allowed: String) async throws {
+        let canned = Canned()
+        try await withServers(canned.useCases) { ports in
+            try await send(ports.admin, "POST", Self.policies + "/p7:activate", json)
+                .expectProblem(422, "invalid_parameter", [Wrong(pointer, code, allowed)])
+            #expect(canned.last.policyCalls.isEmpty)
+        }
+    }
+
+    @Test("the tenant is the key's, and the key needs the scope admin")
+    func tenants() async throws {
+        let canned = Canned()
+        try await withServers(canned.useCases, authentication: true) { ports in
+            func call(_ method: String, _ path: String, _ key: String) async throws -> Reply {
+                let header = [("Authorization", "Bearer \(key)")]
+                if method == "GET" { return try await request(ports.admin, method, path, headers: header) }
+                return try await send(ports.admin, method, path, "{}", headers: header)
+            }
+            let calls = [
+                ("GET", Self.policies), ("GET", Self.policies + "/p1"), ("PUT", Self.policies + "/p1"),
+                ("POST", Self.policies + "/p1:activate"), ("POST", Self.policies + "/p7:rollback"),
+            ]
+            for (method, path) in calls {
+                try await call(method, path, "writer").expectProblem(403, "missing_scope")
+                try await call(method, path, "nobody").expectProblem(401, "unauthenticated")
+            }
+            #expect(canned.last.policies.isEmpty && canned.last.policyCalls.isEmpty)
+            for (method, path) in calls { _ = try await call(method, path, "admin") }
+            #expect(canned.last.policies.map(\.1) == [.acme])
+            #expect(
+                canned.last.policyCalls == [
+                    "list of acme", "get p1 of acme", "activate p1 false of acme", "rollback p7 false of acme",
+                ]
+            )
+            // They are no part of the public port.
+            let header = [("Authorization", "Bearer admin")]
+            try await request(ports.public, "GET", Self.policies, headers: header).expectProblem(404, "not_found")
+        }
+    }
+
+    @Test("another method is answered with those that are allowed")
+    func methods() async throws {
+        try await withServers { ports in
+            let reply = try await request(ports.admin, "DELETE", Self.policies + "/p8")
+            try reply.expectProblem(405, "method_not_allowed")
+            #expect(reply["allow"] == "GET, HEAD, PUT")
+            let verb = try await request(ports.admin, "DELETE", Self.policies + "/p8:activate")
+            try verb.expectProblem(405, "method_not_allowed")
+            #expect(verb["allow"] == "POST, GET, HEAD, PUT")
+        }
+    }
+}
