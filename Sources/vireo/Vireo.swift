@@ -11,7 +11,7 @@ struct Vireo: AsyncParsableCommand {
         version: Node.version,
         subcommands: [
             Dev.self, Serve.self, Migrate.self, Import.self, Demo.self, Train.self, Models.self, Recommend.self,
-            Keys.self, DoctorCommand.self,
+            Keys.self, Load.self, DoctorCommand.self,
         ]
     )
 
