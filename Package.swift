@@ -82,6 +82,8 @@ let package = Package(
                 .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
             ],
+            // A link to deploy/openapi.json, so that the program serves it.
+            resources: [.embedInCode("openapi.json")],
             swiftSettings: settings
         ),
         .target(name: "Observability", dependencies: [log, metrics], swiftSettings: settings),

@@ -11,6 +11,17 @@ import ServiceLifecycle
 package struct HTTPServer: Service {
     package enum Role: String, Sendable {
         case `public`, admin
+
+        /// What the port answers; all of it is in `deploy/openapi.json`, and nothing else is.
+        func routes(_ useCases: UseCases, wallClock: @escaping @Sendable () -> Timestamp) -> [Route] {
+            switch self {
+            case .public: RecommendationRoutes(useCases: useCases).routes + FeedbackRoutes(useCases: useCases).routes
+            case .admin:
+                TombstoneRoutes(useCases: useCases, wallClock: wallClock).routes
+                    + PurgeRoutes(useCases: useCases).routes
+                    + FleetRoutes(useCases: useCases).routes + OperationsRoutes(useCases: useCases).routes
+            }
+        }
     }
 
     let application: Application<Responder>
@@ -27,15 +38,7 @@ package struct HTTPServer: Service {
         onBound: @escaping @Sendable (Int) async -> Void = { _ in }
     ) {
         let limits = configuration.limits
-        let routes =
-            switch role {
-            case .public: RecommendationRoutes(useCases: useCases).routes + FeedbackRoutes(useCases: useCases).routes
-            case .admin:
-                TombstoneRoutes(useCases: useCases, wallClock: wallClock).routes
-                    + PurgeRoutes(useCases: useCases).routes
-                    + FleetRoutes(useCases: useCases).routes + OperationsRoutes(useCases: useCases).routes
-            }
-        let table = RouteTable(routes)
+        let table = RouteTable(role.routes(useCases, wallClock: wallClock))
         let telemetry = RequestTelemetry(templates: table.templates, log: log)
         let identity = RequestIdentity(wallClock: wallClock)
         let deadlines = Deadlines(limit: limits.deadline)
