@@ -38,6 +38,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
         .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2", traits: []),
+        .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
     ],
     targets: [
         .systemLibrary(name: "CHiredis", providers: [.apt(["libhiredis-dev"])]),
@@ -81,12 +82,22 @@ let package = Package(
                 .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
             ],
+            // A link to deploy/openapi.json, so that the program serves it.
+            resources: [.embedInCode("openapi.json")],
             swiftSettings: settings
         ),
         .target(name: "Observability", dependencies: [log, metrics], swiftSettings: settings),
         .target(
             name: "LocalServers",
             dependencies: [.product(name: "Subprocess", package: "swift-subprocess"), log],
+            swiftSettings: settings
+        ),
+        .target(
+            name: "LoadTest",
+            dependencies: [
+                nioCore, nioHTTP1, nioPosix, .product(name: "Histogram", package: "hdrhistogram-swift"),
+            ],
+            resources: [.embedInCode("Scenarios")],
             swiftSettings: settings
         ),
         .target(
@@ -108,7 +119,7 @@ let package = Package(
         .executableTarget(
             name: "vireo",
             dependencies: [
-                "App", "RecommendationCore", "Training", "Observability", log, metrics,
+                "App", "LoadTest", "RecommendationCore", "Training", "Observability", log, metrics,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: settings
@@ -158,6 +169,14 @@ let package = Package(
             swiftSettings: settings
         ),
         .testTarget(name: "LocalServersTests", dependencies: ["LocalServers", log], swiftSettings: settings),
+        .testTarget(
+            name: "LoadTestTests",
+            dependencies: [
+                "LoadTest", nioCore, nioHTTP1, nioPosix,
+                .product(name: "Histogram", package: "hdrhistogram-swift"),
+            ],
+            swiftSettings: settings
+        ),
         .testTarget(
             name: "HTTPAPITests",
             dependencies: [

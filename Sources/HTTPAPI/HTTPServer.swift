@@ -11,6 +11,23 @@ import ServiceLifecycle
 package struct HTTPServer: Service {
     package enum Role: String, Sendable {
         case `public`, admin
+
+        /// What the port answers; all of it is in `deploy/openapi.json`, and nothing else is.
+        func routes(_ useCases: UseCases, wallClock: @escaping @Sendable () -> Timestamp) -> [Route] {
+            switch self {
+            case .public:
+                RecommendationRoutes(useCases: useCases).routes + ListRoutes(useCases: useCases.lists).routes
+                    + FeedbackRoutes(useCases: useCases).routes
+                    + ItemRoutes(useCases: useCases.catalogue).routes
+                    + UserRoutes(useCases: useCases.catalogue).routes
+            case .admin:
+                TombstoneRoutes(useCases: useCases, wallClock: wallClock).routes
+                    + PurgeRoutes(useCases: useCases).routes
+                    + CacheRoutes(useCases: useCases.catalogue).routes
+                    + PolicyRoutes(useCases: useCases.policies).routes
+                    + FleetRoutes(useCases: useCases).routes + OperationsRoutes(useCases: useCases).routes
+            }
+        }
     }
 
     let application: Application<Responder>
@@ -27,21 +44,7 @@ package struct HTTPServer: Service {
         onBound: @escaping @Sendable (Int) async -> Void = { _ in }
     ) {
         let limits = configuration.limits
-        let routes =
-            switch role {
-            case .public:
-                RecommendationRoutes(useCases: useCases).routes + ListRoutes(useCases: useCases.lists).routes
-                    + FeedbackRoutes(useCases: useCases).routes
-                    + ItemRoutes(useCases: useCases.catalogue).routes
-                    + UserRoutes(useCases: useCases.catalogue).routes
-            case .admin:
-                TombstoneRoutes(useCases: useCases, wallClock: wallClock).routes
-                    + PurgeRoutes(useCases: useCases).routes
-                    + CacheRoutes(useCases: useCases.catalogue).routes
-                    + PolicyRoutes(useCases: useCases.policies).routes
-                    + FleetRoutes(useCases: useCases).routes + OperationsRoutes(useCases: useCases).routes
-            }
-        let table = RouteTable(routes)
+        let table = RouteTable(role.routes(useCases, wallClock: wallClock))
         let telemetry = RequestTelemetry(templates: table.templates, log: log)
         let identity = RequestIdentity(wallClock: wallClock)
         let deadlines = Deadlines(limit: limits.deadline)

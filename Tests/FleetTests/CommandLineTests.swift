@@ -13,6 +13,9 @@ struct CommandLineTests {
             (["train", "--recipe", "magic"], "item-cosine"),
             (["train", "--tenant", ""], "1 to 128"), (["dev", "--nodes", "0"], "1..16"),
             (["keys", "create", "--tenant", "a\u{1}b"], "control"),
+            (["load", "--url", "https://127.0.0.1"], "http://HOST"), (["load", "--rate", "0"], "0.1..500000"),
+            (["load", "--scenario", "nonsense"], "warm|l2|cold|mix"), (["load", "--user-format", "u"], "%06d"),
+            (["load", "--duration", "9999"], "0.1..3600"), (["load", "--show", "nonsense"], "stampede"),
         ]
     )
     func badUsage(arguments: [String], names: String) async throws {
@@ -100,7 +103,7 @@ struct CommandLineTests {
     func help() async throws {
         for command in [
             ["dev"], ["serve"], ["migrate"], ["import"], ["demo-data"], ["train"], ["models", "list"], ["recommend"],
-            ["keys", "create"], ["keys", "list"], ["keys", "revoke"], ["doctor"],
+            ["keys", "create"], ["keys", "list"], ["keys", "revoke"], ["doctor"], ["load"],
         ] {
             let outcome = try await Vireo.run(command + ["--help"])
             #expect(outcome.code == 0)

@@ -13,8 +13,12 @@ struct OperationsRoutes {
             Route(.get, "/metrics", scope: nil) { _ in
                 Answer(contentType: "text/plain; version=0.0.4", body: ByteBuffer(bytes: self.useCases.metrics()))
             },
+            Route(.get, "/v1/openapi.json", scope: nil) { _ in .json(Self.document) },
         ]
     }
+
+    /// The OpenAPI document, `deploy/openapi.json`.
+    private static let document = ByteBuffer(bytes: PackageResources.openapi_json)
 
     @Sendable
     private func readiness(_ call: Call) async throws(Problem) -> Answer {

@@ -1,0 +1,108 @@
+/// Text with places that differ from request to request: `{user}`, `{item}`, `{event}` and a scenario's own choices.
+package struct Template: Sendable, Equatable {
+    package enum Place: Sendable, Equatable {
+        case user
+        case item
+        /// An id that no other request of any run has.
+        case event
+        /// One of the values of a choice, by its index.
+        case choice(Int)
+    }
+
+    private enum Part: Sendable, Equatable {
+        case text(String)
+        case place(Place)
+    }
+
+    /// How a value is written where it stands.
+    package enum Encoding: Sendable, Equatable {
+        /// In a path or query: every byte that is not a letter or digit as `%XX`.
+        case percent
+        /// In a JSON string.
+        case json
+    }
+
+    private let parts: [Part]
+    private let encoding: Encoding
+
+    /// - Parameters:
+    ///   - choices: The names of the scenario's choices.
+    ///   - encoding: Of what is filled in; the text itself stays as it is.
+    /// - Throws: The name in braces that nobody knows.
+    package init(_ text: String, choices: [String], encoding: Encoding) throws(UnknownPlace) {
+        var parts: [Part] = []
+        var rest = Substring(text)
+        while let open = rest.firstIndex(of: "{"), let close = rest[open...].firstIndex(of: "}") {
+            let name = String(rest[rest.index(after: open)..<close])
+            // JSON has braces of its own: a place is a name between them.
+            guard !name.isEmpty, name.utf8.allSatisfy(Self.isNameByte) else {
+                parts.append(.text(String(rest[...open])))
+                rest = rest[rest.index(after: open)...]
+                continue
+            }
+            let place: Place? =
+                switch name {
+                case "user": .user
+                case "item": .item
+                case "event": .event
+                default: choices.firstIndex(of: name).map { .choice($0) }
+                }
+            guard let place else { throw UnknownPlace(name: name) }
+            parts.append(.text(String(rest[..<open])))
+            parts.append(.place(place))
+            rest = rest[rest.index(after: close)...]
+        }
+        parts.append(.text(String(rest)))
+        self.parts = parts.filter { $0 != .text("") }
+        self.encoding = encoding
+    }
+
+    package struct UnknownPlace: Error {
+        package let name: String
+    }
+
+    package func filled(_ value: (Place) -> String) -> String {
+        var text = ""
+        for part in self.parts {
+            switch part {
+            case .text(let literal): text += literal
+            case .place(let place): text += self.encoded(value(place))
+            }
+        }
+        return text
+    }
+
+    private func encoded(_ value: String) -> String {
+        if value.utf8.allSatisfy(Self.isPlain) { return value }
+        var bytes: [UInt8] = []
+        for byte in value.utf8 {
+            switch self.encoding {
+            case .percent where !Self.isPlain(byte):
+                bytes += [UInt8(ascii: "%"), Self.hexadecimal[Int(byte >> 4)], Self.hexadecimal[Int(byte & 15)]]
+            case .json where byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\"):
+                bytes += [UInt8(ascii: "\\"), byte]
+            case .json where byte < 0x20:
+                bytes += Array("\\u00".utf8)
+                bytes += [Self.hexadecimal[Int(byte >> 4)], Self.hexadecimal[Int(byte & 15)]]
+            default:
+                bytes.append(byte)
+            }
+        }
+        return String(decoding: bytes, as: UTF8.self)
+    }
+
+    private static let hexadecimal = Array("0123456789ABCDEF".utf8)
+
+    private static func isPlain(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+            UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "_"), UInt8(ascii: "."):
+            true
+        default: false
+        }
+    }
+
+    private static func isNameByte(_ byte: UInt8) -> Bool {
+        (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte) || byte == UInt8(ascii: "_")
+    }
+}
