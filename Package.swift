@@ -175,7 +175,7 @@ let package = Package(
             name: "IntegrationTests",
             dependencies: [
                 "Caching", "LocalServers", "Postgres", "PostgresAdapters", "RecommendationCore", "RecommendationEngine",
-                "Redis", "RedisAdapters", "Serving", "VireoTestKit", log, metrics, metricsTestKit,
+                "Redis", "RedisAdapters", "Serving", "Training", "VireoTestKit", log, metrics, metricsTestKit,
             ],
             swiftSettings: settings
         ),

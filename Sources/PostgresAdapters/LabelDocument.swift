@@ -1,4 +1,5 @@
 import Postgres
+import RecommendationCore
 
 /// Labels as PostgreSQL writes them: a `jsonb` object of strings.
 ///
@@ -9,6 +10,14 @@ enum LabelDocument {
         let text = try row.decode(column, as: PostgresJSON.self).text
         if text == "{}" { return [:] }
         guard let labels = Self.parse(text) else { throw row.refusal(of: column, as: PostgresJSON.self) }
+        return labels
+    }
+
+    /// The next field of a COPY.
+    static func decode(_ row: inout PostgresCopyRow) throws -> [String: String] {
+        let text = try row.decode(as: PostgresJSON.self).text
+        if text == "{}" { return [:] }
+        guard let labels = Self.parse(text) else { throw RepositoryError.corrupt("labels that are not strings") }
         return labels
     }
 

@@ -10,7 +10,8 @@ struct Vireo: AsyncParsableCommand {
         abstract: "The recommendation server that does not serve yesterday's answer.",
         version: Node.version,
         subcommands: [
-            Dev.self, Serve.self, Migrate.self, Import.self, Demo.self, Train.self, Models.self, Recommend.self,
+            Dev.self, Serve.self, Migrate.self, Import.self, Export.self, Demo.self, Train.self, Models.self,
+            Recommend.self,
             Keys.self, DoctorCommand.self,
         ]
     )
