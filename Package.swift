@@ -203,8 +203,8 @@ let package = Package(
             name: "IntegrationTests",
             dependencies: [
                 "Caching", "HTTPAPI", "LocalServers", "Postgres", "PostgresAdapters", "RecommendationCore",
-                "RecommendationEngine", "Redis", "RedisAdapters", "Serving", "VireoTestKit", log, metrics,
-                metricsTestKit,
+                "RecommendationEngine", "Redis", "RedisAdapters", "Serving", "Training", "VireoTestKit", log,
+                metrics, metricsTestKit,
             ],
             swiftSettings: settings
         ),

@@ -1,4 +1,5 @@
 import Postgres
+import RecommendationCore
 
 /// Labels as PostgreSQL writes them: a `jsonb` object of strings.
 ///
@@ -17,6 +18,14 @@ enum LabelDocument {
         let members = labels.sorted { $0.key < $1.key }
         bindings.append(members.map(\.key))
         bindings.append(members.map(\.value))
+    }
+
+    /// The next field of a COPY.
+    static func decode(_ row: inout PostgresCopyRow) throws -> [String: String] {
+        let text = try row.decode(as: PostgresJSON.self).text
+        if text == "{}" { return [:] }
+        guard let labels = Self.parse(text) else { throw RepositoryError.corrupt("labels that are not strings") }
+        return labels
     }
 
     /// The members of an object of strings; nil for any other text.

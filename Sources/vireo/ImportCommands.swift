@@ -1,37 +1,122 @@
 import App
 import ArgumentParser
+import RecommendationCore
 import Training
 
 struct Import: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Stream a file or folder of interactions into PostgreSQL; a rerun changes nothing.",
-        discussion: "Example:\n  vireo import ml-latest-small --format movielens"
+        abstract: "Stream files into PostgreSQL; a rerun changes nothing.",
+        discussion: """
+            movielens and lightgcn take a folder (movies.csv and ratings.csv; train.txt), ndjson and csv a file of \
+            one kind, as the HTTP API has it: item documents with item_id, user documents with user_id, consent and \
+            suppressions, feedback events with occurred_at. A CSV file names its columns in the first line; lists are \
+            joined by |, labels are a JSON object, suppressions are kind:key. Tracking tokens and sessions are not kept.
+
+            Exits 0 when the import came to its end, also where lines were rejected: they are listed. With --validate \
+            exits 0 when every line would be stored, and 1 where one would be rejected or comes twice.
+
+            Example:
+              vireo import ml-latest-small --format movielens
+              vireo import feedback.ndjson --format ndjson --kind feedback --validate --json
+            """
     )
 
     @OptionGroup var options: StoreOptions
     @OptionGroup var tenant: TenantOption
-    @Argument(help: "The folder.")
+    @Argument(help: "The folder or file.")
     var path: String
-    @Option(help: "movielens")
+    @Option(help: "movielens, lightgcn, ndjson or csv.")
     var format: String
+    @Option(help: "items, users or feedback; for ndjson and csv.")
+    var kind: String?
+    @Flag(name: .customLong("validate"), help: "Read everything, store nothing, and report what is wrong.")
+    var onlyValidates = false
+    @Option(help: "How many rejected lines are shown, 0..100.")
+    var examples = 20
     @Flag(help: "Write the report as JSON.")
     var json = false
 
+    func input() throws -> ImportInput {
+        guard let format = ImportFormat(rawValue: self.format) else {
+            throw ValidationError("--format must be movielens, lightgcn, ndjson or csv")
+        }
+        guard format.takesKind else {
+            guard self.kind == nil else { throw ValidationError("--kind is for ndjson and csv only") }
+            return ImportInput(path: self.path, format: format)
+        }
+        guard let kind = self.kind.flatMap({ DocumentKind(rawValue: $0) }) else {
+            throw ValidationError("--kind must be items, users or feedback")
+        }
+        return ImportInput(path: self.path, format: format, kind: kind)
+    }
+
     func validate() throws {
-        guard self.format == "movielens" else { throw ValidationError("--format must be movielens") }
+        _ = try self.input()
+        _ = try self.tenant.id()
+        guard (0...RejectedLines.kept).contains(self.examples) else {
+            throw ValidationError("--examples must be 0..\(RejectedLines.kept)")
+        }
+    }
+
+    func run() async throws {
+        let (input, tenant) = (try self.input(), try self.tenant.id())
+        let progress = Terminal.Progress()
+        guard self.onlyValidates else {
+            let report = try await self.options.session { session in
+                try await FillOperation(session: session).importFile(input, tenant: tenant) { progress.show($0.line) }
+            }
+            progress.clear()
+            return Reports.show(report, examples: self.examples, json: self.json)
+        }
+        let report = try await self.options.session { session in
+            try await FillOperation(session: session).validate(input, tenant: tenant) { progress.show($0.line) }
+        }
+        progress.clear()
+        Reports.show(report, examples: self.examples, json: self.json)
+        guard report.isClean else { throw ExitCode(1) }
+    }
+}
+
+struct Export: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Write all items, users or feedback of a tenant as NDJSON; importing it gives the same again.",
+        discussion: """
+            Every line has all fields in a fixed order; items and users are sorted by id, feedback by user and time. \
+            Users are those with a document, without consent, or with suppressions. Of events without an id that are \
+            equal in user, item, type, value and time there is one, and none of items that were deleted.
+
+            Example:
+              vireo export feedback --out feedback.ndjson
+            """
+    )
+
+    @OptionGroup var options: StoreOptions
+    @OptionGroup var tenant: TenantOption
+    @Argument(help: "items, users or feedback.")
+    var kind: String
+    @Option(help: "The file to write, complete or not at all; `-` is standard output.")
+    var out = "-"
+
+    func parsedKind() throws -> DocumentKind {
+        guard let kind = DocumentKind(rawValue: self.kind) else {
+            throw ValidationError("the kind must be items, users or feedback")
+        }
+        return kind
+    }
+
+    func validate() throws {
+        _ = try self.parsedKind()
         _ = try self.tenant.id()
     }
 
     func run() async throws {
-        let tenant = try self.tenant.id()
-        let progress = Terminal.Progress()
-        let report = try await self.options.session { session in
-            try await FillOperation(session: session).importFile(path: self.path, tenant: tenant) {
-                progress.show($0.line)
-            }
+        let (kind, tenant) = (try self.parsedKind(), try self.tenant.id())
+        let file = try OutputFile(path: self.out)
+        let count = try await self.options.session { session in
+            try await FillOperation(session: session).export(kind, tenant: tenant) { try file.write($0) }
         }
-        progress.clear()
-        show(report, json: self.json)
+        try file.finish()
+        if self.out != "-" { Terminal.error("\(count) \(kind.rawValue)") }
     }
 }
 
@@ -68,21 +153,6 @@ struct Demo: AsyncParsableCommand {
             ) { progress.show($0.line) }
         }
         progress.clear()
-        show(report, json: self.json)
+        Reports.show(report, examples: RejectedLines.kept, json: self.json)
     }
-}
-
-private func show(_ report: ImportReport, json: Bool) {
-    for line in report.rejected.first { Terminal.error("rejected \(line)") }
-    let untold = report.rejected.count - report.rejected.first.count
-    if untold > 0 { Terminal.error("rejected \(untold) more lines") }
-    guard json else { return Terminal.line(report.summary) }
-    Terminal.line(
-        """
-        {"items":{"new":\(report.itemsNew),"changed":\(report.itemsChanged),"unchanged":\(report.itemsUnchanged)},\
-        "interactions":{"stored":\(report.interactionsStored),"unchanged":\(report.interactionsUnchanged)},\
-        "rejected":\(report.rejected.count),"generation":\(report.generation.map { "\($0)" } ?? "null"),\
-        "seconds":\(report.seconds)}
-        """
-    )
 }

@@ -10,9 +10,9 @@ struct Vireo: AsyncParsableCommand {
         abstract: "The recommendation server that does not serve yesterday's answer.",
         version: Node.version,
         subcommands: [
-            Dev.self, Serve.self, Migrate.self, Import.self, Demo.self, Train.self, Models.self, Recommend.self,
-            Keys.self, PolicyCommand.self, TombstoneCommand.self, PurgeCommand.self, NodesCommand.self,
-            Load.self, DoctorCommand.self,
+            Dev.self, Serve.self, Migrate.self, Import.self, Export.self, Demo.self, Train.self, Models.self,
+            Recommend.self, Keys.self, PolicyCommand.self, TombstoneCommand.self, PurgeCommand.self,
+            NodesCommand.self, Load.self, DoctorCommand.self,
         ]
     )
 

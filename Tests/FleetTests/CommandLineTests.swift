@@ -8,7 +8,11 @@ struct CommandLineTests {
         "bad usage ends with 2 and names what is allowed",
         arguments: [
             (["recommend", "--limit", "0"], "1..1000"), (["recommend", "--limit", "x"], "limit"),
-            (["import", "/tmp", "--format", "xml"], "movielens"), (["import"], "path"), (["nonsense"], "nonsense"),
+            (["import", "/tmp", "--format", "xml"], "movielens"),
+            (["import", "/tmp", "--format", "csv"], "items, users"),
+            (["import", "/tmp", "--format", "lightgcn", "--kind", "items"], "ndjson and csv only"),
+            (["export", "models"], "items, users"), (["export"], "kind"), (["import"], "path"),
+            (["nonsense"], "nonsense"),
             (["keys", "create", "--scopes", "root"], "read,write,admin"),
             (["train", "--recipe", "magic"], "item-cosine"),
             (["train", "--tenant", ""], "1 to 128"), (["dev", "--nodes", "0"], "1..16"),
@@ -102,8 +106,8 @@ struct CommandLineTests {
     @Test("every command has help with an example")
     func help() async throws {
         for command in [
-            ["dev"], ["serve"], ["migrate"], ["import"], ["demo-data"], ["train"], ["models", "list"], ["recommend"],
-            ["keys", "create"], ["keys", "list"], ["keys", "revoke"], ["doctor"], ["load"],
+            ["dev"], ["serve"], ["migrate"], ["import"], ["export"], ["demo-data"], ["train"], ["models", "list"],
+            ["recommend"], ["keys", "create"], ["keys", "list"], ["keys", "revoke"], ["doctor"], ["load"],
         ] {
             let outcome = try await Vireo.run(command + ["--help"])
             #expect(outcome.code == 0)

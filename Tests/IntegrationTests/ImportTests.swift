@@ -39,14 +39,17 @@ struct ImportTests {
     func itemCounts() async throws {
         try await withDatabase { database in
             let first = try await database.imports.store(items: [item("a"), item("b"), item("c")], tenant: .default)
-            #expect(first == (3, 0, 0))
+            #expect(first == ImportedCounts(new: 3, changed: 0, unchanged: 0))
             let second = try await database.imports.store(
                 items: [item("a"), item("b", title: "B"), item("c", categories: ["x"]), item("d")],
                 tenant: .default
             )
-            #expect(second == (1, 2, 1))
+            #expect(second == ImportedCounts(new: 1, changed: 2, unchanged: 1))
             #expect(try await Self.title("b", database) == "B")
-            #expect(try await database.imports.store(items: [], tenant: .default) == (0, 0, 0))
+            #expect(
+                try await database.imports.store(items: [], tenant: .default)
+                    == ImportedCounts()
+            )
             #expect(try await Self.numbers(database) == ["a": 0, "b": 1, "c": 2, "d": 3])
         }
     }
@@ -83,7 +86,10 @@ struct ImportTests {
             try await database.imports.ensureTenant(shop)
             try await database.addItems("a", "b")
             #expect(try await database.imports.isEmpty(tenant: shop))
-            #expect(try await database.imports.store(items: [item("b", title: "Other")], tenant: shop) == (1, 0, 0))
+            #expect(
+                try await database.imports.store(items: [item("b", title: "Other")], tenant: shop)
+                    == ImportedCounts(new: 1, changed: 0, unchanged: 0)
+            )
             #expect(try await Self.numbers(database, tenant: shop) == ["b": 0])
             #expect(try await Self.numbers(database) == ["a": 0, "b": 1])
             #expect(try await !database.imports.isEmpty(tenant: shop))
@@ -96,16 +102,19 @@ struct ImportTests {
         try await withDatabase { database in
             let chunk = [item("a", title: "1"), item("b"), item("a", title: "2"), item("a", title: "3")]
             let first = try await database.imports.store(items: chunk, tenant: .default)
-            #expect(first == (2, 0, 2))
+            #expect(first == ImportedCounts(new: 2, changed: 0, unchanged: 2))
             #expect(try await Self.title("a", database) == "3")
             #expect(try await Self.numbers(database).values.sorted() == [0, 1])
             // The same again changes nothing.
             let revision: Int64 = try await database.value("SELECT max(revision) FROM items")
-            #expect(try await database.imports.store(items: chunk, tenant: .default) == (0, 0, 4))
+            #expect(
+                try await database.imports.store(items: chunk, tenant: .default)
+                    == ImportedCounts(new: 0, changed: 0, unchanged: 4)
+            )
             #expect(try await Self.title("a", database) == "3")
             #expect(try await database.value("SELECT max(revision) FROM items", as: Int64.self) == revision)
             let reversed = try await database.imports.store(items: chunk.reversed(), tenant: .default)
-            #expect(reversed == (0, 1, 3))
+            #expect(reversed == ImportedCounts(new: 0, changed: 1, unchanged: 3))
             #expect(try await Self.title("a", database) == "1")
         }
     }
@@ -114,14 +123,11 @@ struct ImportTests {
     func bytes() async throws {
         try await withDatabase { database in
             #expect(
-                try await database.imports.store(items: [item("caf\u{e9}"), item("cafe\u{301}")], tenant: .default) == (
-                    2, 0, 0
-                )
+                try await database.imports.store(items: [item("caf\u{e9}"), item("cafe\u{301}")], tenant: .default)
+                    == ImportedCounts(new: 2)
             )
-            let chunk = try await database.imports.store(
-                interactions: [Self.line(1, "caf\u{e9}", "caf\u{e9}"), Self.line(2, "cafe\u{301}", "caf\u{e9}")],
-                alreadyRaised: [],
-                tenant: .default
+            let chunk = try await database.imports.interactions(tenant: .default).store(
+                [Self.line(1, "caf\u{e9}", "caf\u{e9}"), Self.line(2, "cafe\u{301}", "caf\u{e9}")]
             )
             #expect(chunk.stored == 2)
             #expect(try await database.count("user_state") == 2)
@@ -171,11 +177,11 @@ struct ImportTests {
                 Self.line(1, "ann", at: 1), Self.line(2, "ann", "i2", at: 2), Self.line(3, "bob", id: "e1"),
                 Self.line(4, "ann", "i1", .purchase, at: 1),
             ]
-            let first = try await database.imports.store(interactions: lines, alreadyRaised: [], tenant: .default)
+            let first = try await database.imports.interactions(tenant: .default).store(lines)
             #expect(first.stored == 4 && first.unchanged == 0 && first.unknownItems.isEmpty)
             #expect(Set(first.raised) == [id("ann"), id("bob")])
             let version = try await database.users.version(of: id("ann"), tenant: .default)
-            let second = try await database.imports.store(interactions: lines, alreadyRaised: [], tenant: .default)
+            let second = try await database.imports.interactions(tenant: .default).store(lines)
             #expect(second == ImportedChunk(stored: 0, unchanged: 4, unknownItems: [], raised: []))
             #expect(try await database.users.version(of: id("ann"), tenant: .default) == version)
             #expect(try await database.count("interactions") == 4)
@@ -190,7 +196,7 @@ struct ImportTests {
                 Self.line(1, "ann"), Self.line(2, "ann"), Self.line(3, "ann", id: "e1"),
                 Self.line(4, "bob", at: 9, id: "e1"),
             ]
-            let chunk = try await database.imports.store(interactions: lines, alreadyRaised: [], tenant: .default)
+            let chunk = try await database.imports.interactions(tenant: .default).store(lines)
             #expect(chunk.stored == 2 && chunk.unchanged == 2)
             #expect(try await database.count("interactions") == 2)
         }
@@ -200,10 +206,8 @@ struct ImportTests {
     func unknownItems() async throws {
         try await withDatabase { database in
             try await database.addItems("i1")
-            let chunk = try await database.imports.store(
-                interactions: [Self.line(17, "ann"), Self.line(19, "bob", "none"), Self.line(18, "ann", "gone")],
-                alreadyRaised: [],
-                tenant: .default
+            let chunk = try await database.imports.interactions(tenant: .default).store(
+                [Self.line(17, "ann"), Self.line(19, "bob", "none"), Self.line(18, "ann", "gone")]
             )
             #expect(chunk == ImportedChunk(stored: 1, unchanged: 0, unknownItems: [18, 19], raised: [id("ann")]))
             #expect(try await database.users.state(of: id("bob"), tenant: .default) == .unknown)
@@ -219,10 +223,8 @@ struct ImportTests {
                 tenant: .default,
                 invalidating: invalidating
             )
-            let chunk = try await database.imports.store(
-                interactions: [Self.line(1, "ann", id: "e1")],
-                alreadyRaised: [],
-                tenant: .default
+            let chunk = try await database.imports.interactions(tenant: .default).store(
+                [Self.line(1, "ann", id: "e1")]
             )
             #expect(chunk == ImportedChunk(stored: 0, unchanged: 1, unknownItems: [], raised: []))
         }
@@ -237,19 +239,12 @@ struct ImportTests {
                 tenant: .default,
                 invalidating: invalidating
             )
-            let first = try await database.imports.store(
-                interactions: [Self.line(1, "ann", at: 1), Self.line(2, "bob", at: 1)],
-                alreadyRaised: [],
-                tenant: .default
-            )
+            let run = database.imports.interactions(tenant: .default)
+            let first = try await run.store([Self.line(1, "ann", at: 1), Self.line(2, "bob", at: 1)])
             #expect(Set(first.raised) == [id("ann"), id("bob")])
             let raised = try await database.users.version(of: id("ann"), tenant: .default)
             #expect(raised > before.outcomes[0].version ?? .max)
-            let second = try await database.imports.store(
-                interactions: [Self.line(3, "ann", at: 2), Self.line(4, "eve", at: 1)],
-                alreadyRaised: Set(first.raised),
-                tenant: .default
-            )
+            let second = try await run.store([Self.line(3, "ann", at: 2), Self.line(4, "eve", at: 1)])
             #expect(second.stored == 2)
             #expect(second.raised == [id("eve")])
             #expect(try await database.users.version(of: id("ann"), tenant: .default) == raised)
@@ -281,11 +276,7 @@ struct ImportTests {
                             let lines = (0..<20).map {
                                 Self.line($0, "user-\($0)", at: Int64(task * 10 + step), id: "e-\(step)-\($0)")
                             }
-                            _ = try await database.imports.store(
-                                interactions: lines,
-                                alreadyRaised: [],
-                                tenant: .default
-                            )
+                            _ = try await database.imports.interactions(tenant: .default).store(lines)
                         }
                     }
                     group.addTask {
@@ -305,10 +296,8 @@ struct ImportTests {
     func training() async throws {
         try await withDatabase { database in
             try await database.addItems("i1", "i2")
-            _ = try await database.imports.store(
-                interactions: [Self.line(1, "ann", "i2", .purchase, at: 5), Self.line(2, "bob", at: 6)],
-                alreadyRaised: [],
-                tenant: .default
+            _ = try await database.imports.interactions(tenant: .default).store(
+                [Self.line(1, "ann", "i2", .purchase, at: 5), Self.line(2, "bob", at: 6)]
             )
             let users = try await database.training.userIDs(tenant: .default)
             let rows = try await database.training.reduceInteractions(tenant: .default, into: [InteractionRow]()) {

@@ -36,7 +36,10 @@ struct ImportServiceTests {
 
     @discardableResult
     private func run(_ repository: InMemoryImportRepository, _ folder: TemporaryFolder) async throws -> ImportReport {
-        try await self.service(repository).run(path: folder.path, format: .movieLens, tenant: .default) { _ in }
+        try await self.service(repository).run(
+            ImportInput(path: folder.path, format: .movieLens),
+            tenant: .default
+        ) { _ in }
     }
 
     /// The error of an import that is expected to stop.
@@ -45,7 +48,10 @@ struct ImportServiceTests {
         _ folder: TemporaryFolder
     ) async throws -> ImportError? {
         do throws(ImportError) {
-            _ = try await self.service(repository).run(path: folder.path, format: .movieLens, tenant: .default) { _ in }
+            _ = try await self.service(repository).run(
+                ImportInput(path: folder.path, format: .movieLens),
+                tenant: .default
+            ) { _ in }
             return nil
         } catch {
             return error
@@ -130,13 +136,14 @@ struct ImportServiceTests {
         let repository = InMemoryImportRepository(onCall: { call in
             guard case .interactions(let rows) = call else { return }
             clock.advance(by: .seconds(Double(rows) / rate.withLock { $0 }))
-            // After the third chunk the store becomes slow.
+            // After the first large chunk the store becomes slow.
             if rows == 20_000 { rate.withLock { $0 = 4_000 } }
         })
-        try await self.run(repository, self.largeFolder(rows: 60_000))
+        try await self.run(repository, self.largeFolder(rows: 100_000))
         let sizes = repository.calls.compactMap { if case .interactions(let rows) = $0 { rows } else { nil } }
-        #expect(Array(sizes.prefix(6)) == [5_000, 10_000, 20_000, 20_000, 2_000, 2_000])
-        #expect(sizes.reduce(0, +) == 60_000)
+        // The next chunk is read while one is stored, so it grows one later; what was read too much is stored in pieces.
+        #expect(Array(sizes.prefix(8)) == [5_000, 5_000, 10_000, 10_000, 20_000, 20_000, 2_000, 2_000])
+        #expect(sizes.reduce(0, +) == 100_000)
     }
 
     @Test("a store that is away for a moment is asked again with the same chunk, ever later")
@@ -153,7 +160,7 @@ struct ImportServiceTests {
     func pausesAreNotPaced() async throws {
         let fault = InMemoryImportRepository.Fault(error: .unavailable("away"))
         let repository = InMemoryImportRepository(faults: [fault, fault, fault], isVulnerable: Self.isInteractions)
-        try await self.run(repository, self.largeFolder(rows: 15_000))
+        try await self.run(repository, self.largeFolder(rows: 20_000))
         #expect(repository.calls.last(where: Self.isInteractions) == .interactions(10_000))
     }
 
@@ -161,12 +168,12 @@ struct ImportServiceTests {
     func givesUp() async throws {
         let faults = Array(repeating: InMemoryImportRepository.Fault(error: .unavailable("away")), count: 5)
         let repository = InMemoryImportRepository(faults: faults, isVulnerable: { $0 == .interactions(10_000) })
-        let error = try await self.error(repository, self.largeFolder(rows: 15_000))
-        let reached = ImportPosition(items: 1, interactions: 5_000, generation: .raised)
+        let error = try await self.error(repository, self.largeFolder(rows: 20_000))
+        let reached = ImportPosition(items: 1, interactions: 10_000, generation: .raised)
         #expect(error == .repository(.unavailable("away"), reached: reached))
         #expect(
             error?.description
-                == "the store cannot be used (away), after 1 items and 5000 interactions; run it again to go on"
+                == "the store cannot be used (away), after 1 items and 10000 interactions; run it again to go on"
         )
         #expect(repository.finishes == 1)
         #expect(repository.versions.count == 10)
@@ -252,7 +259,10 @@ struct ImportServiceTests {
         })
         let folder = try self.largeFolder(rows: 10_000)
         var seen: [ImportProgress] = []
-        _ = try await self.service(repository).run(path: folder.path, format: .movieLens, tenant: .default) {
+        _ = try await self.service(repository).run(
+            ImportInput(path: folder.path, format: .movieLens),
+            tenant: .default
+        ) {
             seen.append($0)
         }
         let last = try #require(seen.last)
@@ -260,7 +270,7 @@ struct ImportServiceTests {
         #expect(last.bytes == last.totalBytes)
         #expect(last.fraction == 1)
         #expect(last.remaining == .zero)
-        #expect(zip(seen, seen.dropFirst()).allSatisfy { $0.rows < $1.rows && $0.bytes <= $1.bytes })
+        #expect(zip(seen, seen.dropFirst()).allSatisfy { $0.rows <= $1.rows && $0.bytes <= $1.bytes })
         let half = ImportProgress(rows: 500, bytes: 250, totalBytes: 1_000, elapsed: .seconds(2))
         #expect(half.rowsPerSecond == 250)
         #expect(half.remaining == .seconds(6))

@@ -6,6 +6,7 @@ final class InMemoryImportRepository: ImportRepository {
     enum Call: Equatable {
         case ensureTenant
         case items(Int)
+        case users(Int)
         case interactions(Int)
         case finish
     }
@@ -26,7 +27,9 @@ final class InMemoryImportRepository: ImportRepository {
     }
 
     private struct State {
-        var items: [Item.ID: Item] = [:]
+        var items: [Item.ID: ImportedItem] = [:]
+        var users: [User.ID: ImportedUser] = [:]
+        var raised: Set<User.ID> = []
         var interactions: Set<Key> = []
         var versions: [User.ID: Int] = [:]
         var generation: Int64 = 0
@@ -51,7 +54,8 @@ final class InMemoryImportRepository: ImportRepository {
         self.state.withLock { $0.faults = faults }
     }
 
-    var items: [Item.ID: Item] { self.state.withLock { $0.items } }
+    var items: [Item.ID: Item] { self.state.withLock { $0.items.mapValues(\.item) } }
+    var users: [User.ID: ImportedUser] { self.state.withLock { $0.users } }
     var interactionCount: Int { self.state.withLock { $0.interactions.count } }
     var versions: [User.ID: Int] { self.state.withLock { $0.versions } }
     var generation: Int64 { self.state.withLock { $0.generation } }
@@ -79,27 +83,61 @@ final class InMemoryImportRepository: ImportRepository {
     }
 
     func store(
-        items: [Item],
+        items: [ImportedItem],
+        onlyNew: Bool,
         tenant: Tenant.ID
-    ) async throws(RepositoryError) -> (new: Int, changed: Int, unchanged: Int) {
-        try self.call(.items(items.count)) { state in
-            var (new, changed, unchanged) = (0, 0, 0)
+    ) async throws(RepositoryError) -> ImportedCounts {
+        guard !items.isEmpty else { return ImportedCounts() }
+        return try self.call(.items(items.count)) { state in
+            var counts = ImportedCounts()
             for item in items {
-                switch state.items.updateValue(item, forKey: item.id) {
-                case nil: new += 1
-                case item: unchanged += 1
-                default: changed += 1
+                if onlyNew, state.items[item.item.id] != nil {
+                    counts.unchanged += 1
+                    continue
+                }
+                switch state.items.updateValue(item, forKey: item.item.id) {
+                case nil: counts.new += 1
+                case item: counts.unchanged += 1
+                default: counts.changed += 1
                 }
             }
-            return (new, changed, unchanged)
+            return counts
         }
     }
 
-    func store(
-        interactions: [ImportedInteraction],
-        alreadyRaised: Set<User.ID>,
-        tenant: Tenant.ID
-    ) async throws(RepositoryError) -> ImportedChunk {
+    func store(users: [ImportedUser], tenant: Tenant.ID) async throws(RepositoryError) -> ImportedCounts {
+        try self.call(.users(users.count)) { state in
+            var counts = ImportedCounts()
+            for user in users {
+                switch state.users.updateValue(user, forKey: user.id) {
+                case nil: counts.new += 1
+                case user: counts.unchanged += 1
+                default: counts.changed += 1
+                }
+            }
+            return counts
+        }
+    }
+
+    func interactions(tenant: Tenant.ID) -> any InteractionImport {
+        self.state.withLock { $0.raised = [] }
+        return Interactions(repository: self)
+    }
+
+    private struct Interactions: InteractionImport {
+        let repository: InMemoryImportRepository
+
+        func store(_ interactions: [ImportedInteraction]) async throws(RepositoryError) -> ImportedChunk {
+            try self.repository.store(interactions)
+        }
+
+        func unknownItems(of interactions: [ImportedInteraction]) async throws(RepositoryError) -> [Int] {
+            let items = self.repository.items
+            return interactions.filter { items[$0.item] == nil }.map(\.line)
+        }
+    }
+
+    private func store(_ interactions: [ImportedInteraction]) throws(RepositoryError) -> ImportedChunk {
         try self.call(.interactions(interactions.count)) { state in
             var chunk = ImportedChunk(stored: 0, unchanged: 0, unknownItems: [], raised: [])
             var touched: Set<User.ID> = []
@@ -122,7 +160,8 @@ final class InMemoryImportRepository: ImportRepository {
                     chunk.unchanged += 1
                 }
             }
-            chunk.raised = touched.subtracting(alreadyRaised).sorted()
+            chunk.raised = touched.subtracting(state.raised).sorted()
+            state.raised.formUnion(chunk.raised)
             for user in chunk.raised { state.versions[user, default: 0] += 1 }
             return chunk
         }

@@ -5,7 +5,7 @@ import Testing
 
 @Suite("MovieLensReader")
 struct MovieLensReaderTests {
-    private func items(_ lines: [String]) throws -> ImportBatch<Item> {
+    private func items(_ lines: [String]) throws -> ImportBatch<ImportedItem> {
         let folder = try TemporaryFolder(movies: lines, ratings: [])
         var reader = try MovieLensReader(folder: folder.path)
         return try reader.nextItems(limit: 1_000)
@@ -26,7 +26,7 @@ struct MovieLensReaderTests {
             #"13,Odd,|Drama||Drama|War"#,
         ])
         #expect(
-            batch.rows == [
+            batch.rows.map(\.item) == [
                 Item(id: Item.ID(trusted: "1"), title: "Toy Story (1995)", categories: ["Adventure", "Animation"]),
                 Item(
                     id: Item.ID(trusted: "11"),

@@ -117,7 +117,8 @@ package struct DevEnvironment: Sendable {
         let isEmpty = try await session.imports.isEmpty(tenant: .default)
         let fill = FillOperation(session: session)
         if let path = self.options.importDirectory {
-            let report = try await fill.importFile(path: path, tenant: .default) { _ in }
+            let input = ImportInput(path: path, format: .movieLens)
+            let report = try await fill.importFile(input, tenant: .default) { _ in }
             self.say("imported    \(report.summary)")
         } else if isEmpty {
             let report = try await fill.demoData(

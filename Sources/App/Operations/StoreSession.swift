@@ -28,6 +28,7 @@ package struct StoreSession: Sendable {
     package var data: any TrainingDataRepository { PostgresTrainingData(store: self.store) }
     package var keys: any APIKeyRepository { PostgresAPIKeyRepository(store: self.store) }
     package var imports: any ImportRepository { PostgresImportRepository(store: self.store) }
+    package var exports: any ExportRepository { PostgresExportRepository(store: self.store) }
     package var nodes: any NodeRepository { PostgresNodeRepository(store: self.store) }
 
     /// Applies the migrations that are pending, or only says which are.

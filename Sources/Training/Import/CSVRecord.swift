@@ -1,15 +1,18 @@
-/// The fields of one line of CSV (RFC 4180, except that a quoted field cannot hold a line break).
+/// The fields of one record of CSV (RFC 4180).
 struct CSVRecord {
     private(set) var fields: [ArraySlice<UInt8>] = []
+    /// Whether the last record failed only because a quoted field did not end: with more lines it may.
+    private(set) var isOpen = false
 
-    /// Takes a line apart; fields without quotes are slices of it.
-    mutating func parse(_ line: ArraySlice<UInt8>, columns: Int) throws(Rejection) {
+    /// Takes a record apart; fields without quotes are slices of it. Without a number of columns, any is right.
+    mutating func parse(_ line: ArraySlice<UInt8>, columns: Int?) throws(Rejection) {
         self.fields.removeAll(keepingCapacity: true)
+        self.isOpen = false
         var rest = line
         while true {
-            guard self.fields.count < columns else { throw .tooManyColumns(expected: columns) }
+            if let columns, self.fields.count == columns { throw .tooManyColumns(expected: columns) }
             if rest.first == UInt8(ascii: "\"") {
-                self.fields.append(try Self.quoted(&rest))
+                self.fields.append(try self.quoted(&rest))
             } else {
                 let end = rest.firstIndex(of: UInt8(ascii: ",")) ?? rest.endIndex
                 self.fields.append(rest[..<end])
@@ -17,7 +20,7 @@ struct CSVRecord {
             }
             guard rest.popFirst() != nil else { break }
         }
-        guard self.fields.count == columns else {
+        if let columns, self.fields.count < columns {
             throw .missingColumn(expected: columns, found: self.fields.count)
         }
     }
@@ -25,7 +28,7 @@ struct CSVRecord {
     /// Lets go of the line, so that its reader need not copy the buffer.
     mutating func clear() { self.fields.removeAll(keepingCapacity: true) }
 
-    private static func quoted(_ rest: inout ArraySlice<UInt8>) throws(Rejection) -> ArraySlice<UInt8> {
+    private mutating func quoted(_ rest: inout ArraySlice<UInt8>) throws(Rejection) -> ArraySlice<UInt8> {
         let quote = UInt8(ascii: "\"")
         rest.removeFirst()
         var field: ArraySlice<UInt8> = []
@@ -40,6 +43,7 @@ struct CSVRecord {
             field.append(quote)
             rest.removeFirst()
         }
+        self.isOpen = true
         throw .badQuoting
     }
 }

@@ -10,6 +10,8 @@ package enum ImportError: Error, Equatable, Sendable {
     case lineTooLong(path: String, line: Int)
     /// A size of demo data outside what is allowed.
     case outOfRange(name: String, value: Int, allowed: ClosedRange<Int>)
+    /// A format without the kind it needs, or with one it does not take.
+    case badUsage(String)
     case repository(RepositoryError, reached: ImportPosition)
     case cancelled(reached: ImportPosition)
 }
@@ -27,12 +29,15 @@ package struct ImportPosition: Equatable, Sendable {
 
     /// Items that were dealt with, whether they were new or not.
     package var items: Int
+    /// Users that were dealt with, whether they were new or not.
+    package var users: Int
     /// Interactions that were dealt with, whether they were new or not.
     package var interactions: Int
     package var generation: Generation
 
-    package init(items: Int = 0, interactions: Int = 0, generation: Generation = .untouched) {
+    package init(items: Int = 0, users: Int = 0, interactions: Int = 0, generation: Generation = .untouched) {
         self.items = items
+        self.users = users
         self.interactions = interactions
         self.generation = generation
     }
@@ -48,6 +53,7 @@ extension ImportError: CustomStringConvertible {
             "\(path) line \(line) is longer than \(LineReader.maximumLength) bytes"
         case .outOfRange(let name, let value, let allowed):
             "\(name) must be \(allowed.lowerBound) to \(allowed.upperBound), not \(value)"
+        case .badUsage(let what): what
         case .repository(let error, let reached): "\(Self.describe(error)), \(reached)"
         case .cancelled(let reached): "cancelled, \(reached)"
         }
@@ -66,7 +72,8 @@ extension ImportError: CustomStringConvertible {
 
 extension ImportPosition: CustomStringConvertible {
     package var description: String {
-        let done = "after \(self.items) items and \(self.interactions) interactions; run it again to go on"
+        let users = self.users > 0 ? ", \(self.users) users" : ""
+        let done = "after \(self.items) items\(users) and \(self.interactions) interactions; run it again to go on"
         return self.generation == .due ? "\(done); results computed before are still served" : done
     }
 }

@@ -3,6 +3,9 @@ package struct ImportReport: Equatable, Sendable {
     package var itemsNew = 0
     package var itemsChanged = 0
     package var itemsUnchanged = 0
+    package var usersNew = 0
+    package var usersChanged = 0
+    package var usersUnchanged = 0
     package var interactionsStored = 0
     package var interactionsUnchanged = 0
     /// Users whose version was raised.
@@ -17,6 +20,7 @@ package struct ImportReport: Equatable, Sendable {
     package var generationRaised: Bool { self.generation != nil }
     package var seconds: Double { self.duration / .seconds(1) }
     var items: Int { self.itemsNew + self.itemsChanged + self.itemsUnchanged }
+    var users: Int { self.usersNew + self.usersChanged + self.usersUnchanged }
     var interactions: Int { self.interactionsStored + self.interactionsUnchanged }
 }
 

@@ -3,26 +3,23 @@ import RecommendationCore
 
 /// One import from its first chunk to the generation bump.
 struct ImportRun {
-    private static let itemsPerChunk = 5_000
-
     private let attempts: RepositoryAttempts
+    private let interactions: any InteractionImport
     private let tenant: Tenant.ID
     private let extent: ImportExtent
-    private let interactionFile: String
     private let start: ContinuousClock.Instant
 
     private var report = ImportReport()
     private var pacing = ChunkPacing()
-    private var raised: Set<User.ID> = []
     private var bytes = 0
     /// Whether something was stored, or may have been: then what was computed before has to go.
     private var isDirty = false
 
-    init(attempts: RepositoryAttempts, tenant: Tenant.ID, extent: ImportExtent, interactionFile: String) {
+    init(attempts: RepositoryAttempts, tenant: Tenant.ID, extent: ImportExtent) {
         self.attempts = attempts
+        self.interactions = attempts.repository.interactions(tenant: tenant)
         self.tenant = tenant
         self.extent = extent
-        self.interactionFile = interactionFile
         self.start = attempts.now()
     }
 
@@ -35,8 +32,7 @@ struct ImportRun {
             _ = try await self.call { (repository) throws(RepositoryError) in
                 try await repository.ensureTenant(tenant)
             }
-            try await self.transferItems(of: source, progress: progress)
-            try await self.transferInteractions(of: source, progress: progress)
+            try await self.transferParts(of: source, progress: progress)
         } catch {
             throw await self.stopped(error)
         }
@@ -47,73 +43,89 @@ struct ImportRun {
                 throw self.importError(error, generation: .due)
             }
         }
-        self.report.usersRaised = self.raised.count
         self.report.duration = self.start.duration(to: self.attempts.now())
         return self.report
     }
 
-    private mutating func transferItems<Source: ImportSource & ~Copyable>(
+    /// Stores part after part; the next one is read while one is stored.
+    private mutating func transferParts<Source: ImportSource & ~Copyable>(
         of source: OffPoolSource<Source>,
         progress: (ImportProgress) -> Void
     ) async throws(ImportError) {
-        var isLast = false
-        while !isLast {
-            let batch = try await source.nextItems(limit: Self.itemsPerChunk)
-            isLast = batch.isLast
-            self.bytes = batch.bytes
-            self.report.rejected.add(batch.rejected)
-            if !batch.rows.isEmpty {
-                let tenant = self.tenant
-                let stored = try await self.call { (repository) throws(RepositoryError) in
-                    try await repository.store(items: batch.rows, tenant: tenant)
-                }.value
-                self.report.itemsNew += stored.new
-                self.report.itemsChanged += stored.changed
-                self.report.itemsUnchanged += stored.unchanged
-                if stored.new + stored.changed > 0 { self.isDirty = true }
+        var next = await source.next(limit: self.pacing.size)
+        while let part = try next.get() {
+            let limit = self.pacing.size
+            async let following = source.next(limit: limit)
+            let outcome: Result<Void, ImportError>
+            do throws(ImportError) {
+                outcome = .success(try await self.store(part))
+            } catch {
+                outcome = .failure(error)
             }
+            next = await following
+            try outcome.get()
             progress(self.progress)
         }
     }
 
-    private mutating func transferInteractions<Source: ImportSource & ~Copyable>(
-        of source: OffPoolSource<Source>,
-        progress: (ImportProgress) -> Void
-    ) async throws(ImportError) {
-        var isLast = false
-        while !isLast {
-            let batch = try await source.nextInteractions(limit: self.pacing.size)
-            isLast = batch.isLast
+    private mutating func store(_ part: ImportPart) async throws(ImportError) {
+        let tenant = self.tenant
+        switch part {
+        case .items(let batch):
+            self.bytes = batch.bytes
+            self.report.rejected.add(batch.rejected)
+            try await self.store(items: batch.rows, onlyNew: false)
+        case .users(let batch):
+            self.bytes = batch.bytes
+            self.report.rejected.add(batch.rejected)
+            guard !batch.rows.isEmpty else { return }
+            let stored = try await self.call { (repository) throws(RepositoryError) in
+                try await repository.store(users: batch.rows, tenant: tenant)
+            }.value
+            self.report.usersNew += stored.new
+            self.report.usersChanged += stored.changed
+            self.report.usersUnchanged += stored.unchanged
+            self.report.usersRaised += stored.new + stored.changed
+            if stored.new + stored.changed > 0 { self.isDirty = true }
+        case .interactions(let batch):
             self.bytes = batch.bytes
             var rejected = batch.rejected
-            if !batch.rows.isEmpty {
-                let unknown = try await self.store(batch.rows).unknownItems
-                rejected.add(unknownItems: unknown, file: self.interactionFile)
+            try await self.store(items: batch.newItems.map { ImportedItem($0) }, onlyNew: true)
+            // The store may have become slower since so many were asked for.
+            var rest = batch.rows[...]
+            while !rest.isEmpty {
+                let rows = Array(rest.prefix(self.pacing.size))
+                rest = rest.dropFirst(rows.count)
+                rejected.add(try await self.store(rows).unknownItems, file: batch.file, reason: .unknownItem)
             }
             self.report.rejected.add(rejected)
-            progress(self.progress)
+        }
+    }
+
+    private mutating func store(items: [ImportedItem], onlyNew: Bool) async throws(ImportError) {
+        let tenant = self.tenant
+        for start in stride(from: 0, to: items.count, by: ImportPart.documents) {
+            let rows = Array(items[start..<min(start + ImportPart.documents, items.count)])
+            let stored = try await self.call { (repository) throws(RepositoryError) in
+                try await repository.store(items: rows, onlyNew: onlyNew, tenant: tenant)
+            }.value
+            self.report.itemsNew += stored.new
+            self.report.itemsChanged += stored.changed
+            self.report.itemsUnchanged += stored.unchanged
+            if stored.new + stored.changed > 0 { self.isDirty = true }
         }
     }
 
     private mutating func store(_ rows: [ImportedInteraction]) async throws(ImportError) -> ImportedChunk {
-        let outcome = try await self.attemptStore(rows)
+        let interactions = self.interactions
+        let outcome = try await self.call { (_) throws(RepositoryError) in try await interactions.store(rows) }
         let chunk = outcome.value
         self.pacing.stored(rows: rows.count, in: outcome.duration)
-        self.raised.formUnion(chunk.raised)
+        self.report.usersRaised += chunk.raised.count
         self.report.interactionsStored += chunk.stored
         self.report.interactionsUnchanged += chunk.unchanged
         if chunk.stored > 0 { self.isDirty = true }
         return chunk
-    }
-
-    /// Apart from the above, so that nothing else holds the set of users when it grows: millions of them are not copied.
-    private mutating func attemptStore(
-        _ rows: [ImportedInteraction]
-    ) async throws(ImportError) -> RepositoryAttempts.Outcome<ImportedChunk> {
-        let (tenant, raised) = (self.tenant, self.raised)
-        return try await self.call { (repository) throws(RepositoryError) in
-            try await repository.store(interactions: rows, alreadyRaised: raised, tenant: tenant)
-        }
     }
 
     private mutating func call<Value>(
@@ -167,7 +179,7 @@ struct ImportRun {
         return switch error {
         case .repository(let error, _): .repository(error, reached: self.position(generation))
         case .cancelled: .cancelled(reached: self.position(generation))
-        case .unreadable, .badHeader, .lineTooLong, .outOfRange: error
+        case .unreadable, .badHeader, .lineTooLong, .outOfRange, .badUsage: error
         }
     }
 
@@ -182,12 +194,17 @@ struct ImportRun {
     }
 
     private func position(_ generation: ImportPosition.Generation) -> ImportPosition {
-        ImportPosition(items: self.report.items, interactions: self.report.interactions, generation: generation)
+        ImportPosition(
+            items: self.report.items,
+            users: self.report.users,
+            interactions: self.report.interactions,
+            generation: generation
+        )
     }
 
     private var progress: ImportProgress {
         var progress = ImportProgress(
-            rows: self.report.items + self.report.interactions + self.report.rejected.count,
+            rows: self.report.items + self.report.users + self.report.interactions + self.report.rejected.count,
             bytes: self.bytes,
             elapsed: self.start.duration(to: self.attempts.now())
         )

@@ -2,15 +2,12 @@ import Dispatch
 import RecommendationCore
 import Synchronization
 
-/// Where an import's rows come from: all items, then all interactions, in order.
+/// Where an import's rows come from, part after part, in order.
 protocol ImportSource: ~Copyable, Sendable {
     var extent: ImportExtent { get }
-    /// What rejected interactions are reported under.
-    var interactionFile: String { get }
 
-    /// Up to `limit` rows, rejected ones counted.
-    mutating func nextItems(limit: Int) throws(ImportError) -> ImportBatch<Item>
-    mutating func nextInteractions(limit: Int) throws(ImportError) -> ImportBatch<ImportedInteraction>
+    /// The next part of up to `limit` rows, rejected ones counted; nil after the last.
+    mutating func next(limit: Int) throws(ImportError) -> ImportPart?
 }
 
 /// How much there is to import, as far as that is known before.
@@ -19,9 +16,25 @@ enum ImportExtent: Equatable, Sendable {
     case rows(Int)
 }
 
-/// Some rows of a source.
+/// Some rows of a source, all of one kind, but for items that interactions bring with them.
+enum ImportPart: Sendable {
+    case items(ImportBatch<ImportedItem>)
+    case users(ImportBatch<ImportedUser>)
+    case interactions(ImportBatch<ImportedInteraction>)
+
+    /// The most rows of documents that are stored at once; interactions are paced.
+    static let documents = 5_000
+    /// The most bytes that are read for one part, whatever its rows.
+    static let bytes = 16 << 20
+}
+
+/// Some rows of one kind.
 struct ImportBatch<Row: Sendable>: Sendable {
+    /// What its lines are reported under.
+    var file: String
     var rows: [Row] = []
+    /// Items that the rows name and that are made where the catalogue has none.
+    var newItems: [Item] = []
     var rejected = RejectedLines()
     /// Bytes of the source read up to here; 0 where it is no file.
     var bytes = 0
@@ -31,32 +44,23 @@ struct ImportBatch<Row: Sendable>: Sendable {
 
 /// A source that is read on Dispatch's threads: reading blocks and parsing takes long, neither belongs on the cooperative pool.
 final class OffPoolSource<Source: ImportSource & ~Copyable>: Sendable {
-    // Uncontended: an import asks for one batch at a time.
+    // Uncontended: an import asks for one part at a time.
     private let source: Mutex<Source>
 
     init(_ source: consuming sending Source) {
         self.source = Mutex(source)
     }
 
-    func nextItems(limit: Int) async throws(ImportError) -> ImportBatch<Item> {
-        try await self.offPool { (source) throws(ImportError) in try source.nextItems(limit: limit) }
-    }
-
-    func nextInteractions(limit: Int) async throws(ImportError) -> ImportBatch<ImportedInteraction> {
-        try await self.offPool { (source) throws(ImportError) in try source.nextInteractions(limit: limit) }
-    }
-
-    private func offPool<Row: Sendable>(
-        _ body: @escaping @Sendable (inout Source) throws(ImportError) -> ImportBatch<Row>
-    ) async throws(ImportError) -> ImportBatch<Row> {
-        let outcome: Result<ImportBatch<Row>, ImportError> = await withCheckedContinuation { continuation in
+    func next(limit: Int) async -> Result<ImportPart?, ImportError> {
+        await withCheckedContinuation { continuation in
             DispatchQueue.global(qos: .utility).async {
-                let outcome = self.source.withLock { source -> Result<ImportBatch<Row>, ImportError> in
-                    do throws(ImportError) { return .success(try body(&source)) } catch { return .failure(error) }
+                let outcome = self.source.withLock { source -> Result<ImportPart?, ImportError> in
+                    do throws(ImportError) { return .success(try source.next(limit: limit)) } catch {
+                        return .failure(error)
+                    }
                 }
                 continuation.resume(returning: outcome)
             }
         }
-        return try outcome.get()
     }
 }

@@ -11,16 +11,19 @@ struct MovieLensReader: ImportSource, ~Copyable {
     private static let seconds: ClosedRange<Int64> = 0...7_258_118_400
 
     let extent: ImportExtent
-    let interactionFile = "ratings.csv"
+    private static let movieFile = "movies.csv"
+    private static let ratingFile = "ratings.csv"
     private var movies: LineReader
     private var ratings: LineReader
     private var record = CSVRecord()
     private var seen: Set<Item.ID> = []
+    private var hasItems = true
+    private var hasInteractions = true
 
     /// Opens both files and checks their headers, so that nothing is stored of a folder that is not one of MovieLens.
     init(folder: String) throws(ImportError) {
-        var movies = try LineReader(path: "\(folder)/movies.csv")
-        var ratings = try LineReader(path: "\(folder)/ratings.csv")
+        var movies = try LineReader(path: "\(folder)/\(Self.movieFile)")
+        var ratings = try LineReader(path: "\(folder)/\(Self.ratingFile)")
         try Self.checkHeader(of: &movies, columns: Self.movieColumns)
         try Self.checkHeader(of: &ratings, columns: Self.ratingColumns)
         self.extent = .bytes(movies.size + ratings.size)
@@ -47,8 +50,20 @@ struct MovieLensReader: ImportSource, ~Copyable {
         }
     }
 
-    mutating func nextItems(limit: Int) throws(ImportError) -> ImportBatch<Item> {
-        var batch = ImportBatch<Item>()
+    mutating func next(limit: Int) throws(ImportError) -> ImportPart? {
+        if self.hasItems {
+            let batch = try self.nextItems(limit: ImportPart.documents)
+            self.hasItems = !batch.isLast
+            return .items(batch)
+        }
+        guard self.hasInteractions else { return nil }
+        let batch = try self.nextInteractions(limit: limit)
+        self.hasInteractions = !batch.isLast
+        return .interactions(batch)
+    }
+
+    mutating func nextItems(limit: Int) throws(ImportError) -> ImportBatch<ImportedItem> {
+        var batch = ImportBatch<ImportedItem>(file: Self.movieFile)
         var count = 0
         while count < limit {
             guard let line = try self.movies.next() else {
@@ -59,9 +74,9 @@ struct MovieLensReader: ImportSource, ~Copyable {
             guard !line.isEmpty else { continue }
             count += 1
             do throws(Rejection) {
-                batch.rows.append(try self.item(line))
+                batch.rows.append(ImportedItem(try self.item(line)))
             } catch {
-                batch.rejected.add(RejectedLine(file: "movies.csv", line: self.movies.line, reason: error))
+                batch.rejected.add(RejectedLine(file: Self.movieFile, line: self.movies.line, reason: error))
             }
         }
         batch.bytes = self.movies.offset + self.ratings.offset
@@ -69,7 +84,7 @@ struct MovieLensReader: ImportSource, ~Copyable {
     }
 
     mutating func nextInteractions(limit: Int) throws(ImportError) -> ImportBatch<ImportedInteraction> {
-        var batch = ImportBatch<ImportedInteraction>()
+        var batch = ImportBatch<ImportedInteraction>(file: Self.ratingFile)
         batch.rows.reserveCapacity(limit)
         var count = 0
         while count < limit {
@@ -82,7 +97,7 @@ struct MovieLensReader: ImportSource, ~Copyable {
             do throws(Rejection) {
                 batch.rows.append(try self.interaction(line))
             } catch {
-                batch.rejected.add(RejectedLine(file: self.interactionFile, line: self.ratings.line, reason: error))
+                batch.rejected.add(RejectedLine(file: Self.ratingFile, line: self.ratings.line, reason: error))
             }
         }
         batch.bytes = self.movies.offset + self.ratings.offset

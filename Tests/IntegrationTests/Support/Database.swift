@@ -21,6 +21,7 @@ struct Database: Sendable {
     var models: PostgresModelRepository { PostgresModelRepository(store: self.store) }
     var imports: PostgresImportRepository { PostgresImportRepository(store: self.store) }
     var policies: PostgresPolicyRepository { PostgresPolicyRepository(store: self.store) }
+    var exports: PostgresExportRepository { PostgresExportRepository(store: self.store) }
     var nodes: PostgresNodeRepository { PostgresNodeRepository(store: self.store) }
     var training: PostgresTrainingData { PostgresTrainingData(store: self.store) }
     var journal: PostgresJournal { PostgresJournal(store: self.store, incarnation: { "test" }) }
