@@ -1,4 +1,5 @@
 import Caching
+import Postgres
 import PostgresAdapters
 import RecommendationCore
 import Testing

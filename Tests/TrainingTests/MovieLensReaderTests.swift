@@ -144,7 +144,7 @@ struct MovieLensReaderTests {
     @Test("of an item that is named twice the first line counts")
     func duplicateItem() throws {
         let batch = try self.items(["1,First,Drama", "1,Second,War"])
-        #expect(batch.rows.map(\.title) == ["First"])
+        #expect(batch.rows.map(\.item.title) == ["First"])
         #expect(batch.rejected.first == [RejectedLine(file: "movies.csv", line: 3, reason: .duplicateItem)])
     }
 

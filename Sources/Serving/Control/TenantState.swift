@@ -69,10 +69,11 @@ package final class TenantState: Sendable {
         self.excluded = excluded
         self.suspects = Self.suspects(excluded, catalog)
         self.keyPrefix = CacheKey.prefix(namespace: incarnation, owner: control.tenant.string)
-        self.fields = policy.surfaces.map { surface in
+        self.fields = policy.policy.surfaces.map { surface in
             let name = model?.name ?? ""
-            let generation = control.generations.generation(surface: surface, model: name, policy: policy.version)
-            let parts = [surface, name, policy.version, "", "", String(generation)]
+            let version = policy.policy.version
+            let generation = control.generations.generation(surface: surface, model: name, policy: version)
+            let parts = [surface, name, version, "", "", String(generation)]
             return (surface, CacheField(parts: parts))
         }
     }
