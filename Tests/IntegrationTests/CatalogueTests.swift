@@ -50,10 +50,11 @@ struct CatalogueTests {
     func put() async throws {
         try await withDatabase { database in
             let first = try Self.revision(try await Self.put(Self.full, in: database))
-            let delta = try await database.control.delta(after: nil, items: nil)
+            let written = try await database.value("SELECT xid FROM items", as: UInt64.self)
+            var delta = try await database.control.delta(after: nil, items: nil)
             #expect(try await Self.put(Self.full, in: database) == .stored(revision: first, created: false))
-            var still = try await database.control.delta(after: delta.head, items: delta.itemPosition)
-            #expect(still.items.isEmpty)
+            // The feed goes by the transaction of the last change.
+            #expect(try await database.value("SELECT xid FROM items", as: UInt64.self) == written)
             var changes: [(inout Item) -> Void] = [
                 { $0.title = "x" }, { $0.categories = [] }, { $0.creator = nil }, { $0.campaigns = ["y"] },
                 { $0.labels["lang"] = "de" }, { $0.price = nil }, { $0.regions = [] }, { $0.availableFrom = nil },
@@ -67,8 +68,8 @@ struct CatalogueTests {
                 let revision = try Self.revision(try await Self.put(item, in: database))
                 #expect(revision > last)
                 last = revision
-                still = try await database.control.delta(after: still.head, items: still.itemPosition)
-                #expect(still.items.map(\.item.item) == [item])
+                delta = try await database.control.delta(after: delta.head, items: delta.itemPosition)
+                #expect(delta.items.map(\.item.item) == [item])
             }
             #expect(try await database.items.item(item.id, tenant: .default)?.item == item)
         }
@@ -235,7 +236,8 @@ struct CatalogueTests {
                 return
             }
             let again = try await database.control.delta(after: after.head, items: after.itemPosition)
-            #expect(again.items.map(\.item.number) == [2])
+            // Others may come again, while some transaction anywhere holds the position back.
+            #expect(again.items.map(\.item.number).contains(2))
             #expect(try await database.control.tombstones(kind: .item, tenant: .default).count == 1)
             // Who starts now has nothing to delete.
             #expect(try await database.control.delta(after: nil, items: nil).deletedItems.isEmpty)
@@ -263,15 +265,14 @@ struct CatalogueTests {
             let start = try await database.control.delta(after: nil, items: nil)
             let client = database.client
             try await client.withSession { session in
-                try await session.executeScript("BEGIN; DELETE FROM items WHERE item_id = 'i0'")
+                try await session.execute("BEGIN")
+                try await session.execute("DELETE FROM items WHERE item_id = 'i0'")
                 try await client.execute("DELETE FROM items WHERE item_id = 'i1'")
                 let first = try await database.control.delta(after: start.head, items: start.itemPosition)
                 #expect(first.deletedItems.map(\.number) == [1])
-                try await session.executeScript("COMMIT")
+                try await session.execute("COMMIT")
                 let second = try await database.control.delta(after: first.head, items: first.itemPosition)
                 #expect(second.deletedItems.map(\.number).sorted() == [0, 1])
-                let third = try await database.control.delta(after: second.head, items: second.itemPosition)
-                #expect(third.deletedItems.isEmpty)
             }
         }
     }

@@ -28,7 +28,7 @@ struct ListTests {
         return TenantState(
             incarnation: plain.incarnation,
             epoch: 1,
-            policy: plain.policy,
+            policy: PolicyInForce(policy: plain.policy, unreadable: nil, behindSince: nil),
             catalog: plain.catalog,
             control: plain.control,
             model: TenantState.LoadedModel(number: 1, snapshot: snapshot),

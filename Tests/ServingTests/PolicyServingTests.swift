@@ -61,6 +61,7 @@ struct PolicyServingTests {
         let clock = ManualClock()
         let shared: InMemorySharedCache
         let users = Users()
+        let versions = StubVersions()
         let store = ControlStateTests.Store()
         let control: ControlState
         let keeper: CoherenceKeeper
@@ -97,6 +98,7 @@ struct PolicyServingTests {
                 cache: TieredCache(
                     keeper: self.keeper,
                     shared: self.shared,
+                    versions: self.versions,
                     settings: settings,
                     log: Logger(label: "test")
                 ),

@@ -2,9 +2,9 @@
 ///
 /// A new key enters the window, an LRU of a hundredth of the bytes. Who leaves it must have been asked for more often, by the
 /// sketch, than each key it would push out of the main part, a segmented LRU: probation, from which victims come, and
-/// protected (four fifths), which a second request leads to. Chosen by simulation (`Benchmarks/CacheSim`, whose table is in
-/// the README there): the least gap to the optimum over all traces, within a point or so of the best on each where other
-/// policies lose four (shifting hot set) or everything (a job that asks for all users in turn).
+/// protected (four fifths), which a second request leads to. Chosen by simulation (`Benchmarks/CacheSim`, with its table):
+/// the least mean gap to the optimum, and within two points of the best on every trace, where other policies lose four (a
+/// shifting hot set) or everything (a job that asks for all users in turn).
 ///
 /// Sizes are what the allocator gives, not what was asked for: an array of n bytes occupies its *capacity* and its header.
 struct LocalShard {
