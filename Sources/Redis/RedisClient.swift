@@ -179,7 +179,8 @@ public final class RedisClient: Service, Sendable {
         let bound = TimeAmount(configuration.connectTimeout)
         switch await connection.execute(steps.map(\.command), timeout: bound) {
         case .failure(let error):
-            try await abandon(connection, Self.loss(in: error))
+            // It may have been lost before the first command: then that says why.
+            try await abandon(connection, connection.loss ?? Self.loss(in: error))
         case .success(let replies):
             for (step, reply) in zip(steps, replies) {
                 // Only the code: a message may quote the arguments, and they may be secret.

@@ -60,7 +60,7 @@ struct FastLaneFleetTests {
         var counts: [String: Int] = [:]
         for line in exposition.split(separator: "\n") {
             for name in [
-                #"vireo_recommendations_total{tier="l1"}"#, #"vireo_cache_results_total{result="hit",tier="l1"}"#,
+                #"vireo_recommendations_total{tier="l1"}"#, #"vireo_cache_hits_total{cache="pool",tier="l1"}"#,
                 #"vireo_http_requests_total{method="GET",route="/v1/recommendations/{user_id}",status="200"}"#,
                 #"vireo_http_request_seconds_count{route="/v1/recommendations/{user_id}"}"#,
             ] where line.hasPrefix(name) {

@@ -40,7 +40,7 @@ struct OperationsRouteTests {
             for path in ["/livez", "/readyz", "/metrics", "/v1/admin/models", "/v1/admin/policies", "/", "/v2", "*"] {
                 try await request(ports.public, "GET", path).expectProblem(404, "not_found")
             }
-            for path in ["/v1/recommendations/u1", "/v1/feedback", "/v1/admin/nothing/p1", "/v1/openapi.json"] {
+            for path in ["/v1/recommendations/u1", "/v1/feedback", "/v1/admin/nothing/p1"] {
                 try await request(ports.admin, "GET", path).expectProblem(404, "not_found")
             }
         }
@@ -49,7 +49,7 @@ struct OperationsRouteTests {
     @Test(
         "a known path with another method says which are allowed",
         arguments: [
-            ("/v1/recommendations/u1", "POST", "GET, HEAD", false), ("/v1/feedback", "GET", "POST", false),
+            ("/v1/recommendations/u1", "PUT", "GET, HEAD, POST", false), ("/v1/feedback", "GET", "POST", false),
             ("/v1/feedback", "HEAD", "POST", false), ("/v1/feedback", "OPTIONS", "POST", false),
             ("/v1/admin/tombstones", "PUT", "GET, HEAD, POST, DELETE", true), ("/livez", "POST", "GET, HEAD", true),
             ("/v1/admin/purge", "DELETE", "POST", true),

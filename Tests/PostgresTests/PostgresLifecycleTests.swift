@@ -66,7 +66,7 @@ extension ServerTests {
             let group = ServiceGroup(services: [client], logger: groupLogger)
             try await withClient { other in
                 async let life: Void = group.run()
-                async let slept = client.column("SELECT pg_sleep(0.3) IS NOT NULL", as: Bool.self)
+                async let slept = client.column("SELECT pg_sleep(3) IS NOT NULL", as: Bool.self)
                 try await other.waitUntil(
                     "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE application_name = 'graceful' AND wait_event = 'PgSleep')"
                 )

@@ -39,14 +39,24 @@ struct RedisTLSTests {
         let directory = try ScratchDirectory.make("vireo-tls-test")
         let certificates = try await Certificates.make(in: directory)
         try await certificates.certify("server", for: names)
-        let port = try FreePort.find()
-        let arguments = [
-            "--tls-port", "\(port)", "--tls-ca-cert-file", certificates.authority,
-            "--tls-cert-file", certificates.certificate("server"), "--tls-key-file", certificates.key("server"),
-            "--tls-auth-clients", asksForCertificates ? "yes" : "no",
-        ]
-        try await withServer(password: Self.password, extraArguments: arguments) { server in
-            try await body(Subject(server: server, certificates: certificates, port: port))
+        var hasStarted = false
+        // A port that was free may be taken a moment later by somebody else's connection.
+        for attempt in 1... {
+            let port = try FreePort.find()
+            let arguments = [
+                "--tls-port", "\(port)", "--tls-ca-cert-file", certificates.authority,
+                "--tls-cert-file", certificates.certificate("server"), "--tls-key-file", certificates.key("server"),
+                "--tls-auth-clients", asksForCertificates ? "yes" : "no",
+            ]
+            do {
+                try await withServer(password: Self.password, extraArguments: arguments) { server in
+                    hasStarted = true
+                    try await body(Subject(server: server, certificates: certificates, port: port))
+                }
+                break
+            } catch let error as LocalServerError {
+                guard !hasStarted, attempt < 5 else { throw error }
+            }
         }
         try ScratchDirectory.remove(directory)
     }

@@ -94,6 +94,8 @@ struct PolicyServingTests {
                 now: { clock.now },
                 wallClock: { clock.milliseconds }
             )
+            // Who has no history is answered by the list that all of them share, and has no entry to go stale.
+            self.users.has([HistoryEvent(item: 19, type: .click, value: 1, occurredAt: Fixture.now)])
             self.service = RecommendationService(
                 cache: TieredCache(
                     keeper: self.keeper,

@@ -183,6 +183,8 @@ struct CacheFlight: Sendable {
             )
             guard outcome == .stored else {
                 self.metrics.refused(outcome)
+                // What L2 refuses to hold is not held here either, though no message has said so yet.
+                if outcome == .belowFloor { self.lookup.keeper.local.drop(key, below: entry.version + 1) }
                 return Flown(entry: entry, tier: .computed, landing: .refused, withoutShared: false)
             }
         } catch {

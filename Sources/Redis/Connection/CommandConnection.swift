@@ -32,6 +32,7 @@ final class CommandConnection: ReplyReceiver {
     private let channel: any Channel
     private let queue: Mutex<CommandQueue<CommandWaiter>>
     private let lastID = Atomic<UInt64>(0)
+    private let lostFor = Mutex<RedisConnectionLoss?>(nil)
     private let timer: NIOLoopBoundBox<Scheduled<Void>?>
     private let metrics: RedisMetrics
     private let onLoss: @Sendable (CommandConnection, RedisConnectionLoss) -> Void
@@ -55,6 +56,8 @@ final class CommandConnection: ReplyReceiver {
 
     var eventLoop: any EventLoop { channel.eventLoop }
     var isOpen: Bool { queue.withLock { $0.isOpen } }
+    /// Why it was lost; nil: it was not.
+    var loss: RedisConnectionLoss? { lostFor.withLock { $0 } }
 
     /// Returns when the channel is closed.
     func untilClosed() async {
@@ -126,6 +129,7 @@ final class CommandConnection: ReplyReceiver {
 
     func connectionLost(_ reason: RedisConnectionLoss) {
         guard let failures = queue.withLock({ $0.connectionLost(reason, now: .now()) }) else { return }
+        lostFor.withLock { $0 = reason }
         timer.value?.cancel()
         timer.value = nil
         onLoss(self, reason)

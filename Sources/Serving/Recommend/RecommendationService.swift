@@ -145,7 +145,8 @@ package final class RecommendationService: Sendable {
 
     /// Where the pool of a request is cached; nil where the policy has no such surface.
     static func cachePlace(_ request: RecommendationRequest, _ state: TenantState) -> (CacheKey, CacheField)? {
-        state.field(surface: request.surface).map { (CacheKey(prefix: state.keyPrefix, member: request.user.string), $0) }
+        guard let field = state.field(surface: request.surface) else { return nil }
+        return (CacheKey(prefix: state.keyPrefix, member: request.user.string), field)
     }
 
     static func isPool(_ payload: [UInt8]) -> Bool { payload.withUnsafeBytes { PoolView($0) != nil } }

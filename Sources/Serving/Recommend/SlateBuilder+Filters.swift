@@ -55,7 +55,9 @@ extension SlateBuilder {
             of: candidates.count,
             category: { index in
                 // A category that was asked for is under no cap.
-                guard let record = catalog[candidates[index]], filter.counts(record) else { return Diversity.noCategory }
+                guard let record = catalog[candidates[index]], filter.counts(record) else {
+                    return Diversity.noCategory
+                }
                 return catalog.category(of: candidates[index])
             },
             into: &chosen

@@ -33,7 +33,7 @@ struct CachingProxy: Sendable {
             group.addTask {
                 for port in [proxy.believing, proxy.stubborn] {
                     try await eventually("nginx listens on \(port)", within: 10) {
-                        try await RawHTTP(port: port).get("/nothing").status == 401
+                        try await RawHTTP(port: port).get("/nothing").status == 404
                     }
                 }
                 try await body(proxy)
