@@ -194,7 +194,7 @@ struct FilterTests {
             filters.categories = categories.map { ItemCategory.ID(trusted: $0) }
             filters.excludedCategories = excluded.map { ItemCategory.ID(trusted: $0) }
             filters.region = ItemRegion.ID(trusted: "eu")
-            return filters.poolDigest
+            return filters.poolDigest(in: Catalog())
         }
         #expect(digest([]) == "")
         #expect(digest(["a", "b"]) == digest(["b", "a", "a"]))
@@ -215,5 +215,22 @@ struct FilterTests {
         ] {
             #expect(LanguageTag(text) == nil, "\(text)")
         }
+    }
+
+    @Test("a pool drawn by category has another name as soon as an item comes into the category, or leaves it")
+    func poolDigestFollowsTheCategory() {
+        var filters = RequestFilters()
+        filters.categories = [Identifier(trusted: "rare")]
+        var catalog = Catalog()
+        catalog.update(Fixture.items(3))
+        let without = filters.poolDigest(in: catalog)
+        catalog.update(Fixture.items(3) { $0.categories = ["rare"] })
+        let with = filters.poolDigest(in: catalog)
+        #expect(with != without)
+        catalog.remove([1])
+        #expect(filters.poolDigest(in: catalog) != with)
+        catalog.update(Fixture.items(3))
+        #expect(filters.poolDigest(in: catalog) == without)
+        #expect(RequestFilters.none.poolDigest(in: catalog) == "")
     }
 }

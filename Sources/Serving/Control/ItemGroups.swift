@@ -8,6 +8,8 @@ struct ItemGroups: Sendable {
     private var indices = ShardedTable<Name, UInt32>()
     /// By index, in order of number.
     private var members = Chunked<[Item.Number]>()
+    /// By index: a sum over the members, the same on every node that has the same.
+    private var digests = Chunked<UInt64>()
 
     /// The index of a group; a name that is new gets the next.
     mutating func index(_ name: String) -> UInt32 {
@@ -16,6 +18,7 @@ struct ItemGroups: Sendable {
         let index = UInt32(self.members.count)
         self.indices[name] = index
         self.members.append([])
+        self.digests.append(0)
         return index
     }
 
@@ -27,6 +30,11 @@ struct ItemGroups: Sendable {
         self.indices[Name(trusted: name)].map { self.members[Int($0)] } ?? []
     }
 
+    /// What a cached list of a group's items is named by: it moves with every item that comes or goes.
+    func digest(of name: String) -> UInt64 {
+        self.indices[Name(trusted: name)].map { self.digests[Int($0)] } ?? 0
+    }
+
     /// Moves an item from the groups it was in to those it is in.
     mutating func move(_ number: Item.Number, from old: [String], to new: [String]) {
         guard !old.elementsEqual(new, by: { $0.utf8.elementsEqual($1.utf8) }) else { return }
@@ -35,6 +43,7 @@ struct ItemGroups: Sendable {
             let place = self.members[index].place(of: number)
             if place < self.members[index].count, self.members[index][place] == number {
                 self.members[index].remove(at: place)
+                self.digests[index] &-= Self.mark(number)
             }
         }
         for name in new {
@@ -43,8 +52,17 @@ struct ItemGroups: Sendable {
             // Named twice, it is a member once.
             if place == self.members[index].count || self.members[index][place] != number {
                 self.members[index].insert(number, at: place)
+                self.digests[index] &+= Self.mark(number)
             }
         }
+    }
+
+    /// SplitMix64's finalizer.
+    private static func mark(_ number: Item.Number) -> UInt64 {
+        var z = UInt64(number) &+ 0x9E37_79B9_7F4A_7C15
+        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+        return z ^ (z >> 31)
     }
 }
 

@@ -41,14 +41,17 @@ package struct RequestFilters: Sendable, Hashable {
     /// Whether anything is asked for that the final stage must look at.
     package var isNone: Bool { self == .none }
 
-    /// The part of a cache field that tells pools apart: empty where no category is named.
-    var poolDigest: String {
+    /// The part of a cache field that tells pools apart: empty where no category is named. It moves with the members of the
+    /// categories, so that an item that comes into one is not missed by a pool from before.
+    func poolDigest(in catalog: Catalog) -> String {
         guard !self.categories.isEmpty || !self.excludedCategories.isEmpty else { return "" }
         var hash = SHA256()
         for list in [self.categories, self.excludedCategories] {
             for category in Set(list).sorted() {
                 hash.update(data: [UInt8(category.string.utf8.count)])
                 hash.update(data: Array(category.string.utf8))
+                let members = catalog.categories.digest(of: category.string).littleEndian
+                withUnsafeBytes(of: members) { hash.update(bufferPointer: $0) }
             }
             // No name is of this length.
             hash.update(data: [UInt8.max])

@@ -163,7 +163,8 @@ package final class SlateService: Sendable {
                 policy: state.policy.version
             )
             let parts = [
-                request.surface, model.name, state.policy.version, "", request.filters.poolDigest, String(generation),
+                request.surface, model.name, state.policy.version, "",
+                request.filters.poolDigest(in: state.catalog), String(generation),
             ]
             return CachePlace(
                 key: CacheKey(namespace: state.incarnation, owner: state.tenant.string, member: request.user.string),
@@ -195,7 +196,7 @@ package final class SlateService: Sendable {
         var computations: [Computation] = []
         for request in requests {
             let user = known[request.user] ?? .unknown
-            let digest = request.filters.poolDigest
+            let digest = request.filters.poolDigest(in: state.catalog)
             let isCold = (user.history.isEmpty || !user.consent) && user.suppressions.isEmpty
             let payload: [UInt8]
             if isCold, let made = cold[digest] {
@@ -314,9 +315,10 @@ package final class SlateService: Sendable {
             held = self.answer(request, found, model, &round)
         }
         let id = round.makeID()
-        var popular = round.popular[filters.poolDigest]
+        let digest = filters.poolDigest(in: state.catalog)
+        var popular = round.popular[digest]
         if popular == nil, let model = state.model { popular = self.popularPool(filters, state, model) }
-        round.popular[filters.poolDigest] = popular
+        round.popular[digest] = popular
         let base = round
         var answer: Recommendation
         do throws(ServingError) {
