@@ -179,8 +179,7 @@ public final class RedisClient: Service, Sendable {
         let bound = TimeAmount(configuration.connectTimeout)
         switch await connection.execute(steps.map(\.command), timeout: bound) {
         case .failure(let error):
-            // It may have been lost before the first command: then that says why.
-            try await abandon(connection, connection.loss ?? Self.loss(in: error))
+            try await abandon(connection, Self.loss(in: error, on: connection))
         case .success(let replies):
             for (step, reply) in zip(steps, replies) {
                 // Only the code: a message may quote the arguments, and they may be secret.
@@ -194,12 +193,13 @@ public final class RedisClient: Service, Sendable {
         return connection
     }
 
-    private static func loss(in error: RedisError) -> RedisConnectionLoss {
+    private static func loss(in error: RedisError, on connection: CommandConnection) -> RedisConnectionLoss {
         switch error {
         case .connectionLost(let reason): reason
         case .timeout: .handshakeTimeout
         case .cancelled: .shutdown
-        default: .closedByServer
+        // It may have been lost before the first command was sent: that says why.
+        default: connection.loss ?? .closedByServer
         }
     }
 

@@ -140,7 +140,7 @@ struct DocumentReaderTests {
         #expect(batch.rows.first == ImportedItem(Item(id: Item.ID(trusted: "i"), title: "T")))
         let second = try #require(batch.rows.last)
         #expect(second.item.categories == ["a|b", "c"] && second.item.labels == ["a": "", "b": "\n"])
-        #expect(second.item.price == 5e-324 && !second.item.inStock && second.item.hidden)
+        #expect(second.item.price == .leastNonzeroMagnitude && !second.item.inStock && second.item.hidden)
         #expect(second.item.availableUntil == Timestamp(seconds: 253_402_300_800))
         #expect(second.createdAt == Timestamp(seconds: 1_767_225_600))
         #expect(batch.rejected.first.map(\.line) == [3, 4, 5, 6, 7, 8])
