@@ -157,21 +157,49 @@ struct ConnectionTests {
         }
     }
 
-    @Test("a body that a client breaks off never reaches the use case")
-    func brokenBody() async throws {
+    /// A whole event in a body that says it goes on.
+    private static let begun = [
+        "Content-Length: 100\r\n\r\n" + #"{"user_id":"u1","item_id":"i1","type":"view"}"#,
+        "Transfer-Encoding: chunked\r\n\r\n2d\r\n" + #"{"user_id":"u1","item_id":"i1","type":"view"}"# + "\r\n",
+    ].map { "POST /v1/feedback HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n" + $0 }
+
+    @Test("a body that a client breaks off never reaches the use case", arguments: Self.begun)
+    func brokenBody(_ begun: String) async throws {
         let canned = Canned()
-        try await withServers(canned.useCases) { ports in
-            let reply = try await onWire(ports.public) { wire in
-                try wire.send(
-                    "POST /v1/feedback HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n"
-                        + #"{"user_id":"u1","item_id":"i1","type":"view"}"#
-                )
+        let reply = try await withServers(canned.useCases) { ports in
+            try await onWire(ports.public) { wire in
+                try wire.send(begun)
                 wire.shutdownOutput()
                 return try wire.reply()
             }
-            try reply.expectProblem(400, "malformed_http")
-            #expect(canned.last.feedback.isEmpty)
         }
+        try reply.expectProblem(400, "malformed_http")
+        // The servers have ended, and with them whatever they still did.
+        #expect(canned.last.feedback.isEmpty)
+    }
+
+    @Test("a body that stops never reaches the use case, whether it can be read or not", arguments: Self.begun)
+    func stoppedBody(_ begun: String) async throws {
+        let canned = Canned()
+        let reply = try await withServers(canned.useCases, limits: Self.limits { $0.bodyTime = .milliseconds(50) }) {
+            try await onWire($0.public) { wire in
+                try wire.send(begun)
+                return try wire.reply()
+            }
+        }
+        try reply.expectProblem(408, "request_timeout")
+        #expect(canned.last.feedback.isEmpty)
+    }
+
+    @Test("a client that is gone within a body leaves nothing", arguments: Self.begun)
+    func goneWithinBody(_ begun: String) async throws {
+        let canned = Canned()
+        try await withServers(canned.useCases) { ports in
+            try await onWire(ports.public) { try $0.send(begun) }
+            // The connection before is seen to end no later than this one's answer.
+            _ = try await request(ports.public, "GET", "/v1/recommendations/u1")
+        }
+        #expect(canned.last.feedback.isEmpty)
     }
 
     @Test("an idle connection is closed without a word")

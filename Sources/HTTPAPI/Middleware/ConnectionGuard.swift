@@ -73,6 +73,7 @@ final class ConnectionGuard: ChannelDuplexHandler {
     private let refuse: @Sendable (Refusal) -> RefusalResponse
     private var state = ConnectionState()
     private var timer: Scheduled<Void>?
+    private var saidAbandoned = false
     /// When an answer ended last.
     private(set) var answeredAt = NIODeadline.uptimeNanoseconds(0)
 
@@ -121,6 +122,7 @@ final class ConnectionGuard: ChannelDuplexHandler {
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         guard let error = error as? HTTPParserError else { return context.fireErrorCaught(error) }
         self.end(self.state.fail(error == .headerOverflow ? .headersTooLarge : .notHTTP), context: context)
+        self.abandonBody(context: context)
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
@@ -128,6 +130,7 @@ final class ConnectionGuard: ChannelDuplexHandler {
             let (timer, ending) = self.state.inputEnded()
             self.change(timer, context: context)
             self.end(ending, context: context)
+            self.abandonBody(context: context)
         }
         context.fireUserInboundEventTriggered(event)
     }
@@ -193,7 +196,15 @@ final class ConnectionGuard: ChannelDuplexHandler {
         self.timer = context.eventLoop.assumeIsolated().scheduleTask(in: TimeAmount(time)) {
             self.timer = nil
             self.end(self.state.timerFired(), context: context)
+            self.abandonBody(context: context)
         }
+    }
+
+    /// Says that a body will not be whole: to whoever reads it, an input that merely ends would look like its end.
+    private func abandonBody(context: ChannelHandlerContext) {
+        guard self.state.abandonsBody, !self.saidAbandoned else { return }
+        self.saidAbandoned = true
+        context.fireErrorCaught(IncompleteBody())
     }
 
     private func awaitsContinue(_ head: HTTPRequestHead) -> Bool {
@@ -204,6 +215,9 @@ final class ConnectionGuard: ChannelDuplexHandler {
         return head.headers.first(name: "content-length").flatMap { Int($0) } ?? 0 <= self.limits.body
     }
 }
+
+/// The connection ended, or was given up, within a body.
+private struct IncompleteBody: Error {}
 
 /// The answer to what was not a request.
 struct RefusalResponse: Sendable {

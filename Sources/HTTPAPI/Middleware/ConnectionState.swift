@@ -61,6 +61,9 @@ struct ConnectionState {
     /// Whether the last answer is written.
     var isOver: Bool { self.isEnding }
 
+    /// Whether the rest of a body that was begun will never be handed on.
+    var abandonsBody: Bool { !self.forwards && self.reading == .body }
+
     /// Whether the request that began last may be told to go on sending: nothing else is being answered.
     var maySayContinue: Bool { self.forwards && self.keepAlive.count == 1 && !self.isAnswering }
 
