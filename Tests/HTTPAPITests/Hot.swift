@@ -107,10 +107,12 @@ final class Hot: Sendable {
     private func recommend(_ user: User.ID, surface: String, limit: Int) -> Recommendation {
         let tenant = self.state.withLock { $0.tenant }
         var answer = self.envelope(user, surface: surface, tenant)
-        let slate = SlateBuilder(state: tenant, signer: self.signer, now: Self.now)
-            .slate(of: Self.pool(of: user), limit: limit, id: Self.id, user: user, model: 42)
-        answer.items = slate.items
-        answer.filtered = slate.filtered
+        PoolCodec.encode(Self.pool(of: user)).withUnsafeBytes { bytes in
+            let slate = SlateBuilder(state: tenant, signer: self.signer, now: Self.now)
+                .slate(of: PoolView(bytes)!, limit: limit, id: Self.id, user: user, model: 42)
+            answer.items = slate.items
+            answer.filtered = slate.filtered
+        }
         return answer
     }
 

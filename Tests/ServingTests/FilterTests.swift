@@ -83,7 +83,6 @@ struct FilterTests {
                 of: pool,
                 limit: limit,
                 filter: SlateFilter(filters, catalog: state.catalog),
-                includesSeen: includesSeen,
                 id: RecommendationID(high: 1, low: 1),
                 user: User.ID(trusted: "u"),
                 model: 1
@@ -128,11 +127,12 @@ struct FilterTests {
             )
         }
         func ids(includesSeen: Bool) -> [String] {
-            SlateBuilder(state: state, signer: TokenSigner(Fixture.keys), now: Fixture.now).slate(
+            var filters = RequestFilters()
+            filters.excludesSeen = !includesSeen
+            return SlateBuilder(state: state, signer: TokenSigner(Fixture.keys), now: Fixture.now).slate(
                 of: pool,
                 limit: 8,
-                filter: .none,
-                includesSeen: includesSeen,
+                filter: SlateFilter(filters, catalog: state.catalog),
                 id: RecommendationID(high: 1, low: 1),
                 user: User.ID(trusted: "u"),
                 model: 1
@@ -153,7 +153,6 @@ struct FilterTests {
                 of: Fixture.pool(80),
                 limit: 20,
                 filter: SlateFilter(filters, catalog: state.catalog),
-                includesSeen: false,
                 id: RecommendationID(high: 1, low: 1),
                 user: User.ID(trusted: "u"),
                 model: 1

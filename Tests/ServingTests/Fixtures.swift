@@ -20,6 +20,22 @@ struct SeededGenerator: RandomNumberGenerator {
     }
 }
 
+extension SlateBuilder {
+    /// The slate of a pool by way of its bytes, as caches hold it.
+    func slate(
+        of pool: CandidatePool,
+        limit: Int,
+        filter: SlateFilter = .none,
+        id: RecommendationID,
+        user: User.ID,
+        model: ModelVersion.Number
+    ) -> Slate {
+        PoolCodec.encode(pool).withUnsafeBytes { bytes in
+            self.slate(of: PoolView(bytes)!, limit: limit, filter: filter, id: id, user: user, model: model)
+        }
+    }
+}
+
 enum Fixture {
     static let now = Timestamp(seconds: 1_780_000_000)
     static let keys = try! SigningKeys(parsing: SigningKeys.generate(id: "k1"))

@@ -41,7 +41,7 @@ struct ListTests {
         _ kind: ListKind,
         categories: [String] = [],
         limit: Int = 10,
-        exclusions: ListExclusions = .none
+        exclusions: UserExclusions = .none
     ) -> SlateBuilder.Slate {
         let names = categories.map { ItemCategory.ID(trusted: $0) }
         var filters = RequestFilters()
@@ -91,7 +91,7 @@ struct ListTests {
         suppressed[11] = true
         for kind in ListKind.allCases {
             #expect(self.ids(self.slate(state, kind, categories: ["ones"])) == ["i11", "i1"])
-            let exclusions = ListExclusions(seen: [1], suppressed: suppressed)
+            let exclusions = UserExclusions(seen: [1], suppressed: suppressed)
             let slate = self.slate(state, kind, categories: ["ones"], exclusions: exclusions)
             #expect(slate.items.isEmpty)
             #expect(slate.filtered.seen == 1 && slate.filtered.suppressed == 1)

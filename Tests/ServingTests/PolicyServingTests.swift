@@ -66,6 +66,7 @@ struct PolicyServingTests {
         let control: ControlState
         let keeper: CoherenceKeeper
         let service: RecommendationService
+        let lists: ListService
 
         init(hasModel: Bool = true, _ change: (inout Policy) -> Void) async throws {
             var policy = Policy.builtIn
@@ -96,7 +97,7 @@ struct PolicyServingTests {
             )
             // Who has no history is answered by the list that all of them share, and has no entry to go stale.
             self.users.has([HistoryEvent(item: 19, type: .click, value: 1, occurredAt: Fixture.now)])
-            self.service = RecommendationService(
+            let context = ServingContext(
                 cache: TieredCache(
                     keeper: self.keeper,
                     shared: self.shared,
@@ -112,6 +113,8 @@ struct PolicyServingTests {
                 log: Logger(label: "test"),
                 wallClock: { Fixture.now }
             )
+            self.service = RecommendationService(context)
+            self.lists = ListService(context)
             var interactions = InteractionColumns()
             for item in UInt32(0)..<20 {
                 for user in 0...(20 - item) {

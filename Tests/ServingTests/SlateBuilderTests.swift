@@ -114,7 +114,14 @@ struct SlateBuilderTests {
         policy.staticItems = ["i4", "i1", "nothing", "i2"].map { Item.ID(trusted: $0) }
         let state = Fixture.state(items: Fixture.items(5), tombstones: [Fixture.tombstone(.item, "i1")], policy: policy)
         let slate = SlateBuilder(state: state, signer: TokenSigner(Fixture.keys), now: Fixture.now)
-            .staticSlate(limit: 5, id: self.id, user: self.user)
+            .slate(
+                of: ListCandidates(state: state).curated,
+                limit: 5,
+                reason: .curated,
+                id: self.id,
+                user: self.user,
+                model: 0
+            )
         #expect(self.ids(slate) == ["i4", "i2"])
         #expect(slate.items.allSatisfy { $0.reason == .curated })
     }

@@ -88,37 +88,18 @@ package struct Node: Sendable {
 
         // A replica is asked for one user at a time, each with the version it has to have.
         let batchedUsers = replica == nil ? BatchedUserRepository(users) : nil
-        let computeLimit = ComputeLimit(settings.computeLimit)
-        let recommendations = RecommendationService(
+        let serving = ServingContext(
             cache: cache,
             keeper: keeper,
             control: control,
             users: batchedUsers ?? users,
             signer: signer,
-            limit: computeLimit,
+            limit: ComputeLimit(settings.computeLimit),
             log: log,
             wallClock: WallClock.now
         )
-        let slates = SlateService(
-            cache: cache,
-            keeper: keeper,
-            control: control,
-            users: users,
-            signer: signer,
-            limit: computeLimit,
-            log: log,
-            wallClock: WallClock.now
-        )
-        let lists = ListService(
-            cache: cache,
-            keeper: keeper,
-            control: control,
-            users: users,
-            signer: signer,
-            limit: computeLimit,
-            log: log,
-            wallClock: WallClock.now
-        )
+        let recommendations = RecommendationService(serving)
+        let lists = ListService(serving)
         let feedback = FeedbackService(
             repository: PostgresFeedbackRepository(store: store),
             invalidator: invalidator,
@@ -148,13 +129,10 @@ package struct Node: Sendable {
             log: log
         )
         var useCases = UseCases(
-            recommend: { request async throws(ServingError) in
-                request.filters.isNone
-                    ? try await recommendations.recommend(request) : try await slates.recommend(request)
-            },
+            recommend: { request async throws(ServingError) in try await recommendations.recommend(request) },
             lists: ListUseCases(
                 recommendMany: { requests, tenant async throws(ServingError) in
-                    try await slates.recommend(requests, tenant: tenant)
+                    try await recommendations.recommend(requests, tenant: tenant)
                 },
                 similar: { request async throws(ServingError) in try await lists.similar(request) },
                 list: { request async throws(ServingError) in try await lists.list(request) }

@@ -73,11 +73,7 @@ struct Responder: HTTPResponder {
             template = route.path.text
             let principal = try await self.authentication.principal(of: request.headers, scope: route.scope)
             let query = try QueryParameters(target.query, known: route.parameters, lists: route.lists)
-            let isOmitted = route.mayOmitBody && Self.hasNoBody(request.headers)
-            let bodyType = isOmitted ? .json : try Self.bodyType(of: request.headers, among: route.bodyTypes)
-            let body =
-                isOmitted
-                ? ByteBuffer(string: "{}") : bodyType == nil ? ByteBuffer() : try await self.body(of: request)
+            let (bodyType, body) = try await self.body(of: request, for: route)
             let call = Call(
                 principal: principal,
                 isFleet: self.authentication.isFleet(principal),
@@ -97,14 +93,22 @@ struct Responder: HTTPResponder {
         }
     }
 
-    /// A request without a length and without chunks has no body, RFC 9112 section 6.3.
-    private static func hasNoBody(_ headers: HTTPFields) -> Bool {
-        headers[.contentType] == nil && headers[.transferEncoding] == nil && headers[.contentLength] ?? "0" == "0"
+    /// The body and what it is; nil where the route takes none.
+    ///
+    /// A body of no bytes is none, whatever was said of it: clients name a type for what they do not send.
+    private func body(of request: Request, for route: Route) async throws(Problem) -> (MediaType?, ByteBuffer) {
+        guard !route.bodyTypes.isEmpty else { return (nil, ByteBuffer()) }
+        guard route.mayOmitBody else {
+            let type = try Self.bodyType(of: request.headers, among: route.bodyTypes)
+            return (type, try await self.body(of: request))
+        }
+        let body = try await self.body(of: request)
+        guard body.readableBytes > 0 else { return (.json, ByteBuffer(string: "{}")) }
+        return (try Self.bodyType(of: request.headers, among: route.bodyTypes), body)
     }
 
-    /// What the body is, among what the route takes; nil where it takes none.
-    private static func bodyType(of headers: HTTPFields, among types: [MediaType]) throws(Problem) -> MediaType? {
-        guard !types.isEmpty else { return nil }
+    /// What a body is, among what the route takes.
+    private static func bodyType(of headers: HTTPFields, among types: [MediaType]) throws(Problem) -> MediaType {
         guard headers[.contentEncoding].map({ $0.lowercased() == "identity" }) ?? true,
             let name = headers[.contentType], let type = types.first(where: { $0.isNamed(by: name) })
         else { throw .unsupportedMediaType(types) }
@@ -112,17 +116,20 @@ struct Responder: HTTPResponder {
     }
 
     private func body(of request: Request) async throws(Problem) -> ByteBuffer {
-        if let length = request.headers[.contentLength].flatMap(Int.init), length > self.maximumBody {
-            throw .bodyTooLarge(self.maximumBody)
-        }
+        let length = request.headers[.contentLength].flatMap(Int.init)
+        if let length, length > self.maximumBody { throw .bodyTooLarge(self.maximumBody) }
+        let body: ByteBuffer
         do {
-            return try await request.body.collect(upTo: self.maximumBody)
+            body = try await request.body.collect(upTo: self.maximumBody)
         } catch is NIOTooManyBytesError {
             throw .bodyTooLarge(self.maximumBody)
         } catch {
             // The connection broke: the answer will not arrive, but it is counted.
-            throw .malformed("incomplete_body", "the body ended too early")
+            throw .incompleteBody
         }
+        // A connection that ends in the middle of a body may look like the body's end.
+        if let length, body.readableBytes < length { throw .incompleteBody }
+        return body
     }
 
     private static func response(_ answer: Answer, id: String) -> Response {

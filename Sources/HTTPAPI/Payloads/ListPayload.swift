@@ -12,27 +12,15 @@ extension JSONWriter {
             json.string(id.string)
             json.raw(",")
         }
-        json.raw(#""surface":"#)
-        json.string(list.surface)
-        json.raw(#","generated_at":"#)
-        json.string(list.generatedAt.rfc3339)
-        json.raw(#","items":"#)
-        json.list(list.items) { json, item in json.item(item, explain: .reason) }
-        json.raw(#","next_cursor":null,"model_version":"#)
-        json.string(list.modelVersion)
-        json.raw(#","policy_version":"#)
-        json.string(list.policyVersion)
-        json.raw(#","experiments":[],"served_from":{"tier":"computed","age_ms":0,"stale":false},"fallback":"#)
-        json.string(list.fallback?.rawValue)
-        json.raw(#","fallback_reason":"#)
-        json.string(list.fallbackReason)
-        json.raw(#","degraded":"#)
-        json.list(list.degraded) { json, part in json.string(part.rawValue) }
-        json.raw(#","filtered":"#)
-        json.filtered(list.filtered)
-        json.raw(#","user_version":"#)
-        json.integer(list.userVersion)
-        json.raw("}")
+        json.beginItems(list)
+        json.items(list.items, explain: .reason)
+        json.endItems(list)
         return json.buffer
     }
+}
+
+/// A list is made for each answer: it is no one's own, and of no age.
+extension ItemList: SlateAnswer {
+    var tier: Tier { .computed }
+    var ageMilliseconds: Int64 { 0 }
 }

@@ -12,13 +12,8 @@ extension JSONWriter {
     static func document(_ recommendation: Recommendation, explain: Explanation) -> ByteBuffer {
         var json = JSONWriter(capacity: 1_024 + 384 * recommendation.items.count)
         json.beginDocument(recommendation)
-        var isFirst = true
-        for item in recommendation.items {
-            if !isFirst { json.raw(",") }
-            isFirst = false
-            json.item(item, explain: explain)
-        }
-        json.endDocument(recommendation)
+        json.items(recommendation.items, explain: explain)
+        json.endItems(recommendation)
         return json.buffer
     }
 
@@ -31,7 +26,7 @@ extension JSONWriter {
             if index > 0 { self.raw(",") }
             self.item(places[index], rank: index + 1, of: answer, explain: explain)
         }
-        self.endDocument(answer.recommendation)
+        self.endItems(answer.recommendation)
     }
 
     private mutating func beginDocument(_ recommendation: Recommendation) {
@@ -39,38 +34,11 @@ extension JSONWriter {
         self.raw(RecommendationID.length) { recommendation.id.write(to: $0) }
         self.raw(#"","user_id":"#)
         self.string(recommendation.user.string)
-        self.raw(#","surface":"#)
-        self.string(recommendation.surface)
-        self.raw(#","generated_at":"#)
-        self.string(recommendation.generatedAt.rfc3339)
-        self.raw(#","items":["#)
+        self.raw(",")
+        self.beginItems(recommendation)
     }
 
-    private mutating func endDocument(_ recommendation: Recommendation) {
-        self.raw(#"],"next_cursor":null,"model_version":"#)
-        self.string(recommendation.modelVersion)
-        self.raw(#","policy_version":"#)
-        self.string(recommendation.policyVersion)
-        self.raw(#","experiments":[],"served_from":{"tier":"#)
-        self.string(recommendation.tier.rawValue)
-        self.raw(#","age_ms":"#)
-        self.integer(recommendation.ageMilliseconds)
-        self.raw(#","stale":"#)
-        self.bool(recommendation.isStale)
-        self.raw(#"},"fallback":"#)
-        self.string(recommendation.fallback?.rawValue)
-        self.raw(#","fallback_reason":"#)
-        self.string(recommendation.fallbackReason)
-        self.raw(#","degraded":"#)
-        self.list(recommendation.degraded) { json, part in json.string(part.rawValue) }
-        self.raw(#","filtered":"#)
-        self.filtered(recommendation.filtered)
-        self.raw(#","user_version":"#)
-        self.integer(recommendation.userVersion)
-        self.raw("}")
-    }
-
-    mutating func item(_ item: RecommendedItem, explain: Explanation) {
+    private mutating func item(_ item: RecommendedItem, explain: Explanation) {
         self.item(
             rank: item.rank,
             components: (item.collaborative, item.content, item.popularity),
@@ -226,27 +194,12 @@ extension JSONWriter {
         }
     }
 
-    mutating func filtered(_ counts: FilteredCounts) {
-        self.raw(#"{"tombstone":"#)
-        self.integer(counts.tombstone)
-        self.raw(#","unavailable":"#)
-        self.integer(counts.unavailable)
-        self.raw(#","seen":"#)
-        self.integer(counts.seen)
-        self.raw(#","suppressed":"#)
-        self.integer(counts.suppressed)
-        self.raw(#","policy":"#)
-        self.integer(counts.policy)
-        self.raw(#","frequency_cap":"#)
-        self.integer(counts.frequencyCap)
-        self.raw(#","diversity":"#)
-        self.integer(counts.diversity)
-        self.raw(#","pool_exhausted":"#)
-        self.bool(counts.poolExhausted)
-        self.raw("}")
+    mutating func items(_ items: [RecommendedItem], explain: Explanation) {
+        var isFirst = true
+        for item in items {
+            if !isFirst { self.raw(",") }
+            isFirst = false
+            self.item(item, explain: explain)
+        }
     }
-}
-
-extension Recommendation {
-    var isStale: Bool { self.tier == .stale || self.fallback == .stale }
 }

@@ -7,6 +7,9 @@ extension Problem {
         Problem(status: .badRequest, code: code, detail: detail, errors: errors)
     }
 
+    /// 400: the connection ended before the body did.
+    static var incompleteBody: Problem { .malformed("incomplete_body", "the body ended too early") }
+
     /// 400: names nobody knows, in the query or in the body.
     static func unknownParameters(_ names: [String], allowed: [String], at base: Pointer = .root) -> Problem {
         let list = allowed.isEmpty ? "none" : allowed.joined(separator: "|")

@@ -70,17 +70,32 @@ package final class TenantState: Sendable {
         self.suspects = Self.suspects(excluded, catalog)
         self.keyPrefix = CacheKey.prefix(namespace: incarnation, owner: control.tenant.string)
         self.fields = policy.policy.surfaces.map { surface in
-            let name = model?.name ?? ""
-            let version = policy.policy.version
-            let generation = control.generations.generation(surface: surface, model: name, policy: version)
-            let parts = [surface, name, version, "", "", String(generation)]
-            return (surface, CacheField(parts: parts))
+            let field = Self.field(surface, model, policy.policy, filters: "", control.generations)
+            return (surface, field)
         }
     }
 
     /// The cache field of unfiltered pools for a surface; nil where the policy has no such surface.
     func field(surface: String) -> CacheField? {
         self.fields.first { $0.surface == surface }?.field
+    }
+
+    /// The cache field of pools for a surface that are drawn by the filters of a digest.
+    func field(surface: String, filters digest: String) -> CacheField {
+        if digest.isEmpty, let field = self.field(surface: surface) { return field }
+        return Self.field(surface, self.model, self.policy, filters: digest, self.control.generations)
+    }
+
+    private static func field(
+        _ surface: String,
+        _ model: LoadedModel?,
+        _ policy: Policy,
+        filters digest: String,
+        _ generations: Generations
+    ) -> CacheField {
+        let name = model?.name ?? ""
+        let generation = generations.generation(surface: surface, model: name, policy: policy.version)
+        return CacheField(parts: [surface, name, policy.version, "", digest, String(generation)])
     }
 
     private static func suspects(_ excluded: Bitmap, _ catalog: Catalog) -> [UInt64] {

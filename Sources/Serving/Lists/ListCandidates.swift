@@ -1,6 +1,15 @@
 import RecommendationCore
 import RecommendationEngine
 
+/// An item at its place in a list, before the final stage.
+struct RankedItem {
+    let item: Item.Number
+    let score: Float
+    var collaborative: Float = 0
+    var content: Float = 0
+    var popularity: Float = 0
+}
+
 /// Where the items of lists come from: the snapshot, and the catalogue, both in memory.
 struct ListCandidates {
     /// How much popularity counts beside likeness: enough to part what is equally like, and no more.

@@ -1,57 +1,37 @@
-package import Caching
 import Crypto
-package import Logging
 import Metrics
-package import RecommendationCore
+import RecommendationCore
 import RecommendationEngine
 
 /// Answers with lists that belong to no user: popular, trending, latest, and what is like an item.
 ///
 /// They come from the snapshot and the catalogue in memory, through the same final stage as a user's own slate. With a user,
-/// what that user has had or does not want is left out: that is read as a pool is read, from the nearest tier that may serve it.
+/// what that user has had or does not want is left out.
 package final class ListService: Sendable {
-    private let cache: TieredCache
-    private let keeper: CoherenceKeeper
-    private let control: ControlState
-    private let users: any UserRepository
-    private let signer: TokenSigner
-    private let limit: ComputeLimit
-    private let scorers = ScorerPool()
-    private let metrics = ListMetrics()
-    private let log: Logger
-    private let wallClock: @Sendable () -> Timestamp
+    private let context: ServingContext
+    private let exclusions: ExclusionReader
+    private let served: [String: Counter] = Dictionary(
+        uniqueKeysWithValues: (ListKind.allCases.map(\.rawValue) + ["similar"]).map {
+            ($0, Counter(label: "vireo_lists_total", dimensions: [("list", $0)]))
+        }
+    )
 
-    package init(
-        cache: TieredCache,
-        keeper: CoherenceKeeper,
-        control: ControlState,
-        users: any UserRepository,
-        signer: TokenSigner,
-        limit: ComputeLimit,
-        log: Logger,
-        wallClock: @escaping @Sendable () -> Timestamp
-    ) {
-        self.cache = cache
-        self.keeper = keeper
-        self.control = control
-        self.users = users
-        self.signer = signer
-        self.limit = limit
-        self.log = log
-        self.wallClock = wallClock
+    package init(_ context: ServingContext) {
+        self.context = context
+        self.exclusions = ExclusionReader(context)
     }
 
     /// A popular, trending or latest list.
     package func list(_ request: ListRequest) async throws(ServingError) -> ItemList {
-        let opening = try await self.open(request.tenant)
+        let opening = try await self.context.open(request.tenant)
         let state = opening.state
         // Without a model there are the policy's items of last resort, and what is newest needs none.
         let isStatic = request.kind != .latest && state.model == nil
         guard !isStatic || !state.policy.staticItems.isEmpty else { throw .notReady }
-        let exclusions = try await self.exclusions(request.user, opening)
+        let exclusions = try await self.exclusions.exclusions(of: request.user, opening)
         var filters = RequestFilters()
         filters.categories = request.categories
-        let id = request.isTracked ? opening.id : nil
+        let id = request.isTracked ? opening.makeID() : nil
         let candidates = ListCandidates(state: state)
         let slate = opening.builder.slate(
             of: isStatic
@@ -78,145 +58,47 @@ package final class ListService: Sendable {
             list.fallback = .staticList
             list.fallbackReason = "no_model"
         }
-        self.metrics.served(list, named: request.kind.rawValue)
+        self.count(list, named: request.kind.rawValue)
         return list
     }
 
     /// What is like an item.
     package func similar(_ request: SimilarRequest) async throws(ServingError) -> ItemList {
-        let opening = try await self.open(request.tenant)
+        let opening = try await self.context.open(request.tenant)
         let state = opening.state
         // An item that is denied is not told from one that is not there.
-        guard let number = state.catalog.number(of: request.item), let record = state.catalog[number],
+        guard let number = state.catalog.number(of: request.item), state.catalog.holds(number),
             !state.blocked[Int(number)]
         else { throw .unknownItem }
-        guard state.policy.offers(surface: request.surface) else {
-            throw .unknownSurface(allowed: state.policy.surfaces)
-        }
-        guard state.model != nil else { throw .notReady }
-        let exclusions = try await self.exclusions(request.user, opening)
-        let ranked = self.scorers.withScorer { scorer in
+        try opening.check(surface: request.surface)
+        guard let model = state.model else { throw .notReady }
+        let exclusions = try await self.exclusions.exclusions(of: request.user, opening)
+        let ranked = self.context.pools.scorers.withScorer { scorer in
             ListCandidates(state: state).similar(to: number, scorer: scorer)
         }
+        let id = opening.makeID()
         let slate = opening.builder.slate(
             of: ranked,
             limit: request.limit,
             reason: .similarToItem,
-            seed: RecommendedItem.Seed(item: record.id, title: record.title),
+            seed: number,
             exclusions: exclusions.value,
-            id: opening.id,
+            id: id,
             user: request.user,
-            model: state.model?.number ?? 0
+            model: model.number
         )
-        let list = self.answer(opening, slate, id: opening.id, surface: request.surface, exclusions, query: [])
-        self.metrics.served(list, named: "similar")
+        let list = self.answer(opening, slate, id: id, surface: request.surface, exclusions, query: [])
+        self.count(list, named: "similar")
         return list
     }
 
-    // MARK: The parts of an answer
-
-    /// What every answer begins with.
-    private struct Opening {
-        let state: TenantState
-        let builder: SlateBuilder
-        let id: RecommendationID
-        let now: Timestamp
-        let isVerified: Bool
-        let start: ContinuousClock.Instant
-        let controlled: ContinuousClock.Instant
-        /// The control log as far as this node has applied it; no newer than `state`.
-        let epoch: Int64
-    }
-
-    private func open(_ tenant: Tenant.ID) async throws(ServingError) -> Opening {
-        let start = ContinuousClock.now
-        let standing = await self.keeper.controlStanding()
-        let epoch = self.control.appliedControl
-        // Taken after the check, so that it holds what the check has applied.
-        guard let state = self.control.state(of: tenant) else { throw .notReady }
-        guard standing != .unverified || state.policy.onUnverified == .serve else { throw .unverified }
-        let now = self.wallClock()
-        var generator = SystemRandomNumberGenerator()
-        return Opening(
-            state: state,
-            builder: SlateBuilder(state: state, signer: self.signer, now: now),
-            id: RecommendationID(milliseconds: now.milliseconds, using: &generator),
-            now: now,
-            isVerified: standing != .unverified,
-            start: start,
-            controlled: ContinuousClock.now,
-            epoch: epoch
-        )
-    }
-
-    private struct Exclusions {
-        var value = ListExclusions.none
-        var version: User.Version = 0
-        var degraded: [Degradation] = []
-        var lookup: Duration = .zero
-        var compute: Duration = .zero
-    }
-
-    /// What is left out for a user. Where that cannot be known the policy decides whether the list is served without.
-    private func exclusions(_ user: User.ID?, _ opening: Opening) async throws(ServingError) -> Exclusions {
-        guard let user else { return Exclusions() }
-        let state = opening.state
-        var exclusions = Exclusions()
-        do {
-            let (profile, answer) = try await self.profile(user, state)
-            exclusions.value = ListExclusions(
-                seen: Set(profile.seen),
-                suppressed: state.catalog.suppressed(by: profile.suppressions)
-            )
-            exclusions.version = answer.entry.version
-            exclusions.lookup = answer.lookup
-            exclusions.compute = answer.compute
-            if answer.withoutShared { exclusions.degraded.append(.redis) }
-        } catch {
-            guard state.policy.onUnverified == .serve else { throw .unverified }
-            if let degradation = error.degradation { exclusions.degraded.append(degradation) }
-            exclusions.degraded.append(.unverified)
-        }
-        if !self.keeper.isSharedReachable, !exclusions.degraded.contains(.redis) { exclusions.degraded.append(.redis) }
-        return exclusions
-    }
-
-    private func profile(
-        _ user: User.ID,
-        _ state: TenantState
-    ) async throws(PoolFailure) -> (UserProfile, CacheAnswer) {
-        let key = CacheKey(namespace: state.incarnation, owner: state.tenant.string, member: user.string)
-        // No surface is named like this: a profile is never taken for a pool.
-        let field = CacheField(parts: ["", "profile", "", "", "", String(state.control.generations.tenant)])
-        let policy = state.policy
-        let request = CacheRequest(
-            place: CachePlace(key: key, field: field),
-            lifetimes: Lifetimes(policy)
-        )
-        let answers = await self.cache.entries(for: [request]) { (_) async throws(PoolFailure) in
-            [try await self.computeProfile(user, state.tenant)]
-        }
-        let answer = try answers[0].get()
-        if let profile = UserProfileCodec.decode(answer.entry.payload) { return (profile, answer) }
-        self.metrics.undecodable.increment()
-        let fresh = try await self.computeProfile(user, state.tenant)
-        return (UserProfileCodec.decode(fresh.payload) ?? UserProfile(seen: [], suppressions: []), answer)
-    }
-
-    private func computeProfile(_ user: User.ID, _ tenant: Tenant.ID) async throws(PoolFailure) -> Computation {
-        guard self.limit.enter() else { throw .overloaded }
-        defer { self.limit.leave() }
-        let read: UserState
-        do {
-            read = try await self.users.state(of: user, tenant: tenant)
-        } catch {
-            self.log.debug("user cannot be read", metadata: ["error": "\(error)"])
-            throw .store(error)
-        }
-        return Computation(
-            version: read.version,
-            payload: UserProfileCodec.encode(UserProfile(read)),
-            isCacheable: read.version > 0
+    private func count(_ list: ItemList, named name: String) {
+        self.served[name]?.increment()
+        self.context.finalStage.served(
+            list.filtered,
+            from: list.fallback == nil ? .computed : .fallback,
+            // Lists are nobody's own: what is suppressed is in all of them.
+            suppressedBefore: list.filtered.suppressed
         )
     }
 
@@ -225,7 +107,7 @@ package final class ListService: Sendable {
         _ slate: SlateBuilder.Slate,
         id: RecommendationID?,
         surface: String,
-        _ exclusions: Exclusions,
+        _ exclusions: ReadExclusions,
         query: [String]
     ) -> ItemList {
         let state = opening.state
@@ -236,14 +118,14 @@ package final class ListService: Sendable {
             items: slate.items,
             modelVersion: state.model?.name ?? "none",
             policyVersion: state.policy.version,
-            degraded: (opening.isVerified ? [] : [.unverified]) + (state.isOnLastGoodPolicy ? [.policy] : [])
-                + exclusions.degraded,
+            degraded: opening.degraded,
             filtered: slate.filtered,
             userVersion: exclusions.version
         )
+        for degradation in exclusions.degraded { list.degraded.note(degradation) }
         list.tag = Self.tag(opening, list, query: query)
         list.stages = [
-            Recommendation.Stage(name: "control", duration: opening.controlled - opening.start),
+            opening.control,
             Recommendation.Stage(name: "cache", duration: exclusions.lookup),
             Recommendation.Stage(name: "compute", duration: exclusions.compute),
             Recommendation.Stage(
@@ -285,26 +167,5 @@ extension Reason {
             case .trending: .trending
             case .latest: .latest
             }
-    }
-}
-
-/// What lists count.
-private struct ListMetrics: Sendable {
-    let undecodable = Counter(label: "vireo_profiles_undecodable_total")
-    private let served: [String: Counter] = Dictionary(
-        uniqueKeysWithValues: (ListKind.allCases.map(\.rawValue) + ["similar"]).map {
-            ($0, Counter(label: "vireo_lists_total", dimensions: [("list", $0)]))
-        }
-    )
-    private let rejections: [String: Counter] = Dictionary(
-        uniqueKeysWithValues: ["tombstone", "unavailable"].map {
-            ($0, Counter(label: "vireo_final_stage_rejections_total", dimensions: [("reason", $0)]))
-        }
-    )
-
-    func served(_ list: ItemList, named name: String) {
-        self.served[name]?.increment()
-        if list.filtered.tombstone > 0 { self.rejections["tombstone"]?.increment(by: list.filtered.tombstone) }
-        if list.filtered.unavailable > 0 { self.rejections["unavailable"]?.increment(by: list.filtered.unavailable) }
     }
 }

@@ -43,10 +43,10 @@ package final class ImmediateWorkspace {
 extension RecommendationService {
     /// How this node stands now; nil where requests must wait for a check, or answers have to say what is missing.
     package func standNow() -> ImmediateStanding? {
-        let moment = self.keeper.moment()
+        let moment = self.context.keeper.moment()
         // Loaded after the lease was seen live: what the lease vouches for has been counted.
         guard moment.isLive, moment.isSharedReachable else { return nil }
-        return ImmediateStanding(changes: self.control.changeCount, moment: moment)
+        return ImmediateStanding(changes: self.context.control.changeCount, moment: moment)
     }
 
     /// Answers from L1 without waiting, as ``recommend(_:)`` would: the same standing, state, entry and final stage. Nil: that
@@ -65,21 +65,21 @@ extension RecommendationService {
         else { return nil }
         let controlled = ContinuousClock.now
         let key = CacheKey(prefix: state.keyPrefix, member: request.user.string)
-        guard let entry = self.cache.localEntry(for: key, field, at: standing.moment) else { return nil }
+        guard let entry = self.context.cache.localEntry(for: key, field, at: standing.moment) else { return nil }
         let found = ContinuousClock.now
-        let now = self.wallClock()
+        let now = self.context.wallClock()
         let id = RecommendationID(milliseconds: now.milliseconds, using: &workspace.generator)
         var answer = Recommendation(id, user: request.user, surface: request.surface, state: state, now: now)
         let isPool = entry.payload.withUnsafeBytes { bytes in
             guard let pool = PoolView(bytes) else { return false }
-            let builder = SlateBuilder(state: state, signer: self.signer, now: now)
+            let builder = SlateBuilder(state: state, signer: self.context.signer, now: now)
             answer.filtered = builder.choose(request.limit, of: pool, into: workspace.slate)
             answer.comes(from: .l1, isPersonal: pool.isPersonal)
-            self.finalStage.served(answer.filtered, from: .l1, suppressedBefore: pool.suppressedCount)
+            self.context.finalStage.served(answer.filtered, from: .l1, suppressedBefore: pool.suppressedCount)
             return true
         }
         guard isPool else { return nil }
-        let signing = self.signer.response(id, model: model.number, tenant: tenant, user: request.user)
+        let signing = self.context.signer.response(id, model: model.number, tenant: tenant, user: request.user)
         answer.isComputed(at: entry.computedAt, now: standing.moment.milliseconds)
         answer.userVersion = entry.version
         answer.stages = [
@@ -88,7 +88,7 @@ extension RecommendationService {
             Recommendation.Stage(name: "compute", duration: .zero),
             Recommendation.Stage(name: "final", duration: ContinuousClock.now - found),
         ]
-        self.metrics.served(answer)
+        self.context.metrics.served(answer)
         return ImmediateAnswer(recommendation: answer, signing: signing, state: state)
     }
 
@@ -99,7 +99,7 @@ extension RecommendationService {
         in workspace: ImmediateWorkspace
     ) -> TenantState? {
         if workspace.changes == standing.changes, let state = workspace.state, state.tenant == tenant { return state }
-        workspace.state = self.control.state(of: tenant)
+        workspace.state = self.context.control.state(of: tenant)
         workspace.changes = standing.changes
         return workspace.state
     }

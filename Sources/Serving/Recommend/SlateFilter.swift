@@ -6,6 +6,8 @@ struct SlateFilter {
 
     /// Whether it lets everything pass.
     let isNone: Bool
+    /// As ``RequestFilters/excludesSeen``: the order of a pool depends on it, no single candidate does.
+    let excludesSeen: Bool?
     private var categories: Set<ItemCategory.ID> = []
     private var excludedCategories: Set<ItemCategory.ID> = []
     private var excludedItems: Set<Item.Number> = []
@@ -14,6 +16,7 @@ struct SlateFilter {
 
     private init() {
         self.isNone = true
+        self.excludesSeen = nil
     }
 
     init(_ filters: RequestFilters, catalog: Catalog) {
@@ -23,6 +26,7 @@ struct SlateFilter {
         self.excludedItems = Set(filters.excludedItems.compactMap { catalog.number(of: $0) })
         self.region = filters.region
         self.locale = filters.locale
+        self.excludesSeen = filters.excludesSeen
         self.isNone =
             self.categories.isEmpty && self.excludedCategories.isEmpty && self.excludedItems.isEmpty
             && self.region == nil && self.locale == nil

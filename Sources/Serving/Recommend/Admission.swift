@@ -1,0 +1,86 @@
+import RecommendationCore
+import RecommendationEngine
+
+/// What is kept out of an answer for one user.
+struct UserExclusions {
+    static let none = UserExclusions(seen: [], suppressed: Bitmap())
+
+    let seen: Set<Item.Number>
+    let suppressed: Bitmap
+
+    var isNone: Bool { self.seen.isEmpty && self.suppressed.words.isEmpty }
+}
+
+/// The rules an item has to pass to be in an answer, whatever list it comes from.
+struct Admission {
+    private let state: TenantState
+    private let now: Timestamp
+    private let exclusions: UserExclusions
+    private let filter: SlateFilter
+    /// Whether there is a rule beyond those of the tenant.
+    private let isPersonal: Bool
+
+    init(_ state: TenantState, at now: Timestamp, _ exclusions: UserExclusions, _ filter: SlateFilter) {
+        self.state = state
+        self.now = now
+        self.exclusions = exclusions
+        self.filter = filter
+        self.isPersonal = !(exclusions.isNone && filter.isNone)
+    }
+
+    /// Whether an item may be in the answer, counted under the rule that says no.
+    ///
+    /// Nearly every item is looked up in nothing but `suspects`.
+    ///
+    /// - Parameter suspects: ``TenantState/suspects``, lent by the caller for as long as it asks.
+    @inline(__always)
+    func admits(
+        _ item: Item.Number,
+        suspects: UnsafeBufferPointer<UInt64>,
+        _ filtered: inout FilteredCounts
+    ) -> Bool {
+        let word = Int(item >> 6)
+        let isSuspect = word >= suspects.count || suspects[word] >> UInt64(item & 63) & 1 == 1
+        if isSuspect, !self.isServable(item, &filtered) { return false }
+        return !self.isPersonal || self.isWanted(item, &filtered)
+    }
+
+    /// By the rules of the tenant: what was denied, hidden or sold out, now.
+    private func isServable(_ item: Item.Number, _ filtered: inout FilteredCounts) -> Bool {
+        if self.state.blocked[Int(item)] {
+            filtered.tombstone += 1
+        } else if !self.state.catalog.isAvailable(item, at: self.now) {
+            filtered.unavailable += 1
+        } else {
+            return true
+        }
+        return false
+    }
+
+    /// By what is known of the user and what the request asks for.
+    private func isWanted(_ item: Item.Number, _ filtered: inout FilteredCounts) -> Bool {
+        if self.exclusions.suppressed[Int(item)] {
+            filtered.suppressed += 1
+        } else if self.exclusions.seen.contains(item) {
+            filtered.seen += 1
+        } else if !self.filter.isNone, let record = self.state.catalog[item], !self.filter.admits(item, record) {
+            filtered.policy += 1
+        } else {
+            return true
+        }
+        return false
+    }
+
+    /// Whether a history item may explain a place: one that is denied now, or suppressed, is not named.
+    func mayBeNamed(_ seed: Item.Number) -> Bool {
+        !self.state.blocked[Int(seed)] && !self.exclusions.suppressed[Int(seed)] && self.state.catalog.holds(seed)
+    }
+
+    /// The category that diversity counts an item under; one that was asked for is under no cap.
+    func category(of item: Item.Number) -> UInt32 {
+        if !self.filter.isNone, let record = self.state.catalog[item], !self.filter.counts(record) {
+            return Diversity.noCategory
+        }
+        return self.state.catalog.category(of: item)
+    }
+}

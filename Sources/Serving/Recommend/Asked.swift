@@ -1,0 +1,63 @@
+import Caching
+import RecommendationCore
+import RecommendationEngine
+
+/// One request of a call, with what its answer is made of.
+struct Asked: Sendable {
+    let request: RecommendationRequest
+    let opening: Opening
+    let id: RecommendationID
+    /// Tells its pool from those that are drawn by other filters.
+    let digest: String
+
+    var state: TenantState { self.opening.state }
+
+    /// - Throws: Where the surface is not one of the policy's.
+    init(_ request: RecommendationRequest, _ opening: Opening) throws(ServingError) {
+        try opening.check(surface: request.surface)
+        self.request = request
+        self.opening = opening
+        self.id = opening.makeID()
+        self.digest = request.filters.poolDigest(in: opening.state.catalog)
+    }
+
+    /// Where its pool is cached.
+    var place: CachePlace {
+        CachePlace(
+            key: CacheKey(prefix: self.state.keyPrefix, member: self.request.user.string),
+            field: self.state.field(surface: self.request.surface, filters: self.digest)
+        )
+    }
+
+    /// Whether a stale copy may be the answer where the cache finds nothing better.
+    var servesStale: Bool { self.state.policy.fallback.first == .stale }
+
+    /// What it asks of the final stage beyond the rules of every answer.
+    var filter: SlateFilter {
+        self.request.filters.isNone ? .none : SlateFilter(self.request.filters, catalog: self.state.catalog)
+    }
+
+    /// What no pool that it may be answered from holds.
+    func excluded(in model: TenantState.LoadedModel) -> Bitmap {
+        self.state.catalog.excluded(
+            by: self.request.filters,
+            of: self.state.excluded,
+            itemCount: model.snapshot.itemCount
+        )
+    }
+
+    /// The answer that holds a slate; where it comes from is not said yet.
+    func answer(_ slate: SlateBuilder.Slate) -> Recommendation {
+        var answer = Recommendation(
+            self.id,
+            user: self.request.user,
+            surface: self.request.surface,
+            state: self.state,
+            now: self.opening.now
+        )
+        answer.items = slate.items
+        answer.filtered = slate.filtered
+        answer.degraded = self.opening.degraded
+        return answer
+    }
+}

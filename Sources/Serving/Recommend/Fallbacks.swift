@@ -1,0 +1,119 @@
+import Caching
+import RecommendationCore
+
+/// Why no pool could be had.
+enum PoolFailure: Error {
+    case noModel
+    case store(RepositoryError)
+    case overloaded
+    case undecodable
+
+    /// The reason in answers.
+    var reason: String {
+        switch self {
+        case .noModel: "no_model"
+        case .store: "store_unavailable"
+        case .overloaded: "overloaded"
+        case .undecodable: "internal"
+        }
+    }
+
+    /// What the system did without; nil: nothing is missing that it once had.
+    var degradation: Degradation? {
+        switch self {
+        case .noModel: nil
+        case .store: .postgres
+        case .overloaded, .undecodable: .overloaded
+        }
+    }
+}
+
+/// The lists that stand in for a user's own, in the order that the policy gives them.
+extension ServingContext {
+    /// The first of the policy's fallbacks that has something to show, and what it does without.
+    ///
+    /// What a user has blocked or hidden is not known to the lists that are everybody's: where the policy refuses to serve
+    /// what is not verified, they are passed over.
+    ///
+    /// - Parameter begun: When the pool was asked for.
+    func fallback(
+        _ asked: Asked,
+        cause: PoolFailure,
+        since begun: ContinuousClock.Instant
+    ) async throws(ServingError) -> Recommendation {
+        var answer = try await self.climb(asked, cause)
+        if let degradation = cause.degradation {
+            answer.degraded.note(degradation)
+            if !self.keeper.isSharedReachable { answer.degraded.note(.redis) }
+        }
+        if answer.tier == .fallback {
+            // What this user has seen or hidden is in a stale list, and not known to the others.
+            answer.degraded.note(.unverified)
+            self.finalStage.served(answer.filtered, from: .fallback, suppressedBefore: 0)
+        }
+        answer.stages = [
+            asked.opening.control,
+            Recommendation.Stage(name: "fallback", duration: ContinuousClock.now - begun),
+        ]
+        return answer
+    }
+
+    private func climb(_ asked: Asked, _ cause: PoolFailure) async throws(ServingError) -> Recommendation {
+        let policy = asked.state.policy
+        var refused = false
+        for step in policy.fallback {
+            var answer: Recommendation
+            switch step {
+            case .stale:
+                // Where it is first, the cache has looked for it.
+                guard policy.fallback.first != .stale, let held = await self.held(asked) else { continue }
+                answer = held
+            case .precomputed:
+                continue
+            case .popular, .staticList:
+                guard policy.onUnverified == .serve else {
+                    refused = true
+                    continue
+                }
+                guard let list = step == .popular ? self.popular(asked) : self.curated(asked) else { continue }
+                answer = list
+                answer.fallback = step == .popular ? .popular : .staticList
+                answer.fallbackReason = cause.reason
+            }
+            if !answer.items.isEmpty { return answer }
+        }
+        if case .noModel = cause { throw .notReady }
+        throw refused ? .unverified : .nothingToServe
+    }
+
+    /// The answer of a pool that a tier of the cache still holds.
+    private func held(_ asked: Asked) async -> Recommendation? {
+        guard asked.state.model != nil else { return nil }
+        let place = asked.place
+        guard let found = await self.cache.held(for: place.key, place.field) else { return nil }
+        return self.made(asked, of: found)
+    }
+
+    /// The answer of the pool that everybody shares; nil without a model.
+    private func popular(_ asked: Asked) -> Recommendation? {
+        guard let model = asked.state.model else { return nil }
+        return self.pools.shared(asked, model).withUnsafeBytes { bytes in
+            PoolView(bytes).map { asked.answer(Self.slate(asked, of: $0)) }
+        }
+    }
+
+    /// The answer of the policy's items of last resort.
+    private func curated(_ asked: Asked) -> Recommendation {
+        asked.answer(
+            asked.opening.builder.slate(
+                of: ListCandidates(state: asked.state).curated,
+                limit: asked.request.limit,
+                reason: .curated,
+                filter: asked.filter,
+                id: asked.id,
+                user: asked.request.user,
+                model: 0
+            )
+        )
+    }
+}

@@ -1,0 +1,108 @@
+import Caching
+import Logging
+import Metrics
+import RecommendationCore
+import RecommendationEngine
+
+/// Pools of users from what the store holds of them now; those who have none of their own share one.
+struct PoolComputer: Sendable {
+    private let users: any UserRepository
+    private let limit: ComputeLimit
+    private let log: Logger
+    let coldLists = ColdLists()
+    private let poolSize = Recorder(label: "vireo_pool_candidates", aggregate: true)
+    let scorers = ScorerPool()
+
+    init(users: any UserRepository, limit: ComputeLimit, log: Logger) {
+        self.users = users
+        self.limit = limit
+        self.log = log
+    }
+
+    /// Reads users and computes of them, if the node does not do that often enough already. The snapshot of the store is
+    /// opened by `read`, not before.
+    func run<Read, Value>(
+        _ read: (any UserRepository) async throws(RepositoryError) -> Read,
+        compute: (Read) async -> Value
+    ) async throws(PoolFailure) -> Value {
+        guard self.limit.enter() else { throw .overloaded }
+        defer { self.limit.leave() }
+        let known: Read
+        do {
+            known = try await read(self.users)
+        } catch {
+            self.log.debug("users cannot be read", metadata: ["error": "\(error)"])
+            throw .store(error)
+        }
+        return await compute(known)
+    }
+
+    /// The pool of one request.
+    func compute(_ asked: Asked) async throws(PoolFailure) -> Computation {
+        guard let model = asked.state.model else { throw .noModel }
+        return try await self.run { users async throws(RepositoryError) in
+            try await users.state(of: asked.request.user, tenant: asked.state.tenant)
+        } compute: { user in
+            self.computation(user, asked, model) { asked.excluded(in: model) }
+        }
+    }
+
+    /// The pools of many requests of one tenant, in their order, by one read of all users.
+    func compute(_ asked: [Asked], _ model: TenantState.LoadedModel) async throws(PoolFailure) -> [Computation] {
+        guard let tenant = asked.first?.state.tenant else { return [] }
+        let names = Array(Set(asked.map(\.request.user)))
+        return try await self.run { users async throws(RepositoryError) in
+            try await users.states(of: names, tenant: tenant)
+        } compute: { states in
+            let known = Dictionary(uniqueKeysWithValues: zip(names, states))
+            var excluded: [String: Bitmap] = [:]
+            var computations: [Computation] = []
+            for asked in asked {
+                let user = known[asked.request.user] ?? .unknown
+                computations.append(
+                    self.computation(user, asked, model) {
+                        let bitmap = excluded[asked.digest] ?? asked.excluded(in: model)
+                        excluded[asked.digest] = bitmap
+                        return bitmap
+                    }
+                )
+                // A hundred users are some milliseconds: others may come between.
+                await Task.yield()
+            }
+            return computations
+        }
+    }
+
+    /// The bytes of the pool that all share who have none of their own, and who ask for the same.
+    func shared(_ asked: Asked, _ model: TenantState.LoadedModel) -> [UInt8] {
+        self.coldLists.payload(asked.state, digest: asked.digest) {
+            PoolCodec.encode(self.pool(.unknown, asked, model, excluded: asked.excluded(in: model)))
+        }
+    }
+
+    private func computation(
+        _ user: UserState,
+        _ asked: Asked,
+        _ model: TenantState.LoadedModel,
+        excluded: () -> Bitmap
+    ) -> Computation {
+        // Who has nothing of their own gets what all of them share; whoever suppresses something has a list of their own.
+        guard user.version > 0, user.consent && !user.history.isEmpty || !user.suppressions.isEmpty else {
+            return Computation(version: user.version, payload: self.shared(asked, model), isCacheable: false)
+        }
+        let pool = self.pool(user, asked, model, excluded: excluded())
+        self.poolSize.record(pool.unseen.count)
+        return Computation(version: user.version, payload: PoolCodec.encode(pool), isCacheable: true)
+    }
+
+    private func pool(
+        _ user: UserState,
+        _ asked: Asked,
+        _ model: TenantState.LoadedModel,
+        excluded: Bitmap
+    ) -> CandidatePool {
+        self.scorers.withScorer { scorer in
+            UserPool(state: asked.state, snapshot: model.snapshot, excluded: excluded).pool(of: user, scorer: scorer)
+        }
+    }
+}

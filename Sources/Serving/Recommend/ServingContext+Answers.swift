@@ -1,0 +1,169 @@
+import Caching
+import Logging
+import Metrics
+import RecommendationCore
+
+extension ServingContext {
+    /// The answer to a request by what the cache gave, or else by the policy's fallbacks; it is counted.
+    ///
+    /// - Parameter begun: When the cache was asked.
+    func answer(
+        _ asked: Asked,
+        from found: Result<CacheAnswer, PoolFailure>,
+        since begun: ContinuousClock.Instant
+    ) async throws(ServingError) -> Recommendation {
+        let minimum = asked.request.minimumVersion
+        let cause: PoolFailure
+        switch found {
+        case .success(let found) where found.entry.version < minimum:
+            throw .versionUnknown
+        case .success(let found):
+            do throws(PoolFailure) {
+                let answer = try await self.answer(asked, of: found)
+                self.metrics.served(answer)
+                return answer
+            } catch {
+                cause = error
+            }
+        case .failure(let error):
+            cause = error
+        }
+        // No fallback is known to hold a version. Without a model there is none to be missed.
+        guard minimum == 0 || cause.degradation == nil else {
+            self.log.debug("no version known", metadata: ["reason": "\(cause.reason)"])
+            throw .storeUnavailable
+        }
+        let answer = try await self.fallback(asked, cause: cause, since: begun)
+        self.metrics.served(answer)
+        return answer
+    }
+
+    private func answer(_ asked: Asked, of found: CacheAnswer) async throws(PoolFailure) -> Recommendation {
+        var begun = ContinuousClock.now
+        var made = self.made(asked, of: found)
+        if made == nil {
+            // Bytes that passed the checksum and are no pool: another program writes these keys.
+            self.metrics.undecodable.increment()
+            let fresh = try await self.pools.compute(asked)
+            begun = .now
+            made = self.made(
+                asked,
+                of: fresh.payload,
+                from: .computed,
+                version: fresh.version,
+                computedAt: self.keeper.milliseconds()
+            )
+        }
+        guard var answer = made else { throw .undecodable }
+        if found.withoutShared || !self.keeper.isSharedReachable { answer.degraded.note(.redis) }
+        answer.stages = [
+            asked.opening.control,
+            Recommendation.Stage(name: "cache", duration: found.lookup),
+            Recommendation.Stage(name: "compute", duration: found.compute),
+            Recommendation.Stage(name: "final", duration: ContinuousClock.now - begun),
+        ]
+        return answer
+    }
+
+    /// The answer of a pool that a tier gave; nil where its bytes are none.
+    func made(_ asked: Asked, of found: CacheAnswer) -> Recommendation? {
+        self.made(
+            asked,
+            of: found.entry.payload,
+            from: Tier(found.tier),
+            version: found.entry.version,
+            computedAt: found.entry.computedAt
+        )
+    }
+
+    private func made(
+        _ asked: Asked,
+        of payload: [UInt8],
+        from tier: Tier,
+        version: User.Version,
+        computedAt: Int64
+    ) -> Recommendation? {
+        payload.withUnsafeBytes { bytes in
+            guard let pool = PoolView(bytes) else { return nil }
+            var answer = asked.answer(Self.slate(asked, of: pool))
+            answer.comes(from: tier, isPersonal: pool.isPersonal)
+            answer.isComputed(at: computedAt, now: self.keeper.milliseconds())
+            answer.userVersion = version
+            self.finalStage.served(answer.filtered, from: tier, suppressedBefore: pool.suppressedCount)
+            return answer
+        }
+    }
+
+    static func slate(_ asked: Asked, of pool: PoolView) -> SlateBuilder.Slate {
+        asked.opening.builder.slate(
+            of: pool,
+            limit: asked.request.limit,
+            filter: asked.filter,
+            id: asked.id,
+            user: asked.request.user,
+            model: asked.state.model?.number ?? 0
+        )
+    }
+}
+
+extension Recommendation {
+    /// An answer without items that nothing is known of yet.
+    init(_ id: RecommendationID, user: User.ID, surface: String, state: TenantState, now: Timestamp) {
+        self.init(
+            id: id,
+            user: user,
+            surface: surface,
+            generatedAt: now,
+            items: [],
+            modelVersion: state.model?.name ?? "none",
+            policyVersion: state.policy.version,
+            tier: .fallback,
+            ageMilliseconds: 0,
+            fallback: nil,
+            fallbackReason: nil,
+            degraded: [],
+            filtered: FilteredCounts(),
+            userVersion: 0,
+            stages: []
+        )
+    }
+
+    /// Says where its pool was found.
+    mutating func comes(from tier: Tier, isPersonal: Bool) {
+        self.tier = tier
+        if tier == .stale {
+            self.fallback = .stale
+            self.fallbackReason = "refresh_failed"
+        } else if !isPersonal {
+            self.fallback = .coldStart
+            self.fallbackReason = "no_history"
+        }
+    }
+
+    /// Says how old its pool is, both times in milliseconds of Redis time.
+    mutating func isComputed(at computedAt: Int64, now: Int64) {
+        let age = now.subtractingReportingOverflow(computedAt)
+        self.ageMilliseconds = age.overflow ? 0 : max(0, age.partialValue)
+    }
+}
+
+extension Lifetimes {
+    /// How long a policy lets a pool be served, with a draw of its jitter.
+    init(_ policy: Policy) {
+        // A tenth is what a jitter of 1 takes off.
+        let jitter = .random(in: 0...1) * policy.jitterPercent / 10
+        self.init(soft: policy.softTTL, hard: policy.hardTTL, jitter: jitter)
+    }
+}
+
+extension Tier {
+    init(_ tier: CacheTier) {
+        self =
+            switch tier {
+            case .local: .l1
+            case .shared: .l2
+            case .stale: .stale
+            case .computed: .computed
+            }
+    }
+}

@@ -1,0 +1,93 @@
+package import Caching
+package import Logging
+package import RecommendationCore
+
+/// What the services that answer with slates are made of: the caches, the control state, the final stage's signer.
+package struct ServingContext: Sendable {
+    let cache: TieredCache
+    let keeper: CoherenceKeeper
+    let control: ControlState
+    let pools: PoolComputer
+    let signer: TokenSigner
+    let metrics = RecommendationMetrics()
+    let finalStage = FinalStageMetrics()
+    let log: Logger
+    let wallClock: @Sendable () -> Timestamp
+
+    package init(
+        cache: TieredCache,
+        keeper: CoherenceKeeper,
+        control: ControlState,
+        users: any UserRepository,
+        signer: TokenSigner,
+        limit: ComputeLimit,
+        log: Logger,
+        wallClock: @escaping @Sendable () -> Timestamp
+    ) {
+        self.cache = cache
+        self.keeper = keeper
+        self.control = control
+        self.pools = PoolComputer(users: users, limit: limit, log: log)
+        self.signer = signer
+        self.log = log
+        self.wallClock = wallClock
+    }
+
+    /// What every call begins with: the control state is current (lease, or one read), or the policy lets serve without.
+    func open(_ tenant: Tenant.ID) async throws(ServingError) -> Opening {
+        let start = ContinuousClock.now
+        let standing = await self.keeper.controlStanding()
+        let epoch = self.control.appliedControl
+        // Taken after the check, so that it holds what the check has applied.
+        guard let state = self.control.state(of: tenant) else { throw .notReady }
+        guard standing != .unverified || state.policy.onUnverified == .serve else { throw .unverified }
+        var degraded: [Degradation] = []
+        if standing == .unverified { degraded.append(.unverified) }
+        if state.isOnLastGoodPolicy { degraded.append(.policy) }
+        let now = self.wallClock()
+        return Opening(
+            state: state,
+            epoch: epoch,
+            builder: SlateBuilder(state: state, signer: self.signer, now: now),
+            now: now,
+            degraded: degraded,
+            start: start,
+            controlled: ContinuousClock.now
+        )
+    }
+}
+
+/// What all answers of one call have in common, taken once.
+struct Opening: Sendable {
+    let state: TenantState
+    /// The control log as far as this node has applied it; no newer than `state`.
+    let epoch: Int64
+    let builder: SlateBuilder
+    let now: Timestamp
+    /// What each of them has to do without.
+    let degraded: [Degradation]
+    let start: ContinuousClock.Instant
+    let controlled: ContinuousClock.Instant
+
+    var control: Recommendation.Stage {
+        Recommendation.Stage(name: "control", duration: self.controlled - self.start)
+    }
+
+    func makeID() -> RecommendationID {
+        var generator = SystemRandomNumberGenerator()
+        return RecommendationID(milliseconds: self.now.milliseconds, using: &generator)
+    }
+
+    /// Refuses a surface that is not one of the policy's.
+    func check(surface: String) throws(ServingError) {
+        let policy = self.state.policy
+        guard policy.offers(surface: surface) else { throw .unknownSurface(allowed: policy.surfaces) }
+    }
+}
+
+extension [Degradation] {
+    /// Says it once.
+    mutating func note(_ degradation: Degradation) {
+        if !self.contains(degradation) { self.append(degradation) }
+    }
+}

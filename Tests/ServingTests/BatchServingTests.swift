@@ -1,0 +1,183 @@
+import RecommendationCore
+import RecommendationEngine
+import Testing
+
+@testable import Serving
+
+/// Alone, among many, with filters and without: the same rules, and so the same answers.
+@Suite("One and many")
+struct BatchServingTests {
+    private typealias Node = PolicyServingTests.Node
+
+    /// What an answer says, but for its id, its tokens, and where its pool was found.
+    private struct Said: Equatable {
+        let items: [String]
+        let scores: [Float]
+        let reasons: [Reason]
+        let filtered: FilteredCounts
+        let fallback: Fallback?
+        let fallbackReason: String?
+        let degraded: [Degradation]
+        let userVersion: User.Version
+
+        init(_ answer: Recommendation) {
+            self.items = answer.items.map(\.item.string)
+            self.scores = answer.items.map(\.score)
+            self.reasons = answer.items.map(\.reason)
+            self.filtered = answer.filtered
+            self.fallback = answer.fallback
+            self.fallbackReason = answer.fallbackReason
+            self.degraded = answer.degraded
+            self.userVersion = answer.userVersion
+        }
+    }
+
+    private func requests(_ surface: String = "home") -> [RecommendationRequest] {
+        var filters = [RequestFilters](repeating: .none, count: 4)
+        filters[1].categories = [Identifier(trusted: "c1"), Identifier(trusted: "c2")]
+        filters[2].excludedCategories = [Identifier(trusted: "c0")]
+        filters[2].excludesSeen = false
+        filters[3].excludedItems = [Identifier(trusted: "i0"), Identifier(trusted: "i1")]
+        return filters.map { filters in
+            var request = RecommendationRequest(
+                tenant: .default,
+                user: User.ID(trusted: "ann"),
+                surface: surface,
+                limit: 10
+            )
+            request.filters = filters
+            return request
+        }
+    }
+
+    /// Asks for each alone and for all together, and compares.
+    private func same(_ node: Node, _ requests: [RecommendationRequest]) async throws -> [Result<Said, ServingError>] {
+        var alone: [Result<Said, ServingError>] = []
+        for request in requests {
+            do throws(ServingError) {
+                alone.append(.success(Said(try await node.service.recommend(request))))
+            } catch {
+                alone.append(.failure(error))
+            }
+        }
+        let together = try await node.service.recommend(requests, tenant: .default)
+        #expect(together.map { $0.map(Said.init) } == alone)
+        return alone
+    }
+
+    @Test("a batch answers each request as it is answered alone", arguments: [true, false])
+    func answers(_ hasHistory: Bool) async throws {
+        let node = try await Node { _ in }
+        let bought = HistoryEvent(item: 4, type: .purchase, value: 1, occurredAt: Fixture.now)
+        node.users.has(hasHistory ? [bought] : [])
+        let answers = try await self.same(node, self.requests()).map { try $0.get() }
+        #expect(answers.allSatisfy { !$0.items.isEmpty && ($0.fallback == nil) == hasHistory })
+        #expect(answers[1].items.allSatisfy { ["1", "2"].contains(String(Int($0.dropFirst())! % 7)) })
+        #expect(Set(answers.map(\.items)).count == 4)
+    }
+
+    @Test("where the store is away all fall back alike", arguments: Policy.FallbackStep.allCases)
+    func fallbacks(_ step: Policy.FallbackStep) async throws {
+        let node = try await Node {
+            $0.fallback = [step]
+            $0.staticItems = (0..<20).reversed().map { Identifier(trusted: "i\($0)") }
+        }
+        node.users.isAway = true
+        for answer in try await self.same(node, self.requests()) {
+            switch step {
+            case .popular: #expect(try answer.get().fallback == .popular)
+            case .staticList: #expect(try answer.get().fallback == .staticList)
+            case .stale, .precomputed: #expect(throws: ServingError.nothingToServe) { try answer.get() }
+            }
+        }
+    }
+
+    @Test("what somebody put together is shown in that order, however often a category comes in it")
+    func curated() async throws {
+        let items = [0, 7, 14, 1, 8, 15].map { Item.ID(trusted: "i\($0)") }
+        let node = try await Node(hasModel: false) {
+            $0.staticItems = items
+            $0.maximumPerWindow = 1
+        }
+        let answer = try #require(try await self.same(node, [self.requests()[0]]).first).get()
+        #expect(answer.items == items.map(\.string))
+        #expect(answer.fallbackReason == "no_model" && answer.degraded == [.unverified])
+        let list = try await node.lists.list(ListRequest(tenant: .default, kind: .popular))
+        #expect(list.items.map(\.item) == items && list.fallback == .staticList)
+    }
+
+    @Test("a surface that is not the policy's is refused, with a model and without", arguments: [true, false])
+    func surfaces(_ hasModel: Bool) async throws {
+        let node = try await Node(hasModel: hasModel) { $0.staticItems = [Identifier(trusted: "i1")] }
+        for answer in try await self.same(node, self.requests("nowhere")) {
+            #expect(throws: ServingError.unknownSurface(allowed: Policy.builtIn.surfaces)) { try answer.get() }
+        }
+    }
+
+    @Test("a version that nobody has is refused, and one that cannot be known now is to be asked for again")
+    func versions() async throws {
+        let node = try await Node { _ in }
+        var request = self.requests()[0]
+        request.minimumVersion = 2
+        for answer in try await self.same(node, [request]) {
+            #expect(throws: ServingError.versionUnknown) { try answer.get() }
+        }
+        node.users.isAway = true
+        for answer in try await self.same(node, [request]) {
+            #expect(throws: ServingError.storeUnavailable) { try answer.get() }
+        }
+    }
+
+    @Test("users without history are scored once for all of them and what they ask for, alone or together")
+    func cold() async throws {
+        let node = try await Node { _ in }
+        node.users.has([])
+        for user in ["ann", "bob", "eve"] {
+            let requests = self.requests().map { request in
+                var request = request
+                request.user = User.ID(trusted: user)
+                return request
+            }
+            for answer in try await self.same(node, requests) { #expect(try answer.get().fallback == .coldStart) }
+        }
+        // Excluded items are the final stage's: no list of their own.
+        #expect(node.service.context.pools.coldLists.count == 3)
+    }
+}
+
+@Suite("Cold lists")
+struct ColdListsTests {
+    @Test("a list is made once for a state and what is asked for")
+    func once() {
+        let lists = ColdLists()
+        let (first, second) = (Fixture.state(items: Fixture.items(1)), Fixture.state(items: Fixture.items(2)))
+        var made: [UInt8] = []
+        func payload(_ state: TenantState, _ digest: String) -> [UInt8] {
+            lists.payload(state, digest: digest) {
+                made.append(UInt8(made.count))
+                return [made.last!]
+            }
+        }
+        #expect(payload(first, "") == [0] && payload(first, "") == [0])
+        #expect(payload(first, "a") == [1] && payload(first, "") == [0])
+        #expect(payload(second, "") == [2], "another state, another list")
+        #expect(payload(second, "a") == [3] && payload(second, "") == [2])
+        #expect(made.count == 4 && lists.count == 2)
+    }
+
+    @Test("however much is asked for, there are only so many, and what is asked for again and again stays")
+    func bounded() {
+        let lists = ColdLists(maximum: 8)
+        let state = Fixture.state(items: Fixture.items(1))
+        var made = 0
+        for number in 0..<1_000 {
+            _ = lists.payload(state, digest: "d\(number)") { [] }
+            _ = lists.payload(state, digest: "") {
+                made += 1
+                return []
+            }
+            #expect(lists.count <= 8)
+        }
+        #expect(made == 1)
+    }
+}
