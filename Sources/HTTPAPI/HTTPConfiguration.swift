@@ -27,6 +27,9 @@ package struct HTTPConfiguration: Sendable {
         package var idleTime: Duration = .seconds(60)
         /// How long a connection that is being closed may still send, so that the last answer is not lost to a reset.
         package var lingerTime: Duration = .seconds(1)
+        /// How long a request waits on its event loop for what is asked for together with others, before the routes, which
+        /// keep its deadline, answer it.
+        package var patience: Duration = .milliseconds(100)
         /// How long a use case may take; then 504.
         package var deadline: Duration = .seconds(2)
 

@@ -89,7 +89,7 @@ package struct HTTPServer: Service {
                 ),
                 serverName: configuration.serverName
             ),
-            services: [deadlines],
+            services: [deadlines] + [desks].compactMap(\.self),
             onServerRunning: { channel in await onBound(channel.localAddress?.port ?? 0) },
             logger: log
         )

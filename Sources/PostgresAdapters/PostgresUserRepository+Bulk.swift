@@ -3,26 +3,100 @@ package import RecommendationCore
 
 extension PostgresUserRepository {
     package func states(of users: [User.ID], tenant: Tenant.ID) async throws(RepositoryError) -> [UserState] {
-        guard !users.isEmpty else { return [] }
-        guard let number = try await self.store.number(of: tenant) else { return users.map { _ in .unknown } }
+        var states = [UserState](repeating: .unknown, count: users.count)
+        guard !users.isEmpty, let number = try await self.store.number(of: tenant) else { return states }
+        var places = Array(users.indices)
+        if let replica, !replica.isResting {
+            // Read on the primary first, after the compute leases: what the replica says has to be as new (coherence, 4).
+            let marks = try await self.marks(of: users, tenant: number)
+            // Of whom the primary knows nothing there is nothing to read.
+            guard let first = marks.first else { return states }
+            let rows = await replica.rows(
+                Self.statement,
+                Self.bindings(marks.map { ($0.place, $0.version) }, users, number, incarnation: first.incarnation),
+                decode: Self.placed
+            )
+            let answered = Self.fill(&states, rows ?? [])
+            places = marks.map(\.place).filter { !answered.contains($0) }
+            guard !places.isEmpty else { return states }
+        }
+        let bindings = Self.bindings(places.map { ($0, 0) }, users, number, incarnation: nil)
         let rows = try await self.store.mapped {
+            try await self.store.client.read(Self.statement, bindings, decode: Self.placed)
+        }
+        _ = Self.fill(&states, rows)
+        return states
+    }
+
+    /// A row and whose it is: a place in what was asked for.
+    private struct Placed: Sendable {
+        let place: Int
+        let row: Row
+    }
+
+    /// Users of at least a version each; none where the database is of another incarnation than one that is named. `$2` is the
+    /// most events of a user. The rows of a user come together, events newest first.
+    private static let statement: PostgresStatement = """
+        SELECT g.place, s.version, s.consent, h.item_number, h.type, h.value, h.occurred_at, h.kind, h.key
+        FROM unnest($3::bigint[], $4::text[], $5::bigint[]) AS g (place, id, version)
+        JOIN user_state s ON s.tenant = $1 AND s.user_id = g.id AND s.version >= g.version
+        LEFT JOIN LATERAL (
+            (SELECT item_number, type, value, occurred_at, NULL::text AS kind, NULL::text AS key
+             FROM interactions WHERE user_number = s.number AND s.consent
+             ORDER BY occurred_at DESC LIMIT $2)
+            UNION ALL
+            SELECT NULL, NULL, NULL, NULL, kind, key FROM suppressions WHERE user_number = s.number
+        ) h ON true
+        WHERE $6::text IS NULL OR EXISTS (SELECT FROM incarnation WHERE id = $6)
+        """
+
+    private static func bindings(
+        _ asked: [(place: Int, version: User.Version)],
+        _ users: [User.ID],
+        _ tenant: Int32,
+        incarnation: String?
+    ) -> PostgresBindings {
+        [
+            tenant, Self.historyLimit, asked.map { Int64($0.place) }, asked.map { users[$0.place].string },
+            asked.map(\.version), incarnation,
+        ]
+    }
+
+    private static func placed(_ row: borrowing PostgresRow) throws(PostgresError) -> Placed {
+        Placed(place: try row.decode(0), row: try Row(row, from: 1))
+    }
+
+    /// Takes the rows of users; the places of those that had any.
+    private static func fill(_ states: inout [UserState], _ rows: [Placed]) -> Set<Int> {
+        var answered: Set<Int> = []
+        for run in rows.runs(of: \.place) {
+            let place = run[run.startIndex].place
+            states[place] = Self.state(run.map(\.row)[...])
+            answered.insert(place)
+        }
+        return answered
+    }
+
+    /// Versions compare within one incarnation only: a replica of a primary that was lost may know higher ones.
+    private func marks(
+        of users: [User.ID],
+        tenant: Int32
+    ) async throws(RepositoryError) -> [(place: Int, version: User.Version, incarnation: String)] {
+        try await self.store.mapped {
             try await self.store.client.read(
                 """
-                SELECT g.place, \(Self.columns)
-                FROM unnest($3::text[]) WITH ORDINALITY AS g (id, place)
-                JOIN user_state s ON s.tenant = $1 AND s.user_id = g.id
-                \(Self.known)
+                SELECT g.place, s.version, i.id
+                FROM unnest($2::bigint[], $3::text[]) AS g (place, id)
+                JOIN user_state s ON s.tenant = $1 AND s.user_id = g.id, incarnation i
                 """,
-                [number, Self.historyLimit, users.map(\.string)]
+                [tenant, users.indices.map { Int64($0) }, users.map(\.string)]
             ) { row in
-                // Places are counted from 1.
-                (place: try row.decode(0, as: Int.self) - 1, row: try Row(row, from: 1))
+                (
+                    place: try row.decode(0, as: Int.self), version: try row.decode(1, as: Int64.self),
+                    incarnation: try row.decode(2, as: String.self)
+                )
             }
         }
-        var states = [UserState](repeating: .unknown, count: users.count)
-        // The rows of a user come together, events newest first.
-        for run in rows.runs(of: \.place) { states[run[run.startIndex].place] = Self.state(run.map(\.row)[...]) }
-        return states
     }
 }
 

@@ -1,7 +1,7 @@
 import Postgres
 package import RecommendationCore
 
-/// Reads of single users, each one statement.
+/// Reads of users, any number in one statement.
 package struct PostgresUserRepository: UserRepository {
     /// The newest events that are read: the newest 500 are scored, all of them tell what has been seen.
     static let historyLimit = 10_000
@@ -22,7 +22,7 @@ package struct PostgresUserRepository: UserRepository {
         private(set) var event: HistoryEvent?
         private(set) var suppression: Suppression?
 
-        /// Reads the columns of ``columns``.
+        /// Reads version, consent, an event's four columns, and a suppression's two.
         init(_ row: borrowing PostgresRow, from first: Int) throws(PostgresError) {
             self.version = try row.decode(first)
             self.consent = try row.decode(first + 1)
@@ -47,56 +47,8 @@ package struct PostgresUserRepository: UserRepository {
         }
     }
 
-    static let columns: PostgresStatement =
-        "s.version, s.consent, h.item_number, h.type, h.value, h.occurred_at, h.kind, h.key"
-
-    /// What is joined to a row `s` of user_state; `$2` is the most events.
-    static let known: PostgresStatement =
-        """
-        LEFT JOIN LATERAL (
-            (SELECT item_number, type, value, occurred_at, NULL::text AS kind, NULL::text AS key
-             FROM interactions WHERE user_number = s.number AND s.consent
-             ORDER BY occurred_at DESC LIMIT $2)
-            UNION ALL
-            SELECT NULL, NULL, NULL, NULL, kind, key FROM suppressions WHERE user_number = s.number
-        ) h ON true
-        """
-
     package func state(of user: User.ID, tenant: Tenant.ID) async throws(RepositoryError) -> UserState {
-        guard let number = try await self.store.number(of: tenant) else { return .unknown }
-        if let replica, !replica.isResting {
-            // Read on the primary first, after the compute lease: what the replica says has to be as new (coherence, 4).
-            guard let mark = try await self.mark(of: user, tenant: number) else { return .unknown }
-            let rows = await replica.rows(
-                "\(Self.statement) AND s.version >= $4 AND EXISTS (SELECT FROM incarnation WHERE id = $5)",
-                [number, Self.historyLimit, user.string, mark.version, mark.incarnation]
-            ) { row in try Row(row, from: 0) }
-            if let rows { return Self.state(rows[...]) }
-        }
-        let rows = try await self.store.mapped {
-            try await self.store.client.read(Self.statement, [number, Self.historyLimit, user.string]) { row in
-                try Row(row, from: 0)
-            }
-        }
-        return Self.state(rows[...])
-    }
-
-    private static let statement: PostgresStatement = """
-        SELECT \(Self.columns) FROM user_state s \(Self.known)
-        WHERE s.tenant = $1 AND s.user_id = $3
-        """
-
-    /// Versions compare within one incarnation only: a replica of a primary that was lost may know higher ones.
-    private func mark(
-        of user: User.ID,
-        tenant: Int32
-    ) async throws(RepositoryError) -> (version: User.Version, incarnation: String)? {
-        try await self.store.mapped {
-            try await self.store.client.read(
-                "SELECT s.version, i.id FROM user_state s, incarnation i WHERE s.tenant = $1 AND s.user_id = $2",
-                [tenant, user.string]
-            ) { row in (version: try row.decode(0, as: Int64.self), incarnation: try row.decode(1, as: String.self)) }
-        }.first
+        try await self.states(of: [user], tenant: tenant)[0]
     }
 
     /// The state that the rows of one user tell; events come newest first.

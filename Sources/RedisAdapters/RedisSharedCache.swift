@@ -109,42 +109,84 @@ package struct RedisSharedCache: SharedCache, SharedCacheInspection, RelayProgre
     }
 
     package func acquireLease(on key: CacheKey, for duration: Duration) async throws(SharedCacheError) -> LeaseGrant {
-        var generator = SystemRandomNumberGenerator()
-        let id = String(generator.next(), radix: 36) + String(generator.next(), radix: 36)
+        let id = Self.leaseID()
         return try await Self.mapped { () async throws(RedisError) in
             let (reply, session) = try await self.client.runReportingSession(
                 Scripts.acquireLease,
                 keys: [Self.name(key)],
-                arguments: [Array(id.utf8), Self.decimal(duration)]
+                arguments: [id, Self.decimal(duration)]
             )
-            let remaining = try reply.integer()
-            return remaining == 0
-                ? .granted(ComputeLease(id: id, connection: session)) : .held(.milliseconds(remaining))
+            return try Self.grant(reply, id, session)
         }
     }
 
-    package func fill(
-        _ key: CacheKey,
-        _ field: CacheField,
-        entry: [UInt8],
-        version: Int64,
-        lease: ComputeLease,
-        keepFor: Duration
-    ) async throws(SharedCacheError) -> FillOutcome {
+    package func acquireLeases(
+        on keys: [CacheKey],
+        for duration: Duration
+    ) async throws(SharedCacheError) -> [LeaseGrant] {
+        guard !keys.isEmpty else { return [] }
+        let milliseconds = Self.decimal(duration)
+        let calls = keys.map { (keys: [Self.name($0)], arguments: [Self.leaseID(), milliseconds]) }
+        return try await Self.mapped { () async throws(RedisError) in
+            let (replies, session) = try await self.client.pipelineReportingSession(Scripts.acquireLease, calls)
+            return try zip(calls, replies).map { call, reply throws(RedisError) in
+                try Self.grant(try reply.checked(), call.arguments[0], session)
+            }
+        }
+    }
+
+    private static func leaseID() -> [UInt8] {
+        var generator = SystemRandomNumberGenerator()
+        return Array((String(generator.next(), radix: 36) + String(generator.next(), radix: 36)).utf8)
+    }
+
+    private static func grant(_ reply: RedisReply, _ id: [UInt8], _ session: UInt64) throws(RedisError) -> LeaseGrant {
+        let remaining = try reply.integer()
+        return remaining == 0
+            ? .granted(ComputeLease(id: String(decoding: id, as: UTF8.self), connection: session))
+            : .held(.milliseconds(remaining))
+    }
+
+    package func fill(_ fill: CacheFill) async throws(SharedCacheError) -> FillOutcome {
         try await Self.mapped { () async throws(RedisError) in
+            let call = Self.call(fill)
             let reply = try await self.client.run(
                 Scripts.fill,
-                keys: [Self.name(key)],
-                arguments: [
-                    Array(lease.id.utf8), Array(String(version).utf8), field.bytes, entry, Self.decimal(keepFor),
-                ],
-                session: lease.connection
+                keys: call.keys,
+                arguments: call.arguments,
+                session: fill.lease.connection
             )
-            guard let outcome = try reply.string().flatMap(FillOutcome.init(rawValue:)) else {
-                throw .unexpectedReply(expected: "outcome of a fill", found: "another word")
-            }
-            return outcome
+            return try Self.outcome(reply)
         }
+    }
+
+    package func fill(_ fills: [CacheFill]) async throws(SharedCacheError) -> [FillOutcome] {
+        guard let first = fills.first else { return [] }
+        return try await Self.mapped { () async throws(RedisError) in
+            let (replies, _) = try await self.client.pipelineReportingSession(
+                Scripts.fill,
+                fills.map(Self.call),
+                session: first.lease.connection
+            )
+            return try replies.map { reply throws(RedisError) in try Self.outcome(try reply.checked()) }
+        }
+    }
+
+    private static func call(_ fill: CacheFill) -> (keys: [[UInt8]], arguments: [[UInt8]]) {
+        (
+            [Self.name(fill.place.key)],
+            [
+                Array(fill.lease.id.utf8), Array(String(fill.version).utf8), fill.place.field.bytes, fill.entry,
+                Self.decimal(fill.keepFor),
+            ]
+        )
+    }
+
+    private static func outcome(_ reply: RedisReply) throws(RedisError) -> FillOutcome {
+        guard let outcome = try reply.string().flatMap(FillOutcome.init(rawValue:)) else {
+            throw .unexpectedReply(expected: "outcome of a fill", found: "another word")
+        }
+        return outcome
     }
 
     package func release(_ lease: ComputeLease, on key: CacheKey) async throws(SharedCacheError) {

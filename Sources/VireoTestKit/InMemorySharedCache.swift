@@ -21,6 +21,25 @@ package final class InMemorySharedCache: SharedCache, InvalidationBus, RelayProg
         var heartbeats: [Heartbeat] = []
         var calls: [String] = []
         var listener: AsyncStream<BusEvent>.Continuation?
+
+        mutating func lease(_ key: CacheKey, now: ContinuousClock.Instant, _ duration: Duration) -> LeaseGrant {
+            if let lease = self.hashes[key]?.lease, lease.ends > now { return .held(lease.ends - now) }
+            self.nextLease += 1
+            let id = "lease-\(self.nextLease)"
+            self.hashes[key, default: Hash()].lease = (id, now.advanced(by: duration))
+            return .granted(ComputeLease(id: id, connection: self.connection))
+        }
+
+        mutating func fill(_ fill: CacheFill) throws(SharedCacheError) -> FillOutcome {
+            let key = fill.place.key
+            guard fill.lease.connection == self.connection else { throw .connectionChanged }
+            guard self.hashes[key]?.lease?.id == fill.lease.id else { return .leaseLost }
+            self.hashes[key]!.lease = nil
+            if let floor = self.hashes[key]!.floor, fill.version < floor { return .belowFloor }
+            self.hashes[key]!.floor = fill.version
+            self.hashes[key]!.entries[fill.place.field] = fill.entry
+            return .stored
+        }
     }
 
     private let state = Mutex(State())
@@ -116,31 +135,26 @@ package final class InMemorySharedCache: SharedCache, InvalidationBus, RelayProg
 
     package func acquireLease(on key: CacheKey, for duration: Duration) async throws(SharedCacheError) -> LeaseGrant {
         let now = self.clock.now
-        return try self.enter("lease") { state in
-            if let lease = state.hashes[key]?.lease, lease.ends > now { return .held(lease.ends - now) }
-            state.nextLease += 1
-            let id = "lease-\(state.nextLease)"
-            state.hashes[key, default: Hash()].lease = (id, now.advanced(by: duration))
-            return .granted(ComputeLease(id: id, connection: state.connection))
-        }
+        return try self.enter("lease") { state in state.lease(key, now: now, duration) }
     }
 
-    package func fill(
-        _ key: CacheKey,
-        _ field: CacheField,
-        entry: [UInt8],
-        version: Int64,
-        lease: ComputeLease,
-        keepFor: Duration
-    ) async throws(SharedCacheError) -> FillOutcome {
-        try self.enter("fill") { state throws(SharedCacheError) in
-            guard lease.connection == state.connection else { throw .connectionChanged }
-            guard state.hashes[key]?.lease?.id == lease.id else { return .leaseLost }
-            state.hashes[key]!.lease = nil
-            if let floor = state.hashes[key]!.floor, version < floor { return .belowFloor }
-            state.hashes[key]!.floor = version
-            state.hashes[key]!.entries[field] = entry
-            return .stored
+    package func acquireLeases(
+        on keys: [CacheKey],
+        for duration: Duration
+    ) async throws(SharedCacheError) -> [LeaseGrant] {
+        let now = self.clock.now
+        return try self.enter("leases") { state in keys.map { state.lease($0, now: now, duration) } }
+    }
+
+    package func fill(_ fill: CacheFill) async throws(SharedCacheError) -> FillOutcome {
+        try self.enter("fill") { state throws(SharedCacheError) in try state.fill(fill) }
+    }
+
+    package func fill(_ fills: [CacheFill]) async throws(SharedCacheError) -> [FillOutcome] {
+        try self.enter("fills") { state throws(SharedCacheError) in
+            var outcomes: [FillOutcome] = []
+            for fill in fills { outcomes.append(try state.fill(fill)) }
+            return outcomes
         }
     }
 

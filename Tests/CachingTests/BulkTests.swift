@@ -67,7 +67,7 @@ struct BulkTests {
         let calls = self.node.shared.calls.dropFirst(before)
         #expect(calls.count { $0 == "reads" } == 1)
         #expect(!calls.contains("read"))
-        #expect(calls.count { $0 == "lease" } == 2 && calls.count { $0 == "fill" } == 2)
+        #expect(calls.count { $0 == "leases" } == 1 && calls.count { $0 == "fills" } == 1)
         let quiet = self.node.shared.calls.count
         #expect(self.tiers(await self.ask(["a", "b", "c", "d"])) == [.local, .local, .local, .local])
         #expect(self.node.shared.calls.count == quiet, "hits under a lease ask nobody")

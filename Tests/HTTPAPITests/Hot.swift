@@ -19,6 +19,8 @@ final class Hot: Sendable {
         var changes: UInt64 = 1
         var keys: [String: Principal] = ["reader": Principal(tenant: .acme, scopes: [.read])]
         var tenant: TenantState
+        var asked = 0
+        var looks: [[String]] = []
     }
 
     static let now = Timestamp(seconds: 1_788_256_800)
@@ -26,21 +28,29 @@ final class Hot: Sendable {
 
     private let state: Mutex<State>
     private let signer: TokenSigner
-    /// Users that L1 knows; all others go to the slow lane.
-    private let hot: @Sendable (User.ID) -> Bool
     private let slowly: @Sendable () async -> Void
+    private let looking: @Sendable () async -> Void
 
-    init(
-        hot: @escaping @Sendable (User.ID) -> Bool = { !$0.string.hasPrefix("cold") },
-        slowly: @escaping @Sendable () async -> Void = {}
-    ) throws {
-        self.hot = hot
+    /// L1 knows all users but those whose ids begin with `cold`, who are for the slow lane; `l2`, whom a look finds; `new`,
+    /// whose pool is computed after a look; and `lost`, of whom neither comes to anything.
+    ///
+    /// - Parameters:
+    ///   - slowly: Waited for by every answer of the slow lane.
+    ///   - looking: Waited for by every look.
+    init(slowly: @escaping @Sendable () async -> Void = {}, looking: @escaping @Sendable () async -> Void = {}) throws {
         self.slowly = slowly
+        self.looking = looking
         self.signer = TokenSigner(try SigningKeys(parsing: SigningKeys.generate(id: "k1")))
         self.state = Mutex(State(tenant: Self.tenant(tombstones: [])))
     }
 
     var answered: Answered { self.state.withLock { $0.answered } }
+
+    /// How many requests were to wait.
+    var asked: Int { self.state.withLock { $0.asked } }
+
+    /// The users of each look, in order.
+    var looks: [[String]] { self.state.withLock { $0.looks } }
 
     /// Everything that was learnt before is to be learnt again, as after any change of the control state.
     func change(_ keys: [String: Principal]) {
@@ -86,22 +96,67 @@ final class Hot: Sendable {
                 return isLive ? ImmediateStanding(changes: changes, moment: moment) : nil
             },
             principal: { key in self.state.withLock { $0.keys[key] } },
-            recommend: { request, _, _, workspace in
-                guard self.hot(request.user) else { return nil }
-                let tenant = self.state.withLock { state in
-                    state.answered.fast += 1
-                    return state.tenant
+            recommend: { request, _, standing, workspace in
+                let user = request.user.string
+                if user.hasPrefix("cold") { return .wait }
+                guard ["l2", "new", "lost"].contains(where: user.hasPrefix) else {
+                    return .answer(self.immediate(request.user, request.surface, request.limit, workspace))
                 }
-                var answer = self.envelope(request.user, surface: request.surface, tenant)
-                PoolCodec.encode(Self.pool(of: request.user)).withUnsafeBytes { bytes in
-                    let builder = SlateBuilder(state: tenant, signer: self.signer, now: Self.now)
-                    answer.filtered = builder.choose(request.limit, of: PoolView(bytes)!, into: workspace.slate)
-                }
-                let signing = self.signer.response(Self.id, model: 42, tenant: tenant.tenant, user: request.user)
-                return ImmediateAnswer(recommendation: answer, signing: signing, state: tenant)
+                self.state.withLock { $0.asked += 1 }
+                return .ask(self.question(request))
+            },
+            look: { questions in
+                await self.looking()
+                self.state.withLock { $0.looks.append(questions.map(\.request.user.string)) }
+                return questions.map { $0.request.user.string.hasPrefix("l2") ? .found(Self.found(.l2)) : .missing }
+            },
+            compute: { questions in
+                questions.map { $0.request.user.string.hasPrefix("new") ? Self.found(.computed) : nil }
+            },
+            answer: { question, _, workspace in
+                let request = question.request
+                return self.immediate(request.user, request.surface, request.limit, workspace)
             }
         )
         return useCases
+    }
+
+    private func question(_ request: ImmediateRequest) -> ImmediateQuestion {
+        ImmediateQuestion(
+            request: request,
+            state: self.state.withLock { $0.tenant },
+            model: 42,
+            place: CachePlace(
+                key: CacheKey(namespace: "inc", owner: "acme", member: request.user.string),
+                field: CacheField(parts: [request.surface])
+            ),
+            start: .now,
+            controlled: .now
+        )
+    }
+
+    private static func found(_ tier: Tier) -> ImmediatePool {
+        let entry = CacheEntry(version: 1, computedAt: 0, softExpiry: 0, hardExpiry: 0, cost: 0, payload: [])
+        return ImmediatePool(entry: entry, tier: tier, lookup: .zero, compute: .zero)
+    }
+
+    private func immediate(
+        _ user: User.ID,
+        _ surface: String,
+        _ limit: Int,
+        _ workspace: ImmediateWorkspace
+    ) -> ImmediateAnswer {
+        let tenant = self.state.withLock { state in
+            state.answered.fast += 1
+            return state.tenant
+        }
+        var answer = self.envelope(user, surface: surface, tenant)
+        PoolCodec.encode(Self.pool(of: user)).withUnsafeBytes { bytes in
+            let builder = SlateBuilder(state: tenant, signer: self.signer, now: Self.now)
+            answer.filtered = builder.choose(limit, of: PoolView(bytes)!, into: workspace.slate)
+        }
+        let signing = self.signer.response(Self.id, model: 42, tenant: tenant.tenant, user: user)
+        return ImmediateAnswer(recommendation: answer, signing: signing, state: tenant)
     }
 
     private func recommend(_ user: User.ID, surface: String, limit: Int) -> Recommendation {

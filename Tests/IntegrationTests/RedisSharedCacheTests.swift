@@ -29,7 +29,15 @@ struct RedisSharedCacheTests {
     ) async throws -> FillOutcome {
         let held: ComputeLease
         if let lease { held = lease } else { held = try await Self.granted(redis, key) }
-        return try await redis.cache.fill(key, field, entry: entry, version: version, lease: held, keepFor: keepFor)
+        return try await redis.cache.fill(
+            CacheFill(
+                place: CachePlace(key: key, field: field),
+                entry: entry,
+                version: version,
+                lease: held,
+                keepFor: keepFor
+            )
+        )
     }
 
     @Test("a fill goes only over the connection on which its lease was taken")

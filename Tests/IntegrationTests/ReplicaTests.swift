@@ -150,6 +150,20 @@ struct ReplicaTests {
         }
     }
 
+    @Test("many at once come from it where it has caught up with them, and the others from the primary")
+    func bulk() async throws {
+        try await Self.withSubject { subject in
+            try await subject.pauseReplay()
+            try await subject.record(.purchase, by: "ann", on: "i3", at: 10)
+            let names: [User.ID] = [id("bob"), id("nobody"), id("ann"), id("bob")]
+            let states = try await subject.users.states(of: names, tenant: .default)
+            #expect(states == (try await subject.database.users.states(of: names, tenant: .default)))
+            #expect(states.map(\.history.count) == [1, 0, 2, 1])
+            #expect(try subject.count("used") == 1)
+            try await subject.resumeReplay()
+        }
+    }
+
     @Test("never gives back a user whom the primary has forgotten")
     func erased() async throws {
         try await Self.withSubject { subject in

@@ -46,6 +46,49 @@ struct SharedCacheContractTests {
         }
     }
 
+    @Test("leases and fills of many keep their order, each judged by itself", arguments: CacheImplementation.allCases)
+    func bulkLeasesAndFills(_ implementation: CacheImplementation) async throws {
+        try await implementation.run { subject in
+            let keys = (0..<40).map { subject.key("bulk-\($0)") }
+            let taken = try await subject.granted(keys[3])
+            try await subject.store(keys[5], [0], version: 9)
+            let grants = try await subject.cache.acquireLeases(on: keys, for: .seconds(60))
+            #expect(grants.count == keys.count)
+            var fills: [CacheFill] = []
+            for (index, grant) in grants.enumerated() {
+                switch grant {
+                case .granted(let lease):
+                    #expect(index != 3)
+                    fills.append(subject.filling(keys[index], [UInt8(index)], version: 7, lease: lease))
+                case .held: #expect(index == 3)
+                }
+            }
+            // One lease is lost, another version is below its floor, a third lease is of somebody else.
+            try await subject.cache.raiseFloors([Invalidation(key: keys[8], version: 8)], on: nil)
+            let foreign = ComputeLease(id: "nobody", connection: fills[0].lease.connection)
+            fills.append(subject.filling(keys[3], [3], version: 7, lease: foreign))
+            let outcomes = try await subject.cache.fill(fills)
+            #expect(outcomes.count == fills.count)
+            for (fill, outcome) in zip(fills, outcomes) {
+                let expected: FillOutcome =
+                    switch fill.place.key {
+                    case keys[3]: .leaseLost
+                    case keys[5]: .belowFloor
+                    case keys[8]: [.leaseLost, .belowFloor].contains(outcome) ? outcome : .leaseLost
+                    default: .stored
+                    }
+                #expect(outcome == expected)
+            }
+            let reads = try await subject.cache.read(keys.map { CachePlace(key: $0, field: Self.field) })
+            for (index, read) in reads.enumerated() {
+                #expect(read.entry == ([3, 8].contains(index) ? nil : [index == 5 ? 0 : UInt8(index)]))
+            }
+            #expect(try await subject.fill(keys[3], version: 7, lease: taken) == .stored)
+            #expect(try await subject.cache.acquireLeases(on: [], for: .seconds(1)).isEmpty)
+            #expect(try await subject.cache.fill([]).isEmpty)
+        }
+    }
+
     @Test("of many who ask at once, one is granted the lease", arguments: CacheImplementation.allCases)
     func leaseRace(_ implementation: CacheImplementation) async throws {
         try await implementation.run { subject in
@@ -334,12 +377,13 @@ struct SharedCacheContractTests {
             for (index, field) in fields.enumerated() {
                 let lease = try await subject.granted(key)
                 let outcome = try await subject.cache.fill(
-                    key,
-                    field,
-                    entry: [UInt8(index)],
-                    version: 3,
-                    lease: lease,
-                    keepFor: Self.hour
+                    CacheFill(
+                        place: CachePlace(key: key, field: field),
+                        entry: [UInt8(index)],
+                        version: 3,
+                        lease: lease,
+                        keepFor: Self.hour
+                    )
                 )
                 #expect(outcome == .stored)
             }
@@ -421,9 +465,12 @@ struct CacheSubject: Sendable {
         version: Int64,
         lease: ComputeLease
     ) async throws -> FillOutcome {
-        try await self.cache.fill(
-            key,
-            CacheField(parts: ["home", "m1", "p1", "-", "-", "0"]),
+        try await self.cache.fill(self.filling(key, entry, version: version, lease: lease))
+    }
+
+    func filling(_ key: CacheKey, _ entry: [UInt8], version: Int64, lease: ComputeLease) -> CacheFill {
+        CacheFill(
+            place: CachePlace(key: key, field: CacheField(parts: ["home", "m1", "p1", "-", "-", "0"])),
             entry: entry,
             version: version,
             lease: lease,

@@ -184,7 +184,10 @@ package struct Node: Sendable {
             principal: { control.principal(for: $0) },
             recommend: { request, tenant, standing, workspace in
                 recommendations.recommendNow(request, tenant: tenant, standing: standing, in: workspace)
-            }
+            },
+            look: { await recommendations.look($0) },
+            compute: { await recommendations.compute($0) },
+            answer: { recommendations.answer($0, from: $1, in: $2) }
         )
         let trainer = ModelTrainer(
             data: data,

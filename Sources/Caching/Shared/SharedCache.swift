@@ -68,6 +68,29 @@ public enum FillOutcome: String, Sendable, CaseIterable {
     case belowFloor = "floor"
 }
 
+/// An entry that is to be stored under a lease.
+public struct CacheFill: Sendable {
+    /// Where.
+    public let place: CachePlace
+    /// The entry's bytes.
+    public let entry: [UInt8]
+    /// The entry's version; the floor is raised to it.
+    public let version: Int64
+    /// The right to do so; it ends with the fill.
+    public let lease: ComputeLease
+    /// How long the entry is kept.
+    public let keepFor: Duration
+
+    /// A fill of these parts.
+    public init(place: CachePlace, entry: [UInt8], version: Int64, lease: ComputeLease, keepFor: Duration) {
+        self.place = place
+        self.entry = entry
+        self.version = version
+        self.lease = lease
+        self.keepFor = keepFor
+    }
+}
+
 /// A key and the version below which nothing of it may be served.
 public struct Invalidation: Sendable, Equatable {
     /// Whose entries.
@@ -94,15 +117,12 @@ public protocol SharedCache: Sendable {
     func floors(of keys: [CacheKey]) async throws(SharedCacheError) -> [Int64?]
     /// Takes the compute lease under a fresh random id, or says how long another runs.
     func acquireLease(on key: CacheKey, for duration: Duration) async throws(SharedCacheError) -> LeaseGrant
+    /// Takes the compute leases of many keys, in their order, in one round trip.
+    func acquireLeases(on keys: [CacheKey], for duration: Duration) async throws(SharedCacheError) -> [LeaseGrant]
     /// Stores an entry under a lease, over the lease's own connection, and raises the floor to its version. The lease ends.
-    func fill(
-        _ key: CacheKey,
-        _ field: CacheField,
-        entry: [UInt8],
-        version: Int64,
-        lease: ComputeLease,
-        keepFor: Duration
-    ) async throws(SharedCacheError) -> FillOutcome
+    func fill(_ fill: CacheFill) async throws(SharedCacheError) -> FillOutcome
+    /// Stores many entries whose leases are of one connection, in their order, in one round trip.
+    func fill(_ fills: [CacheFill]) async throws(SharedCacheError) -> [FillOutcome]
     /// Gives a lease back that will not be used.
     func release(_ lease: ComputeLease, on key: CacheKey) async throws(SharedCacheError)
     /// Raises floors by max and clears the leases; returns when every one is done.

@@ -174,12 +174,13 @@ struct CacheFlight: Sendable {
         }
         do {
             let outcome = try await self.shared.fill(
-                key,
-                field,
-                entry: entry.encoded(key: key, field: field),
-                version: entry.version,
-                lease: lease,
-                keepFor: lifetimes.hard
+                CacheFill(
+                    place: CachePlace(key: key, field: field),
+                    entry: entry.encoded(key: key, field: field),
+                    version: entry.version,
+                    lease: lease,
+                    keepFor: lifetimes.hard
+                )
             )
             guard outcome == .stored else {
                 self.metrics.refused(outcome)

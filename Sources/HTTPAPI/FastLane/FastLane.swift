@@ -1,34 +1,52 @@
 import NIOCore
 import Serving
 
-/// Answers L1 hits on the event loop, from the bytes of the request to the bytes of the answer, ahead of the HTTP parser.
+/// Answers users' own lists on the event loop, from the bytes of the request to the bytes of the answer, ahead of the HTTP
+/// parser.
 ///
 /// A request that is answered by the routes costs two hops between threads and some two hundred allocations, more than its
-/// answer. This handler, the first of the pipeline, takes only what it can answer at once: `GET` or `HEAD` of the one path, with
-/// nothing unusual about it, from an entry that L1 may serve. Everything else passes on untouched, and the parser, the
-/// ``ConnectionGuard`` and Hummingbird see the same bytes at the same moment as if the handler were not there.
+/// answer. This handler, the first of the pipeline, takes `GET` or `HEAD` of the one path, with nothing unusual about it. What
+/// L1 may serve is answered at once. For what it may not, the request waits a moment, together with others of this event loop,
+/// for one read of L2, and then for one computation. Everything else passes on untouched, and the parser, the
+/// ``ConnectionGuard`` and Hummingbird see the same bytes as if the handler were not there; so does a request that has waited
+/// for its patience, or for something that only the routes can say.
 ///
 /// Order: a request is answered here only while nothing is being read or answered behind. A request that comes behind a slow one
-/// passes on and waits its turn there. So does one whose client does not take its answers.
+/// passes on and waits its turn there. So does one whose client does not take its answers. What comes behind a request that
+/// waits here is held, as long as it is little.
 final class FastLane: ChannelInboundHandler, RemovableChannelHandler {
     typealias InboundIn = ByteBuffer
     typealias InboundOut = ByteBuffer
     typealias OutboundOut = IOData
 
+    /// How much may come behind a request that waits here.
+    private static let maximumHeld = 64 << 10
+
+    /// A request that waits here, and what has come with it and since.
+    private struct Waiting {
+        let number: UInt64
+        var bytes: ByteBuffer
+        let timer: Scheduled<Void>
+    }
+
     private let desk: LaneDesk
     private let connection: ConnectionGuard
     private let idleTime: TimeAmount
+    private let patience: TimeAmount
     private var framing = RequestFraming()
     private var caller = LaneCaller()
     private var hasPassed = false
     private var hasAnswered = false
     private var heardAt = NIODeadline.now()
     private var idleTimer: Scheduled<Void>?
+    private var waiting: Waiting?
+    private var waited: UInt64 = 0
 
-    init(desk: LaneDesk, connection: ConnectionGuard, idleTime: TimeAmount) {
+    init(desk: LaneDesk, connection: ConnectionGuard, limits: HTTPConfiguration.Limits) {
         self.desk = desk
         self.connection = connection
-        self.idleTime = idleTime
+        self.idleTime = TimeAmount(limits.idleTime)
+        self.patience = TimeAmount(limits.patience)
     }
 
     func handlerAdded(context: ChannelHandlerContext) {
@@ -38,30 +56,73 @@ final class FastLane: ChannelInboundHandler, RemovableChannelHandler {
     func handlerRemoved(context: ChannelHandlerContext) {
         self.idleTimer?.cancel()
         self.idleTimer = nil
+        self.forget()
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        self.forget()
+        context.fireChannelInactive()
+    }
+
+    /// The client has ended its side, or the port closes: whoever is behind has to know of the request that waits here.
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        self.passWaiting(context: context)
+        context.fireUserInboundEventTriggered(event)
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        let buffer = self.unwrapInboundIn(data)
+        var buffer = self.unwrapInboundIn(data)
         self.heardAt = .now()
+        guard self.waiting == nil else {
+            self.waiting?.bytes.writeBuffer(&buffer)
+            if let held = self.waiting?.bytes.readableBytes, held > Self.maximumHeld {
+                self.passWaiting(context: context)
+            }
+            return
+        }
+        self.take(buffer, context: context)
+    }
+
+    /// What was all answered here is not known behind, where it would look like the beginning of a request.
+    func channelReadComplete(context: ChannelHandlerContext) {
+        guard self.hasPassed else { return }
+        self.hasPassed = false
+        context.fireChannelReadComplete()
+    }
+
+    /// Answers, holds or passes on what came.
+    ///
+    /// - Parameter asks: Whether the first request may be answered here.
+    private func take(_ buffer: ByteBuffer, asks: Bool = true, context: ChannelHandlerContext) {
         var passed = 0
         var cursor = 0
+        var mayAsk = asks
         buffer.withUnsafeReadableBytes { bytes in
             while cursor < bytes.count {
                 let rest = UnsafeRawBufferPointer(rebasing: bytes[cursor...])
                 switch self.framing.next(rest) {
                 case .pass(let length): cursor += length
                 case .request(let scan):
-                    if scan.isPlain, scan.bodyLength == 0,
+                    if mayAsk, scan.isPlain, scan.bodyLength == 0,
                         ImmediateQuery.mayBe(UnsafeRawBufferPointer(rebasing: rest[scan.target]))
                     {
                         self.pass(buffer, passed..<cursor, context: context)
                         passed = cursor
-                        if self.answer(scan, rest, context: context) {
+                        switch self.reply(to: scan, rest, context: context) {
+                        case .answer(let answer):
+                            self.write(answer, context: context)
                             cursor += scan.headLength
                             passed = cursor
                             continue
+                        case .later:
+                            self.wait(buffer, from: cursor, context: context)
+                            passed = bytes.count
+                            cursor = passed
+                            continue
+                        case .routes: break
                         }
                     }
+                    mayAsk = true
                     cursor += self.framing.pass(scan, of: rest.count)
                 }
             }
@@ -71,13 +132,6 @@ final class FastLane: ChannelInboundHandler, RemovableChannelHandler {
             self.hasAnswered = false
             context.flush()
         }
-    }
-
-    /// What was all answered here is not known behind, where it would look like the beginning of a request.
-    func channelReadComplete(context: ChannelHandlerContext) {
-        guard self.hasPassed else { return }
-        self.hasPassed = false
-        context.fireChannelReadComplete()
     }
 
     private func pass(_ buffer: ByteBuffer, _ range: Range<Int>, context: ChannelHandlerContext) {
@@ -90,19 +144,76 @@ final class FastLane: ChannelInboundHandler, RemovableChannelHandler {
         }
     }
 
-    private func answer(_ scan: RequestScan, _ bytes: UnsafeRawBufferPointer, context: ChannelHandlerContext) -> Bool {
-        guard self.connection.isQuiet else { return false }
+    private func reply(
+        to scan: RequestScan,
+        _ bytes: UnsafeRawBufferPointer,
+        context: ChannelHandlerContext
+    ) -> LaneDesk.Reply {
+        guard self.connection.isQuiet else { return .routes }
         if !context.channel.isWritable {
             context.flush()
-            guard context.channel.isWritable else { return false }
+            guard context.channel.isWritable else { return .routes }
         }
-        guard let answer = self.desk.answer(scan, bytes, caller: &self.caller, allocator: context.channel.allocator)
-        else {
-            return false
-        }
+        let number = self.waited + 1
+        return self.desk.reply(
+            to: scan,
+            bytes,
+            caller: &self.caller,
+            allocator: context.channel.allocator,
+            deliver: { found in self.deliver(found, to: number, context: context) }
+        )
+    }
+
+    private func write(_ answer: ByteBuffer, context: ChannelHandlerContext) {
         context.write(self.wrapOutboundOut(.byteBuffer(answer)), promise: nil)
         self.hasAnswered = true
-        return true
+    }
+
+    // MARK: Requests that wait
+
+    private func wait(_ buffer: ByteBuffer, from start: Int, context: ChannelHandlerContext) {
+        var bytes = buffer
+        bytes.moveReaderIndex(forwardBy: start)
+        self.waited += 1
+        let timer = context.eventLoop.assumeIsolated().scheduleTask(in: self.patience) {
+            self.passWaiting(context: context)
+        }
+        self.waiting = Waiting(number: self.waited, bytes: bytes, timer: timer)
+    }
+
+    private func forget() {
+        self.waiting?.timer.cancel()
+        self.waiting = nil
+    }
+
+    /// Answers the request that waits, if it still does, and takes what came behind it.
+    private func deliver(_ found: LaneDesk.Found?, to number: UInt64, context: ChannelHandlerContext) {
+        guard let waiting, waiting.number == number else { return }
+        guard let found else { return self.passWaiting(context: context) }
+        self.forget()
+        var bytes = waiting.bytes
+        let answer = bytes.withUnsafeReadableBytes { head -> (ByteBuffer, Int)? in
+            // It was whole when it came.
+            guard case .request(let scan) = self.framing.next(head) else { return nil }
+            return self.desk.answer(to: scan, head, from: found, allocator: context.channel.allocator)
+                .map { ($0, scan.headLength) }
+        }
+        if let (answer, length) = answer {
+            self.write(answer, context: context)
+            bytes.moveReaderIndex(forwardBy: length)
+            self.take(bytes, context: context)
+        } else {
+            self.take(bytes, asks: false, context: context)
+        }
+        self.channelReadComplete(context: context)
+    }
+
+    /// Has the routes answer the request that waits, and takes what came behind it.
+    private func passWaiting(context: ChannelHandlerContext) {
+        guard let waiting else { return }
+        self.forget()
+        self.take(waiting.bytes, asks: false, context: context)
+        self.channelReadComplete(context: context)
     }
 
     // MARK: Idle connections

@@ -5,6 +5,27 @@ import Serving
 
 /// Where the fast lanes of one event loop get their answers: what they share, used by that loop alone.
 final class LaneDesk {
+    /// What is said to a request.
+    enum Reply {
+        /// The whole answer.
+        case answer(ByteBuffer)
+        /// It waits: whoever was named is told.
+        case later
+        /// The routes must answer.
+        case routes
+    }
+
+    /// What comes to a request that waits: a pool to answer from, or nothing, and then the routes must answer.
+    typealias Delivery = (Found?) -> Void
+
+    /// A pool for a request.
+    struct Found {
+        fileprivate let question: ImmediateQuestion
+        fileprivate let pool: ImmediatePool
+        fileprivate let explain: Explanation
+        fileprivate let start: ContinuousClock.Instant
+    }
+
     private let immediate: ImmediateUseCases
     private let hasKeys: Bool
     private let isStopping: @Sendable () -> Bool
@@ -14,8 +35,24 @@ final class LaneDesk {
     private var body = JSONWriter(capacity: 16 << 10)
     private var head: ResponseHead
     private var madeID = ByteWriter(capacity: RecommendationID.length)
+    private let looks: LaneBatches<ImmediateQuestion, ImmediateLook>
+    private let computations: LaneBatches<ImmediateQuestion, ImmediatePool?>
 
-    init(_ plan: LanePlan) {
+    /// - Parameter submit: Has something run elsewhere.
+    init(
+        _ plan: LanePlan,
+        on eventLoop: any EventLoop,
+        submit: @escaping (@escaping @Sendable () async -> Void) -> Void
+    ) {
+        // A few at once: one more batch only where those before it take long.
+        self.looks = LaneBatches(on: eventLoop, width: 2, maximum: 64, submit: submit, work: plan.immediate.look)
+        self.computations = LaneBatches(
+            on: eventLoop,
+            width: 4,
+            maximum: 8,
+            submit: submit,
+            work: plan.immediate.compute
+        )
         self.immediate = plan.immediate
         self.hasKeys = plan.authentication
         self.isStopping = plan.isStopping
@@ -24,22 +61,74 @@ final class LaneDesk {
         self.head = ResponseHead(serverName: plan.serverName)
     }
 
-    /// The whole answer to a request; nil where the routes must answer.
-    func answer(
-        _ scan: RequestScan,
+    /// Answers a request, or has it wait.
+    ///
+    /// - Parameter deliver: Called later, on the event loop, if the reply is ``Reply/later``; not at all if what is waited for
+    ///   is never done.
+    func reply(
+        to scan: RequestScan,
         _ bytes: UnsafeRawBufferPointer,
         caller: inout LaneCaller,
-        allocator: ByteBufferAllocator
-    ) -> ByteBuffer? {
+        allocator: ByteBufferAllocator,
+        deliver: @escaping Delivery
+    ) -> Reply {
         let start = ContinuousClock.now
         guard !self.isStopping(),
             let query = ImmediateQuery(UnsafeRawBufferPointer(rebasing: bytes[scan.target])),
             let standing = self.immediate.stand(),
-            let tenant = self.tenant(scan, bytes, changes: standing.changes, caller: &caller),
-            let answer = self.immediate.recommend(query.request, tenant, standing, self.workspace)
-        else { return nil }
+            let tenant = self.tenant(scan, bytes, changes: standing.changes, caller: &caller)
+        else { return .routes }
+        switch self.immediate.recommend(query.request, tenant, standing, self.workspace) {
+        case .answer(let answer):
+            return .answer(self.written(answer, query.explain, scan, bytes, since: start, allocator))
+        case .ask(let question):
+            self.ask(question, query.explain, since: start, deliver: deliver)
+            return .later
+        case .wait: return .routes
+        }
+    }
+
+    /// The answer to a request from what was delivered for it; nil where the routes must answer.
+    func answer(
+        to scan: RequestScan,
+        _ bytes: UnsafeRawBufferPointer,
+        from found: Found,
+        allocator: ByteBufferAllocator
+    ) -> ByteBuffer? {
+        guard !self.isStopping(), let answer = self.immediate.answer(found.question, found.pool, self.workspace) else {
+            return nil
+        }
+        return self.written(answer, found.explain, scan, bytes, since: found.start, allocator)
+    }
+
+    private func ask(
+        _ question: ImmediateQuestion,
+        _ explain: Explanation,
+        since start: ContinuousClock.Instant,
+        deliver: @escaping Delivery
+    ) {
+        func found(_ pool: ImmediatePool) -> Found {
+            Found(question: question, pool: pool, explain: explain, start: start)
+        }
+        self.looks.ask(question) { look in
+            switch look {
+            case .found(let pool): deliver(found(pool))
+            case .missing: self.computations.ask(question) { deliver($0.map(found)) }
+            case .wait: deliver(nil)
+            }
+        }
+    }
+
+    private func written(
+        _ answer: ImmediateAnswer,
+        _ explain: Explanation,
+        _ scan: RequestScan,
+        _ bytes: UnsafeRawBufferPointer,
+        since start: ContinuousClock.Instant,
+        _ allocator: ByteBufferAllocator
+    ) -> ByteBuffer {
         self.body.removeAll()
-        self.body.document(answer, self.workspace.slate.places, explain: query.explain)
+        self.body.document(answer, self.workspace.slate.places, explain: explain)
         let body = self.body.bytes
         let requestID = self.requestID(scan, bytes)
         self.head.write(answer.recommendation, requestID: requestID, length: body.count)

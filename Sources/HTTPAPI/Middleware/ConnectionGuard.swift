@@ -46,7 +46,7 @@ struct GuardedChannel: ServerChildChannel {
                 let lane = FastLane(
                     desk: desks.desk(of: channel.eventLoop),
                     connection: connection,
-                    idleTime: TimeAmount(self.limits.idleTime)
+                    limits: self.limits
                 )
                 try pipeline.addHandler(lane, position: .first)
             }

@@ -82,4 +82,31 @@ extension RedisClient {
         _ = try script.loaded(replies[0])
         return (try replies[1].checked(), ran)
     }
+
+    /// Runs a script once for each call, in one write, and reports the session; error replies are values here.
+    ///
+    /// A call that the server did not know the script for has not run, and is sent again with the script.
+    public func pipelineReportingSession(
+        _ script: RedisScript,
+        _ calls: [(keys: [[UInt8]], arguments: [[UInt8]])],
+        session: UInt64? = nil
+    ) async throws(RedisError) -> (replies: [RedisReply], session: UInt64) {
+        let digest: String
+        if let known = script.digest {
+            digest = known
+        } else {
+            digest = try script.loaded(try await send(script.loadCommand, session: session))
+        }
+        let evaluations = calls.map { script.evaluation(digest: digest, keys: $0.keys, arguments: $0.arguments) }
+        var (replies, ran) = try await pipelineReportingSession(evaluations, session: session)
+        let unknown = replies.indices.filter { index in
+            if case .error(let refusal) = replies[index] { refusal.code == "NOSCRIPT" } else { false }
+        }
+        guard !unknown.isEmpty else { return (replies, ran) }
+        // Over the same connection, so that one session holds for all.
+        let again = try await pipeline([script.loadCommand] + unknown.map { evaluations[$0] }, session: ran)
+        _ = try script.loaded(again[0])
+        for (index, reply) in zip(unknown, again.dropFirst()) { replies[index] = reply }
+        return (replies, ran)
+    }
 }

@@ -15,6 +15,11 @@ struct Asked: Sendable {
     /// - Throws: Where the surface is not one of the policy's.
     init(_ request: RecommendationRequest, _ opening: Opening) throws(ServingError) {
         try opening.check(surface: request.surface)
+        self.init(request, checked: opening)
+    }
+
+    /// Of a surface that is one of the policy's.
+    init(_ request: RecommendationRequest, checked opening: Opening) {
         self.request = request
         self.opening = opening
         self.id = opening.makeID()

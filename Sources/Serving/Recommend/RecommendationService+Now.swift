@@ -2,7 +2,7 @@ import Caching
 package import RecommendationCore
 
 /// A request that is answered at once or by ``RecommendationService/recommend(_:)``: the user's own list, unfiltered.
-package struct ImmediateRequest {
+package struct ImmediateRequest: Sendable {
     package let user: User.ID
     package let surface: String
     /// 1 to 100.
@@ -30,6 +30,15 @@ package struct ImmediateAnswer {
     package let state: TenantState
 }
 
+/// What can be said to a request without waiting.
+package enum ImmediateOutcome {
+    case answer(ImmediateAnswer)
+    /// L1 does not hold the list: another tier, or a computation, may give it (``RecommendationService/look(_:)``).
+    case ask(ImmediateQuestion)
+    /// The request has to be asked of ``RecommendationService/recommend(_:)``.
+    case wait
+}
+
 /// What is kept between the immediate answers of one thread: buffers, a generator, the tenant's state.
 package final class ImmediateWorkspace {
     package let slate = SlateWorkspace()
@@ -49,8 +58,8 @@ extension RecommendationService {
         return ImmediateStanding(changes: self.context.control.changeCount, moment: moment)
     }
 
-    /// Answers from L1 without waiting, as ``recommend(_:)`` would: the same standing, state, entry and final stage. Nil: that
-    /// has to be asked; nothing was counted.
+    /// Answers from L1 without waiting, as ``recommend(_:)`` would: the same standing, state, entry and final stage. Where that
+    /// cannot be, nothing was counted.
     ///
     /// - Parameter workspace: Takes the places of the answer, until the next.
     package func recommendNow(
@@ -58,35 +67,58 @@ extension RecommendationService {
         tenant: Tenant.ID,
         standing: ImmediateStanding,
         in workspace: ImmediateWorkspace
-    ) -> ImmediateAnswer? {
+    ) -> ImmediateOutcome {
         guard let state = self.state(of: tenant, standing: standing, in: workspace), let model = state.model,
             // An answer by the last good policy has to say so.
             !state.isOnLastGoodPolicy, let field = state.field(surface: request.surface)
-        else { return nil }
+        else { return .wait }
         let controlled = ContinuousClock.now
         let key = CacheKey(prefix: state.keyPrefix, member: request.user.string)
-        guard let entry = self.context.cache.localEntry(for: key, field, at: standing.moment) else { return nil }
-        let found = ContinuousClock.now
+        let question = ImmediateQuestion(
+            request: request,
+            state: state,
+            model: model.number,
+            place: CachePlace(key: key, field: field),
+            start: standing.moment.instant,
+            controlled: controlled
+        )
+        guard let entry = self.context.cache.localEntry(for: key, field, at: standing.moment) else {
+            return .ask(question)
+        }
+        let pool = ImmediatePool(entry: entry, tier: .l1, lookup: .now - controlled, compute: .zero)
+        return self.answer(question, from: pool, at: standing.moment.milliseconds, in: workspace)
+            .map { .answer($0) } ?? .wait
+    }
+
+    /// The answer that a pool gives to a question; nil where its bytes are none.
+    func answer(
+        _ question: ImmediateQuestion,
+        from pool: ImmediatePool,
+        at milliseconds: Int64,
+        in workspace: ImmediateWorkspace
+    ) -> ImmediateAnswer? {
+        let begun = ContinuousClock.now
+        let (state, user) = (question.state, question.request.user)
         let now = self.context.wallClock()
         let id = RecommendationID(milliseconds: now.milliseconds, using: &workspace.generator)
-        var answer = Recommendation(id, user: request.user, surface: request.surface, state: state, now: now)
-        let isPool = entry.payload.withUnsafeBytes { bytes in
-            guard let pool = PoolView(bytes) else { return false }
+        var answer = Recommendation(id, user: user, surface: question.request.surface, state: state, now: now)
+        let isPool = pool.entry.payload.withUnsafeBytes { bytes in
+            guard let view = PoolView(bytes) else { return false }
             let builder = SlateBuilder(state: state, signer: self.context.signer, now: now)
-            answer.filtered = builder.choose(request.limit, of: pool, into: workspace.slate)
-            answer.comes(from: .l1, isPersonal: pool.isPersonal)
-            self.context.finalStage.served(answer.filtered, from: .l1, suppressedBefore: pool.suppressedCount)
+            answer.filtered = builder.choose(question.request.limit, of: view, into: workspace.slate)
+            answer.comes(from: pool.tier, isPersonal: view.isPersonal)
+            self.context.finalStage.served(answer.filtered, from: pool.tier, suppressedBefore: view.suppressedCount)
             return true
         }
         guard isPool else { return nil }
-        let signing = self.context.signer.response(id, model: model.number, tenant: tenant, user: request.user)
-        answer.isComputed(at: entry.computedAt, now: standing.moment.milliseconds)
-        answer.userVersion = entry.version
+        let signing = self.context.signer.response(id, model: question.model, tenant: state.tenant, user: user)
+        answer.isComputed(at: pool.entry.computedAt, now: milliseconds)
+        answer.userVersion = pool.entry.version
         answer.stages = [
-            Recommendation.Stage(name: "control", duration: controlled - standing.moment.instant),
-            Recommendation.Stage(name: "cache", duration: found - controlled),
-            Recommendation.Stage(name: "compute", duration: .zero),
-            Recommendation.Stage(name: "final", duration: ContinuousClock.now - found),
+            Recommendation.Stage(name: "control", duration: question.controlled - question.start),
+            Recommendation.Stage(name: "cache", duration: pool.lookup),
+            Recommendation.Stage(name: "compute", duration: pool.compute),
+            Recommendation.Stage(name: "final", duration: ContinuousClock.now - begun),
         ]
         self.context.metrics.served(answer)
         return ImmediateAnswer(recommendation: answer, signing: signing, state: state)
