@@ -246,12 +246,13 @@ struct RedisTLSTests {
     func frozen() async throws {
         try await withSubject { subject in
             var configuration = subject.configuration()
-            configuration.commandTimeout = .milliseconds(200)
+            // Long enough for a server that is not frozen, on a busy machine too.
+            configuration.commandTimeout = .seconds(2)
             try await withClient(configuration) { client async throws in
                 try subject.server.pause()
                 await #expect(throws: RedisError.timeout) { try await client.send(RedisCommand("PING")) }
                 try subject.server.resume()
-                try await client.waitUntilReady(timeout: .seconds(10))
+                try await client.waitUntilReady(timeout: .seconds(30))
                 #expect(try await client.send(RedisCommand("PING")).string() == "PONG")
             }
         }
