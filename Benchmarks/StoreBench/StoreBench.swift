@@ -7,7 +7,7 @@ import Synchronization
 ///
 ///     store-bench redis-get PORT TASKS SECONDS CONNECTIONS
 ///     store-bench postgres-read TASKS SECONDS CONNECTIONS USERS      (URL in STORE_BENCH_POSTGRES_URL)
-///     store-bench postgres-copy SECONDS
+///     store-bench postgres-copy SECONDS [CONNECTIONS]
 @main
 struct StoreBench {
     static func main() async throws {
@@ -21,7 +21,8 @@ struct StoreBench {
                 tasks: numbers[0],
                 seconds: numbers[1]
             )
-        case ("postgres-copy", 1): try await PostgresCopy.run(seconds: numbers[0])
+        case ("postgres-copy", 1...2):
+            try await PostgresCopy.run(seconds: numbers[0], connections: numbers.count == 2 ? numbers[1] : 1)
         default: print("usage: store-bench redis-get|postgres-read|postgres-copy NUMBERS")
         }
     }

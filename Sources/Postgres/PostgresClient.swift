@@ -38,6 +38,9 @@ public final class PostgresClient: Service, Sendable {
         )
     }
 
+    /// How many calls can run at once.
+    public var poolSize: Int { max(1, configuration.poolSize) }
+
     /// Serves calls until graceful shutdown or cancellation, and returns when all connections are closed.
     ///
     /// Graceful shutdown lets running calls end; cancellation interrupts them.

@@ -64,6 +64,25 @@ package struct PostgresImportRepository: ImportRepository {
         }
     }
 
+    package func analyze(_ kinds: Set<ImportedKind>) async throws(RepositoryError) {
+        // A table that is being vacuumed is passed over: its statistics are about to come.
+        let statements: [(kind: ImportedKind, statement: PostgresStatement)] = [
+            (.items, "ANALYZE (SKIP_LOCKED) items"),
+            (.users, "ANALYZE (SKIP_LOCKED) users, user_state, suppressions"),
+            (.interactions, "ANALYZE (SKIP_LOCKED) interactions, user_state"),
+        ]
+        // Beside each other: each keeps one core of the server busy for a moment.
+        let client = self.store.client
+        try await self.store.mapped {
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for (kind, statement) in statements where kinds.contains(kind) {
+                    group.addTask { try await client.executeScript(statement, timeout: .seconds(60)) }
+                }
+                try await group.waitForAll()
+            }
+        }
+    }
+
     package func finish(tenant: Tenant.ID) async throws(RepositoryError) -> Int64 {
         let number = try await self.store.requiredNumber(of: tenant)
         return try await self.store.transaction { transaction in

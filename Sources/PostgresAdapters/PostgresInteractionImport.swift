@@ -34,6 +34,9 @@ final class PostgresInteractionImport: InteractionImport {
         self.tenant = tenant
     }
 
+    /// Two keep two of the server's cores at work, and leave the rest of the pool to others.
+    var lanes: Int { min(2, self.store.client.poolSize) }
+
     func store(_ interactions: [ImportedInteraction]) async throws(RepositoryError) -> ImportedChunk {
         let number = try await self.store.requiredNumber(of: self.tenant)
         let outcome = try await self.store.transaction(timeout: .seconds(60)) { transaction in

@@ -265,6 +265,58 @@ struct ImportTests {
         }
     }
 
+    @Test("statistics are gathered of the tables that were filled, and of no others")
+    func statistics() async throws {
+        try await withDatabase { database in
+            try await database.addItems("i1", "i2")
+            let imported = try await database.imports.interactions(tenant: .default)
+                .store((0..<3_000).map { Self.line($0, "u\($0 % 30)", at: Int64($0)) })
+            #expect(imported.stored == 3_000)
+            let analyzed: PostgresStatement =
+                """
+                SELECT coalesce(string_agg(relname, ' ' ORDER BY relname), '') FROM pg_stat_user_tables
+                WHERE last_analyze IS NOT NULL
+                """
+            #expect(try await database.value(analyzed, as: String.self) == "")
+            try await database.imports.analyze([.interactions])
+            // How many rows there are is what a plan turns on.
+            let rows: Float = try await database.value(
+                "SELECT reltuples FROM pg_class WHERE oid = 'interactions'::regclass"
+            )
+            #expect(rows == 3_000)
+            let users: Float = try await database.value(
+                "SELECT n_distinct FROM pg_stats WHERE tablename = 'interactions' AND attname = 'user_number'"
+            )
+            #expect(users == 30)
+            let items: Float = try await database.value("SELECT reltuples FROM pg_class WHERE oid = 'items'::regclass")
+            #expect(items == -1)
+            try await database.imports.analyze([.items, .users])
+            let known: Float = try await database.value("SELECT reltuples FROM pg_class WHERE oid = 'items'::regclass")
+            #expect(known == 2)
+        }
+    }
+
+    @Test("two parts of a chunk, stored at once, are what one would be, and share their items and new users out")
+    func lanes() async throws {
+        try await withDatabase { database in
+            try await database.addItems("i1", "i2")
+            let rows = (0..<4_000).map { Self.line($0, "u\($0 % 300)", $0 % 7 == 0 ? "i2" : "i1", at: Int64($0)) }
+            let imports = database.imports.interactions(tenant: .default)
+            #expect(imports.lanes == 2)
+            let halves = [rows.filter { $0.line % 2 == 0 }, rows.filter { $0.line % 2 == 1 }]
+            for stored in [4_000, 0] {
+                let chunks = try await withThrowingTaskGroup(of: ImportedChunk.self) { group in
+                    for half in halves { group.addTask { try await imports.store(half) } }
+                    return try await group.reduce(into: []) { $0.append($1) }
+                }
+                #expect(chunks.reduce(0) { $0 + $1.stored } == stored)
+                #expect(chunks.reduce(0) { $0 + $1.raised.count } == (stored == 0 ? 0 : 300))
+            }
+            #expect(try await database.value("SELECT count(*) FROM interactions", as: Int.self) == 4_000)
+            #expect(try await database.value("SELECT count(*) FROM user_state", as: Int.self) == 300)
+        }
+    }
+
     @Test("an import beside feedback of the same users and events loses nothing")
     func besideFeedback() async throws {
         try await withDatabase(connections: 8) { database in

@@ -35,9 +35,12 @@ final class InMemoryImportRepository: ImportRepository {
         var generation: Int64 = 0
         var calls: [Call] = []
         var faults: [Fault] = []
+        var analyzed: [Set<ImportedKind>] = []
     }
 
     private let state = Mutex(State())
+    private let lanes: Int
+    private let analysisError: RepositoryError?
     private let isVulnerable: @Sendable (Call) -> Bool
     private let onCall: @Sendable (Call) -> Void
 
@@ -45,10 +48,14 @@ final class InMemoryImportRepository: ImportRepository {
     ///   - isVulnerable: The calls that take the next of the faults.
     ///   - onCall: Told of every call, before it does anything.
     init(
+        lanes: Int = 1,
+        analysisError: RepositoryError? = nil,
         faults: [Fault] = [],
         isVulnerable: @escaping @Sendable (Call) -> Bool = { _ in true },
         onCall: @escaping @Sendable (Call) -> Void = { _ in }
     ) {
+        self.lanes = lanes
+        self.analysisError = analysisError
         self.isVulnerable = isVulnerable
         self.onCall = onCall
         self.state.withLock { $0.faults = faults }
@@ -60,6 +67,8 @@ final class InMemoryImportRepository: ImportRepository {
     var versions: [User.ID: Int] { self.state.withLock { $0.versions } }
     var generation: Int64 { self.state.withLock { $0.generation } }
     var calls: [Call] { self.state.withLock { $0.calls } }
+    /// What statistics were gathered of, import by import.
+    var analyzed: [Set<ImportedKind>] { self.state.withLock { $0.analyzed } }
     var finishes: Int { self.calls.filter { $0 == .finish }.count }
 
     private func call<Result: Sendable>(
@@ -127,6 +136,8 @@ final class InMemoryImportRepository: ImportRepository {
     private struct Interactions: InteractionImport {
         let repository: InMemoryImportRepository
 
+        var lanes: Int { self.repository.lanes }
+
         func store(_ interactions: [ImportedInteraction]) async throws(RepositoryError) -> ImportedChunk {
             try self.repository.store(interactions)
         }
@@ -165,6 +176,11 @@ final class InMemoryImportRepository: ImportRepository {
             for user in chunk.raised { state.versions[user, default: 0] += 1 }
             return chunk
         }
+    }
+
+    func analyze(_ kinds: Set<ImportedKind>) async throws(RepositoryError) {
+        self.state.withLock { $0.analyzed.append(kinds) }
+        if let error = self.analysisError { throw error }
     }
 
     func finish(tenant: Tenant.ID) async throws(RepositoryError) -> Int64 {

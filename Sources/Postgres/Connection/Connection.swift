@@ -30,6 +30,8 @@ final class Connection {
 
     private var prepared: [StatementKey: String] = [:]
     private var preparedCount = 0
+    /// Mostly the next one is the same: comparing it costs less than hashing its text.
+    private var lastPrepared: (key: StatementKey, name: String)?
     private var callID: UInt64 = 0
     private var callDeadline: ContinuousClock.Instant?
     private var watch = StatementWatch()
@@ -102,6 +104,7 @@ final class Connection {
             guard let state = error.sqlState, state == .featureNotSupported || state == .invalidStatementName else {
                 throw error
             }
+            lastPrepared = nil
             guard prepared.removeValue(forKey: StatementKey(statement, bindings)) != nil, isIdle else { throw error }
             return try runPrepared(statement, bindings)
         }
@@ -124,11 +127,16 @@ final class Connection {
     }
 
     private func prepare(_ statement: PostgresStatement, _ bindings: PostgresBindings) throws(PostgresError) -> String {
+        if let last = lastPrepared, last.key.sql == statement.sql, last.key.types == bindings.types { return last.name }
         let key = StatementKey(statement, bindings)
-        if let name = prepared[key] { return name }
+        if let name = prepared[key] {
+            lastPrepared = (key, name)
+            return name
+        }
         if prepared.count >= maxPreparedStatements {
             _ = try runScript("DEALLOCATE ALL", hasEffect: false)
             prepared.removeAll()
+            lastPrepared = nil
         }
         preparedCount += 1
         let name = "s\(preparedCount)"

@@ -39,18 +39,29 @@ struct ServerResult: ~Copyable {
         _ decode: (borrowing PostgresRow) throws -> Row
     ) throws(PostgresError) -> [Row] {
         let count = unsafe PQntuples(pointer)
-        var rows: [Row] = []
-        rows.reserveCapacity(Int(count))
+        guard count > 0 else { return [] }
         do {
-            for index in 0..<count {
-                rows.append(try decode(unsafe PostgresRow(result: pointer, index: index)))
+            return try unsafe withUnsafeTemporaryAllocation(of: PostgresType.self, capacity: columnCount) { types in
+                for column in types.indices {
+                    unsafe types.initializeElement(
+                        at: column,
+                        to: PostgresType(rawValue: PQftype(pointer, CInt(truncatingIfNeeded: column)))
+                    )
+                }
+                let types = UnsafeBufferPointer(types)
+                return try unsafe [Row](unsafeUninitializedCapacity: Int(count)) { rows, decoded in
+                    for index in 0..<count {
+                        let row = unsafe PostgresRow(result: pointer, index: index, types: types)
+                        unsafe rows.initializeElement(at: decoded, to: try decode(row))
+                        decoded += 1
+                    }
+                }
             }
         } catch let error as PostgresError {
             throw error
         } catch {
             throw .rowRefused(error: "\(type(of: error))")
         }
-        return rows
     }
 
     private func field(_ code: CInt) -> String? {

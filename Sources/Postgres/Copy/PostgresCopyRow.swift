@@ -80,15 +80,23 @@ public struct PostgresCopyRow: ~Copyable {
         }
     }
 
+    @inline(__always)
     private mutating func number<Value: FixedWidthInteger & BitwiseCopyable>(
         _ type: PostgresType,
         as _: Value.Type = Value.self
     ) throws(PostgresError) -> Value {
+        let size = MemoryLayout<Value>.size
+        // Nearly every field passes here: its length and its bytes are there, in one look.
+        if field < fieldCount, unsafe message.count - offset >= 4 + size,
+            unsafe message.loadUnaligned(fromByteOffset: offset, as: Int32.self) == Int32(size).bigEndian
+        {
+            let value = unsafe message.loadUnaligned(fromByteOffset: offset + 4, as: Value.self)
+            field += 1
+            offset += 4 + size
+            return Value(bigEndian: value)
+        }
         let length = try next(type)
-        guard length == MemoryLayout<Value>.size else { throw failure(length == nil ? .null : .malformed, type) }
-        return Value(
-            bigEndian: unsafe message.loadUnaligned(fromByteOffset: offset - MemoryLayout<Value>.size, as: Value.self)
-        )
+        throw failure(length == nil ? .null : .malformed, type)
     }
 
     /// Moves behind the next field; returns its length, nil for NULL.

@@ -48,6 +48,14 @@ final class ConnectionPool: Sendable {
         (timers, timersInput) = AsyncStream.makeStream(of: ContinuousClock.Instant.self)
     }
 
+    /// What a call came to; without the type of its value, so that the way there and back is compiled once.
+    private struct Ending: Sendable {
+        /// nil: it failed with `error`.
+        var value: (any Sendable)?
+        /// What the retry rule judges; beside a value, an error within it.
+        var error: PostgresError?
+    }
+
     /// Runs `body` with a connection on a driver thread; `timeout` covers the wait for the connection too.
     ///
     /// It may run again by the rule, also where `failure` finds an error in what it returned.
@@ -57,30 +65,46 @@ final class ConnectionPool: Sendable {
         failure: @escaping @Sendable (Value) -> PostgresError? = { _ in nil },
         _ body: @escaping @Sendable (Connection) throws(PostgresError) -> Value
     ) async throws(PostgresError) -> Value {
+        let ending = await perform(timeout: timeout, retry: retry) { connection in
+            do throws(PostgresError) {
+                let value = try body(connection)
+                return Ending(value: value, error: failure(value))
+            } catch {
+                return Ending(value: nil, error: error)
+            }
+        }
+        if let any = ending.value, let value = any as? Value { return value }
+        let error = ending.error ?? .shutDown
+        metrics.failed(error)
+        throw error
+    }
+
+    private func perform(
+        timeout: Duration?,
+        retry: RetryRule,
+        _ body: @escaping @Sendable (Connection) -> Ending
+    ) async -> Ending {
         let now = ContinuousClock.now
         let deadline = timeout.map { now + $0 }
         let acquireLimit = now + acquireTimeout
         let id = ids.wrappingAdd(1, ordering: .relaxed).newValue
         let metrics = metrics
-        let result = await withTaskCancellationHandler {
-            await withCheckedContinuation { (caller: CheckedContinuation<Result<Value, PostgresError>, Never>) in
+        return await withTaskCancellationHandler {
+            await withCheckedContinuation { (caller: CheckedContinuation<Ending, Never>) in
                 let request = PoolRequest(id: id, deadline: deadline) { connection, attempt in
                     let started = ContinuousClock.now
                     if attempt == 1 { metrics.waited(now.duration(to: started)) }
-                    let result = Result { () throws(PostgresError) in try body(connection) }
+                    let ending = body(connection)
                     metrics.callEnded(after: started.duration(to: .now))
-                    let error =
-                        switch result {
-                        case .success(let value): failure(value)
-                        case .failure(let error): error as PostgresError?
-                        }
-                    if let error, retry.allows(error, hasSent: connection.hasSent, attempt: attempt) {
+                    if let error = ending.error,
+                        retry.allows(error, hasSent: connection.hasSent, attempt: attempt)
+                    {
                         metrics.retried()
                         return .again
                     }
-                    return .ended { caller.resume(returning: result) }
+                    return .ended { caller.resume(returning: ending) }
                 } refuse: { error in
-                    caller.resume(returning: .failure(error))
+                    caller.resume(returning: Ending(value: nil, error: error))
                 }
                 submit(request, acquireBy: min(acquireLimit, deadline ?? acquireLimit))
                 // A cancellation before the arrival found no request to cancel.
@@ -89,8 +113,6 @@ final class ConnectionPool: Sendable {
         } onCancel: {
             cancel(id)
         }
-        if case .failure(let error) = result { metrics.failed(error) }
-        return try result.get()
     }
 
     private func submit(_ request: PoolRequest, acquireBy deadline: ContinuousClock.Instant) {
@@ -121,11 +143,12 @@ final class ConnectionPool: Sendable {
                 release(slot)
                 return request.refuse(.shutDown)
             }
-            var next: PoolRequest? = request
-            while let request = next {
-                let completion = slots[slot].run(request)
-                next = release(slot)
+            var completion = slots[slot].run(request)
+            while true {
+                let next = release(slot)
                 completion()
+                guard let next else { return }
+                completion = slots[slot].run(next, atOnce: true)
             }
         }
     }

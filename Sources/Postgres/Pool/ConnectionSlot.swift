@@ -31,13 +31,19 @@ final class ConnectionSlot: Sendable {
     }
 
     /// Runs a call on the connection, opened first if missing or dead, on a driver thread.
-    func run(_ request: PoolRequest) -> PoolRequest.Completion {
+    ///
+    /// `atOnce` after another one, it is not looked for signs of death first: it has just been alive.
+    func run(_ request: PoolRequest, atOnce: Bool = false) -> PoolRequest.Completion {
         connection.withLock { connection in
             var attempt = 1
             while true {
                 do throws(PostgresError) {
                     let usable: Connection
-                    if let idle = reuse(&connection) { usable = idle } else { usable = try open(for: request) }
+                    if let known = reuse(&connection, unseen: atOnce && attempt == 1) {
+                        usable = known
+                    } else {
+                        usable = try open(for: request)
+                    }
                     connection = usable
                     usable.beginCall(request.id, deadline: request.deadline)
                     let outcome = request.perform(usable, attempt)
@@ -63,9 +69,9 @@ final class ConnectionSlot: Sendable {
         if connection.take() != nil { metrics.closed() }
     }
 
-    private func reuse(_ connection: inout Connection?) -> Connection? {
+    private func reuse(_ connection: inout Connection?, unseen: Bool) -> Connection? {
         guard let idle = connection else { return nil }
-        if isPinned || idle.isQuiet { return idle }
+        if isPinned || unseen || idle.isQuiet { return idle }
         logger.debug("the server has closed an idle connection")
         drop(&connection)
         return nil

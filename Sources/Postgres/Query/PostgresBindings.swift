@@ -12,6 +12,7 @@ public struct PostgresBindings: Sendable, ExpressibleByArrayLiteral {
 
     /// Takes the parameters `$1`, `$2` and so on, in order.
     public init(arrayLiteral elements: any PostgresEncodable...) {
+        bytes.reserveCapacity(1 + 16 * elements.count)
         types.reserveCapacity(elements.count)
         ranges.reserveCapacity(elements.count)
         for element in elements { append(element) }

@@ -29,6 +29,7 @@ extension PostgresDecodable {
     public static func decodeNull() throws(PostgresDecodingFailure) -> Self { throw .null }
 
     /// Throws unless the type is one of `accepted`, or not known.
+    @inline(__always)
     static func check(_ type: PostgresType, isIn accepted: PostgresType...) throws(PostgresDecodingFailure) {
         if type != .unspecified, !accepted.contains(type) { throw .typeMismatch }
     }

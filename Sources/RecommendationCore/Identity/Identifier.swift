@@ -31,7 +31,10 @@ public struct Identifier<Entity>: Hashable, Sendable, Comparable, CustomStringCo
 
     /// Whether two ids have the same bytes.
     public static func == (lhs: Self, rhs: Self) -> Bool {
-        lhs.string.utf8.elementsEqual(rhs.string.utf8)
+        var (left, right) = (lhs.string, rhs.string)
+        return left.withUTF8 { left in
+            right.withUTF8 { right in left.count == right.count && left.elementsEqual(right) }
+        }
     }
 
     /// The order of the bytes.

@@ -82,6 +82,11 @@ public struct ImportedUser: Sendable, Equatable {
     }
 }
 
+/// What an import fills.
+public enum ImportedKind: String, Sendable, CaseIterable {
+    case items, users, interactions
+}
+
 /// What became of a chunk of items or users.
 public struct ImportedCounts: Sendable, Equatable {
     /// Rows that were not there.
@@ -130,6 +135,9 @@ public protocol ImportRepository: Sendable {
     func interactions(tenant: Tenant.ID) -> any InteractionImport
     /// Creates the tenant if it is new.
     func ensureTenant(_ tenant: Tenant.ID) async throws(RepositoryError)
+    /// Brings the planner's statistics of what an import has filled up to date, so that the first reads after it are planned for
+    /// what is there. Where it fails nothing is lost: the server gathers them later by itself.
+    func analyze(_ kinds: Set<ImportedKind>) async throws(RepositoryError)
     /// Ends an import that changed something: the tenant's generation is raised; the new one.
     func finish(tenant: Tenant.ID) async throws(RepositoryError) -> Int64
     /// Whether the tenant has no items and no interactions.
@@ -145,6 +153,8 @@ extension ImportRepository {
 
 /// The interactions of one import, chunk after chunk. It remembers what it has looked up and whom it has raised.
 public protocol InteractionImport: Sendable {
+    /// How many calls of `store` gain by running beside each other, each with users of its own.
+    var lanes: Int { get }
     /// Adds interactions that are not there yet. The version of each user who gets one is raised, once in the import.
     func store(_ interactions: [ImportedInteraction]) async throws(RepositoryError) -> ImportedChunk
     /// The lines, rising, that name an item which is not in the catalogue. Stores nothing.

@@ -11,6 +11,13 @@ enum Field {
     }
 
     static func id<Entity>(_ bytes: ArraySlice<UInt8>, _ column: String) throws(Rejection) -> Identifier<Entity> {
+        // Nearly all ids are of printable ASCII, where one look at each byte is all there is to check.
+        let plain = bytes.withUnsafeBufferPointer { bytes -> String? in
+            guard (1...IdentifierError.maximumLength).contains(bytes.count) else { return nil }
+            guard bytes.allSatisfy({ (0x20..<0x7F).contains($0) }) else { return nil }
+            return String(decoding: bytes, as: UTF8.self)
+        }
+        if let plain { return Identifier(trusted: plain) }
         guard let text = String(validating: bytes, as: UTF8.self) else { throw .invalidText(column: column) }
         do throws(IdentifierError) {
             return try Self.identifier(text)

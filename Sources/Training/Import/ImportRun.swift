@@ -14,6 +14,8 @@ struct ImportRun {
     private var bytes = 0
     /// Whether something was stored, or may have been: then what was computed before has to go.
     private var isDirty = false
+    /// What got rows that are new or other than before.
+    private var filled: Set<ImportedKind> = []
 
     init(attempts: RepositoryAttempts, tenant: Tenant.ID, extent: ImportExtent) {
         self.attempts = attempts
@@ -36,6 +38,7 @@ struct ImportRun {
         } catch {
             throw await self.stopped(error)
         }
+        await self.analyze()
         if self.isDirty {
             do throws(RepositoryAttempts.Failure) {
                 self.report.generation = try await self.raiseGeneration()
@@ -47,25 +50,68 @@ struct ImportRun {
         return self.report
     }
 
-    /// Stores part after part; the next one is read while one is stored.
+    /// A part that was read, and what became of the items that its interactions bring along: they come first.
+    private struct ReadyPart {
+        var part: ImportPart
+        var items = StoredItems()
+    }
+
+    /// Stores part after part; while the rows of one are stored, the next one is read and its items are.
     private mutating func transferParts<Source: ImportSource & ~Copyable>(
         of source: OffPoolSource<Source>,
         progress: (ImportProgress) -> Void
     ) async throws(ImportError) {
-        var next = await source.next(limit: self.pacing.size)
-        while let part = try next.get() {
+        let (attempts, tenant) = (self.attempts, self.tenant)
+        var next = await Self.nextPart(of: source, limit: self.pacing.size, attempts: attempts, tenant: tenant)
+        self.count(next)
+        while let ready = try next.get() {
+            if let failure = ready.items.failure { throw self.importError(failure, generation: .untouched) }
             let limit = self.pacing.size
-            async let following = source.next(limit: limit)
+            async let following = Self.nextPart(of: source, limit: limit, attempts: attempts, tenant: tenant)
             let outcome: Result<Void, ImportError>
             do throws(ImportError) {
-                outcome = .success(try await self.store(part))
+                outcome = .success(try await self.store(ready.part))
             } catch {
                 outcome = .failure(error)
             }
             next = await following
+            self.count(next)
             try outcome.get()
             progress(self.progress)
         }
+    }
+
+    private static func nextPart<Source: ImportSource & ~Copyable>(
+        of source: OffPoolSource<Source>,
+        limit: Int,
+        attempts: RepositoryAttempts,
+        tenant: Tenant.ID
+    ) async -> Result<ReadyPart?, ImportError> {
+        do throws(ImportError) {
+            guard let part = try await source.next(limit: limit).get() else { return .success(nil) }
+            var ready = ReadyPart(part: part)
+            if case .interactions(let batch) = part, !batch.newItems.isEmpty {
+                let items = batch.newItems.map { ImportedItem($0) }
+                ready.items = await attempts.store(items, onlyNew: true, tenant: tenant)
+            }
+            return .success(ready)
+        } catch {
+            return .failure(error)
+        }
+    }
+
+    /// Takes note of the items that came with a part.
+    private mutating func count(_ part: Result<ReadyPart?, ImportError>) {
+        guard case .success(let ready?) = part else { return }
+        self.count(ready.items)
+    }
+
+    private mutating func count(_ items: StoredItems) {
+        self.report.itemsNew += items.counts.new
+        self.report.itemsChanged += items.counts.changed
+        self.report.itemsUnchanged += items.counts.unchanged
+        if items.isDirty { self.isDirty = true }
+        if items.counts.new + items.counts.changed > 0 { self.filled.insert(.items) }
     }
 
     private mutating func store(_ part: ImportPart) async throws(ImportError) {
@@ -74,7 +120,9 @@ struct ImportRun {
         case .items(let batch):
             self.bytes = batch.bytes
             self.report.rejected.add(batch.rejected)
-            try await self.store(items: batch.rows, onlyNew: false)
+            let stored = await self.attempts.store(batch.rows, onlyNew: false, tenant: tenant)
+            self.count(stored)
+            if let failure = stored.failure { throw self.importError(failure, generation: .untouched) }
         case .users(let batch):
             self.bytes = batch.bytes
             self.report.rejected.add(batch.rejected)
@@ -86,46 +134,35 @@ struct ImportRun {
             self.report.usersChanged += stored.changed
             self.report.usersUnchanged += stored.unchanged
             self.report.usersRaised += stored.new + stored.changed
-            if stored.new + stored.changed > 0 { self.isDirty = true }
+            if stored.new + stored.changed > 0 {
+                self.isDirty = true
+                self.filled.insert(.users)
+            }
         case .interactions(let batch):
             self.bytes = batch.bytes
             var rejected = batch.rejected
-            try await self.store(items: batch.newItems.map { ImportedItem($0) }, onlyNew: true)
             // The store may have become slower since so many were asked for.
             var rest = batch.rows[...]
             while !rest.isEmpty {
                 let rows = Array(rest.prefix(self.pacing.size))
                 rest = rest.dropFirst(rows.count)
-                rejected.add(try await self.store(rows).unknownItems, file: batch.file, reason: .unknownItem)
+                rejected.add(try await self.store(rows), file: batch.file, reason: .unknownItem)
             }
             self.report.rejected.add(rejected)
         }
     }
 
-    private mutating func store(items: [ImportedItem], onlyNew: Bool) async throws(ImportError) {
-        let tenant = self.tenant
-        for start in stride(from: 0, to: items.count, by: ImportPart.documents) {
-            let rows = Array(items[start..<min(start + ImportPart.documents, items.count)])
-            let stored = try await self.call { (repository) throws(RepositoryError) in
-                try await repository.store(items: rows, onlyNew: onlyNew, tenant: tenant)
-            }.value
-            self.report.itemsNew += stored.new
-            self.report.itemsChanged += stored.changed
-            self.report.itemsUnchanged += stored.unchanged
-            if stored.new + stored.changed > 0 { self.isDirty = true }
-        }
-    }
-
-    private mutating func store(_ rows: [ImportedInteraction]) async throws(ImportError) -> ImportedChunk {
-        let interactions = self.interactions
-        let outcome = try await self.call { (_) throws(RepositoryError) in try await interactions.store(rows) }
-        let chunk = outcome.value
-        self.pacing.stored(rows: rows.count, in: outcome.duration)
-        self.report.usersRaised += chunk.raised.count
-        self.report.interactionsStored += chunk.stored
-        self.report.interactionsUnchanged += chunk.unchanged
-        if chunk.stored > 0 { self.isDirty = true }
-        return chunk
+    /// Returns the lines that name an unknown item.
+    private mutating func store(_ rows: [ImportedInteraction]) async throws(ImportError) -> [Int] {
+        let stored = await self.attempts.store(rows, by: self.interactions)
+        self.report.usersRaised += stored.chunk.raised.count
+        self.report.interactionsStored += stored.chunk.stored
+        self.report.interactionsUnchanged += stored.chunk.unchanged
+        if stored.isDirty { self.isDirty = true }
+        if stored.chunk.stored > 0 { self.filled.insert(.interactions) }
+        if let failure = stored.failure { throw self.importError(failure, generation: .untouched) }
+        self.pacing.stored(rows: rows.count, in: stored.duration)
+        return stored.chunk.unknownItems
     }
 
     private mutating func call<Value>(
@@ -142,6 +179,15 @@ struct ImportRun {
     }
 
     // MARK: The end
+
+    private func analyze() async {
+        guard !self.filled.isEmpty else { return }
+        do throws(RepositoryError) {
+            try await self.attempts.repository.analyze(self.filled)
+        } catch {
+            self.attempts.log.warning("no statistics were gathered after the import", metadata: ["error": "\(error)"])
+        }
+    }
 
     /// Raises the generation also where the import was cancelled: what it has stored is there.
     private func raiseGeneration() async throws(RepositoryAttempts.Failure) -> Int64 {

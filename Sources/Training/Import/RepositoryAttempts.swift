@@ -68,3 +68,5 @@ extension RepositoryError {
         }
     }
 }
+
+extension RepositoryAttempts.Outcome: Sendable where Value: Sendable {}
