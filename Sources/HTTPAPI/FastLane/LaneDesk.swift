@@ -48,8 +48,8 @@ final class LaneDesk {
         self.looks = LaneBatches(on: eventLoop, width: 2, maximum: 64, submit: submit, work: plan.immediate.look)
         self.computations = LaneBatches(
             on: eventLoop,
-            width: 4,
-            maximum: 8,
+            width: 2,
+            maximum: 16,
             submit: submit,
             work: plan.immediate.compute
         )
