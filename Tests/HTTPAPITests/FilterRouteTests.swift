@@ -31,6 +31,12 @@ struct FilterRouteTests {
             _ = try await send(ports.public, "POST", "/v1/recommendations/u1", "{}")
             #expect(canned.last.recommendations.last?.filters == RequestFilters.none)
             #expect(canned.last.recommendations.last?.limit == 10)
+            // To JSON these are the same number; a client may write whole ones with a point.
+            for limit in ["5", "5.0", "5e0", "0.5E+1"] {
+                let reply = try await send(ports.public, "POST", "/v1/recommendations/u1", #"{"limit":\#(limit)}"#)
+                #expect(reply.status == 200, "\(limit)")
+                #expect(canned.last.recommendations.last?.limit == 5, "\(limit)")
+            }
         }
     }
 
@@ -67,7 +73,9 @@ struct FilterRouteTests {
                 #expect(reply.status == 400, "\(body)")
             }
             for (body, pointer) in [
-                (#"{"limit":"5"}"#, "#/limit"), (#"{"exclude_seen":"true"}"#, "#/exclude_seen"),
+                (#"{"limit":"5"}"#, "#/limit"), (#"{"limit":5.5}"#, "#/limit"), (#"{"limit":1e400}"#, "#/limit"),
+                (#"{"limit":0.0}"#, "#/limit"), (#"{"limit":101.0}"#, "#/limit"),
+                (#"{"exclude_seen":"true"}"#, "#/exclude_seen"),
                 (#"{"category":[1]}"#, "#/category/0"), (#"{"exclude":{}}"#, "#/exclude"), ("[]", "#"),
                 (#"{"explain":"x"}"#, "#/explain"), (#"{"locale":"_"}"#, "#/locale"),
             ] {

@@ -95,10 +95,16 @@ struct FieldReader {
         return elements
     }
 
-    /// A whole number within bounds; nil where the field is absent.
+    /// A whole number within bounds, however it is written (`5`, `5.0`, `5e0`); nil where the field is absent.
     mutating func integer(_ field: String, in range: ClosedRange<Int64>, allowed: String) -> Int64? {
-        guard let value = self.value(field, required: false) else { return nil }
-        guard case .integer(let integer) = value, range.contains(integer) else {
+        let integer: Int64?
+        switch self.value(field, required: false) {
+        case nil: return nil
+        case .integer(let value): integer = value
+        case .number(let value): integer = Int64(exactly: value)
+        default: integer = nil
+        }
+        guard let integer, range.contains(integer) else {
             self.add(field, "out_of_range", allowed: allowed)
             return nil
         }
