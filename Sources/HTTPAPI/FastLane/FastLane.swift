@@ -114,8 +114,8 @@ final class FastLane: ChannelInboundHandler, RemovableChannelHandler {
                             cursor += scan.headLength
                             passed = cursor
                             continue
-                        case .later:
-                            self.wait(buffer, from: cursor, context: context)
+                        case .ask(let wanted):
+                            self.wait(for: wanted, buffer, from: cursor, context: context)
                             passed = bytes.count
                             cursor = passed
                             continue
@@ -154,14 +154,7 @@ final class FastLane: ChannelInboundHandler, RemovableChannelHandler {
             context.flush()
             guard context.channel.isWritable else { return .routes }
         }
-        let number = self.waited + 1
-        return self.desk.reply(
-            to: scan,
-            bytes,
-            caller: &self.caller,
-            allocator: context.channel.allocator,
-            deliver: { found in self.deliver(found, to: number, context: context) }
-        )
+        return self.desk.reply(to: scan, bytes, caller: &self.caller, allocator: context.channel.allocator)
     }
 
     private func write(_ answer: ByteBuffer, context: ChannelHandlerContext) {
@@ -171,14 +164,21 @@ final class FastLane: ChannelInboundHandler, RemovableChannelHandler {
 
     // MARK: Requests that wait
 
-    private func wait(_ buffer: ByteBuffer, from start: Int, context: ChannelHandlerContext) {
+    private func wait(
+        for wanted: LaneDesk.Wanted,
+        _ buffer: ByteBuffer,
+        from start: Int,
+        context: ChannelHandlerContext
+    ) {
         var bytes = buffer
         bytes.moveReaderIndex(forwardBy: start)
         self.waited += 1
+        let number = self.waited
+        self.desk.ask(wanted) { found in self.deliver(found, to: number, context: context) }
         let timer = context.eventLoop.assumeIsolated().scheduleTask(in: self.patience) {
             self.passWaiting(context: context)
         }
-        self.waiting = Waiting(number: self.waited, bytes: bytes, timer: timer)
+        self.waiting = Waiting(number: number, bytes: bytes, timer: timer)
     }
 
     private func forget() {

@@ -9,21 +9,23 @@ final class LaneDesk {
     enum Reply {
         /// The whole answer.
         case answer(ByteBuffer)
-        /// It waits: whoever was named is told.
-        case later
+        /// It has to wait: ``LaneDesk/ask(_:deliver:)``.
+        case ask(Wanted)
         /// The routes must answer.
         case routes
     }
 
-    /// What comes to a request that waits: a pool to answer from, or nothing, and then the routes must answer.
-    typealias Delivery = (Found?) -> Void
+    /// What a request waits for.
+    struct Wanted {
+        fileprivate let question: ImmediateQuestion
+        fileprivate let explain: Explanation
+        fileprivate let start: ContinuousClock.Instant
+    }
 
     /// A pool for a request.
     struct Found {
-        fileprivate let question: ImmediateQuestion
+        fileprivate let wanted: Wanted
         fileprivate let pool: ImmediatePool
-        fileprivate let explain: Explanation
-        fileprivate let start: ContinuousClock.Instant
     }
 
     private let immediate: ImmediateUseCases
@@ -61,16 +63,12 @@ final class LaneDesk {
         self.head = ResponseHead(serverName: plan.serverName)
     }
 
-    /// Answers a request, or has it wait.
-    ///
-    /// - Parameter deliver: Called later, on the event loop, if the reply is ``Reply/later``; not at all if what is waited for
-    ///   is never done.
+    /// Answers a request, or says what it has to wait for.
     func reply(
         to scan: RequestScan,
         _ bytes: UnsafeRawBufferPointer,
         caller: inout LaneCaller,
-        allocator: ByteBufferAllocator,
-        deliver: @escaping Delivery
+        allocator: ByteBufferAllocator
     ) -> Reply {
         let start = ContinuousClock.now
         guard !self.isStopping(),
@@ -82,8 +80,7 @@ final class LaneDesk {
         case .answer(let answer):
             return .answer(self.written(answer, query.explain, scan, bytes, since: start, allocator))
         case .ask(let question):
-            self.ask(question, query.explain, since: start, deliver: deliver)
-            return .later
+            return .ask(Wanted(question: question, explain: query.explain, start: start))
         case .wait: return .routes
         }
     }
@@ -95,25 +92,25 @@ final class LaneDesk {
         from found: Found,
         allocator: ByteBufferAllocator
     ) -> ByteBuffer? {
-        guard !self.isStopping(), let answer = self.immediate.answer(found.question, found.pool, self.workspace) else {
+        let wanted = found.wanted
+        guard !self.isStopping(), let answer = self.immediate.answer(wanted.question, found.pool, self.workspace) else {
             return nil
         }
-        return self.written(answer, found.explain, scan, bytes, since: found.start, allocator)
+        return self.written(answer, wanted.explain, scan, bytes, since: wanted.start, allocator)
     }
 
-    private func ask(
-        _ question: ImmediateQuestion,
-        _ explain: Explanation,
-        since start: ContinuousClock.Instant,
-        deliver: @escaping Delivery
-    ) {
-        func found(_ pool: ImmediatePool) -> Found {
-            Found(question: question, pool: pool, explain: explain, start: start)
-        }
-        self.looks.ask(question) { look in
+    /// Has something looked for, and computed where it is nowhere.
+    ///
+    /// - Parameter deliver: Called later, on the event loop, with nothing where the routes must answer; not at all if what is
+    ///   waited for is never done.
+    func ask(_ wanted: Wanted, deliver: @escaping (Found?) -> Void) {
+        self.looks.ask(wanted.question) { look in
             switch look {
-            case .found(let pool): deliver(found(pool))
-            case .missing: self.computations.ask(question) { deliver($0.map(found)) }
+            case .found(let pool): deliver(Found(wanted: wanted, pool: pool))
+            case .missing:
+                self.computations.ask(wanted.question) { pool in
+                    deliver(pool.map { Found(wanted: wanted, pool: $0) })
+                }
             case .wait: deliver(nil)
             }
         }
