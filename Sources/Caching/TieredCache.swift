@@ -225,6 +225,24 @@ public final class TieredCache: Service, Sendable {
         return hit.entry
     }
 
+    /// The entry that an owner shares who is known, under a live lease, to have none of its own. It never waits. Nil counts
+    /// nothing.
+    ///
+    /// - Parameter payload: The value that such owners share; asks no store.
+    public func localColdEntry(
+        for key: CacheKey,
+        _ field: CacheField,
+        at moment: Moment,
+        payload: () -> [UInt8]
+    ) -> CacheEntry? {
+        let note = LocalCache.Note(session: moment.session, stripe: self.keeper.local.stripe(of: key))
+        guard moment.isLive,
+            let version = self.lookup.coldOwners.version(key, field, note: note, at: moment.milliseconds)
+        else { return nil }
+        self.metrics.negative.hits.increment()
+        return self.coldEntry(version, payload())
+    }
+
     /// The entry of a key and field where a tier holds one that may be served, fresh or stale; nothing is computed.
     public func held(for key: CacheKey, _ field: CacheField) async -> CacheAnswer? {
         var watch = Watch()

@@ -2,6 +2,7 @@ import RecommendationCore
 import RecommendationEngine
 import Testing
 
+@testable import Caching
 @testable import Serving
 
 /// Alone, among many, with filters and without: the same rules, and so the same answers.
@@ -74,6 +75,68 @@ struct BatchServingTests {
         #expect(answers.allSatisfy { !$0.items.isEmpty && ($0.fallback == nil) == hasHistory })
         #expect(answers[1].items.allSatisfy { ["1", "2"].contains(String(Int($0.dropFirst())! % 7)) })
         #expect(Set(answers.map(\.items)).count == 4)
+    }
+
+    /// What an event loop says to a request of ann's: at once, or by a look and a computation.
+    private func immediate(_ node: Node, _ surface: String = "home") async throws -> (said: [String], tier: Tier)? {
+        let workspace = ImmediateWorkspace()
+        let standing = try #require(node.service.standNow())
+        let request = ImmediateRequest(user: User.ID(trusted: "ann"), surface: surface, limit: 10)
+        func said(_ answer: ImmediateAnswer) -> (said: [String], tier: Tier) {
+            let items = workspace.slate.places.map { answer.state.catalog[$0.item]?.id.string ?? "" }
+            let recommendation = answer.recommendation
+            let tail =
+                "\(recommendation.filtered) \(String(describing: recommendation.fallback)) \(recommendation.userVersion)"
+            return (items + [tail], recommendation.tier)
+        }
+        let question: ImmediateQuestion
+        switch node.service.recommendNow(request, tenant: .default, standing: standing, in: workspace) {
+        case .answer(let answer): return said(answer)
+        case .wait: return nil
+        case .ask(let asked): question = asked
+        }
+        let pool: ImmediatePool
+        switch await node.service.look([question])[0] {
+        case .found(let found): pool = found
+        case .wait: return nil
+        case .missing:
+            guard let computed = await node.service.compute([question])[0] else { return nil }
+            pool = computed
+        }
+        return node.service.answer(question, from: pool, in: workspace).map(said)
+    }
+
+    @Test("an event loop answers as a request is answered alone, from every tier", arguments: [true, false])
+    func immediately(_ hasHistory: Bool) async throws {
+        let node = try await Node { _ in }
+        let bought = HistoryEvent(item: 4, type: .purchase, value: 1, occurredAt: Fixture.now)
+        node.users.has(hasHistory ? [bought] : [])
+        let computed = try #require(try await self.immediate(node))
+        #expect(computed.tier == .computed)
+        let reads = node.users.reads
+        let local = try #require(try await self.immediate(node))
+        #expect(local.tier == .l1 && local.said == computed.said)
+        #expect(node.users.reads == reads, "who has no history is known by now, too")
+        let alone = try await node.ask(limit: 10)
+        #expect(Array(computed.said.dropLast()) == alone.items.map(\.item.string))
+        #expect(computed.said.last == "\(alone.filtered) \(String(describing: alone.fallback)) \(alone.userVersion)")
+        #expect(node.users.reads == reads)
+    }
+
+    @Test("an event loop finds what L2 holds, and leaves to others what it cannot judge")
+    func immediatelyFromShared() async throws {
+        let node = try await Node { _ in }
+        let computed = try #require(try await self.immediate(node))
+        let state = try #require(node.control.state(of: .default))
+        node.keeper.local.drop(CacheKey(prefix: state.keyPrefix, member: "ann"), below: .max)
+        let shared = try #require(try await self.immediate(node))
+        #expect(shared.tier == .l2 && shared.said == computed.said)
+        #expect(try await self.immediate(node, "nowhere") == nil)
+        let away = try await Node { _ in }
+        away.users.isAway = true
+        #expect(try await self.immediate(away) == nil)
+        node.keeper.apply(.ended(session: 1))
+        #expect(node.service.standNow() == nil, "without a lease it stands for nothing")
     }
 
     @Test("where the store is away all fall back alike", arguments: Policy.FallbackStep.allCases)

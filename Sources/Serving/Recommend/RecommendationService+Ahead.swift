@@ -93,7 +93,7 @@ extension RecommendationService {
 }
 
 extension Asked {
-    fileprivate init(_ question: ImmediateQuestion, in context: ServingContext) {
+    init(_ question: ImmediateQuestion, in context: ServingContext) {
         let request = question.request
         let now = context.wallClock()
         self.init(

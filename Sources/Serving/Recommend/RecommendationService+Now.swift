@@ -82,9 +82,16 @@ extension RecommendationService {
             start: standing.moment.instant,
             controlled: controlled
         )
-        guard let entry = self.context.cache.localEntry(for: key, field, at: standing.moment) else {
-            return .ask(question)
-        }
+        let (cache, moment) = (self.context.cache, standing.moment)
+        guard
+            let entry = cache.localEntry(for: key, field, at: moment)
+                ?? cache.localColdEntry(
+                    for: key,
+                    field,
+                    at: moment,
+                    payload: { self.context.pools.shared(Asked(question, in: self.context), model) }
+                )
+        else { return .ask(question) }
         let pool = ImmediatePool(entry: entry, tier: .l1, lookup: .now - controlled, compute: .zero)
         return self.answer(question, from: pool, at: standing.moment.milliseconds, in: workspace)
             .map { .answer($0) } ?? .wait
