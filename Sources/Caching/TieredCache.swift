@@ -68,21 +68,6 @@ public final class TieredCache: Service, Sendable {
 
     // MARK: Asking
 
-    /// An entry of L1 that needs nothing but itself: fresh, under a live lease, stamped in the current session, not due for an
-    /// early refresh. Nil says nothing: ask ``entry(for:_:lifetimes:minVersion:cold:compute:)``. Never suspends.
-    public func hit(_ key: CacheKey, _ field: CacheField, minVersion: Int64 = 0) -> CacheEntry? {
-        let standing = self.keeper.standing()
-        guard standing.isLive, let hit = self.keeper.local.find(key, field), hit.session == standing.session else {
-            return nil
-        }
-        let now = self.keeper.milliseconds()
-        guard now < hit.entry.softExpiry, hit.entry.version >= minVersion,
-            !EarlyRefresh.isDue(hit.entry, at: now, draw: self.draw)
-        else { return nil }
-        self.metrics.localHits.increment()
-        return hit.entry
-    }
-
     /// The entry of a key and field, from the nearest tier that may serve it.
     ///
     /// - Parameters:

@@ -1,4 +1,5 @@
 import NIOCore
+import NIOPosix
 import RecommendationCore
 import Serving
 import Testing
@@ -116,6 +117,21 @@ struct LaneWaitingTests {
             #expect(status == 200)
             gate.open()
         }
+    }
+
+    @Test("where the work does not get on, no more than some batches of it wait")
+    func backlog() async throws {
+        let loop = MultiThreadedEventLoopGroup.singleton.any()
+        let taken = try await loop.submit {
+            let batches = LaneBatches<Int, Int>(on: loop, width: 1, maximum: 2, submit: { _ in }, work: { $0 })
+            var taken = 0
+            while batches.hasRoom, taken < 1_000 {
+                batches.ask(taken) { _ in }
+                taken += 1
+            }
+            return taken
+        }.get()
+        #expect(taken == 16)
     }
 
     @Test("more than a little behind one that waits is not held")

@@ -15,6 +15,9 @@ final class LaneBatches<Question: Sendable, Outcome: Sendable> {
     private let maximum: Int
     private let work: @Sendable ([Question]) async -> [Outcome]
     private let submit: (@escaping @Sendable () async -> Void) -> Void
+    /// Batches that may wait for those under way; more would be done for nobody, long after all have gone on.
+    private static var maximumPending: Int { 8 }
+
     private var pending: [Waiting] = []
     private var isScheduled = false
     private var running = 0
@@ -37,6 +40,9 @@ final class LaneBatches<Question: Sendable, Outcome: Sendable> {
         self.submit = submit
         self.work = work
     }
+
+    /// Whether more may be asked now.
+    var hasRoom: Bool { self.pending.count < Self.maximumPending * self.maximum }
 
     /// - Parameter deliver: Called on the event loop, later; not at all if the work is never done.
     func ask(_ question: Question, deliver: @escaping (Outcome) -> Void) {

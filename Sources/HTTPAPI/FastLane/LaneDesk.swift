@@ -80,7 +80,8 @@ final class LaneDesk {
         case .answer(let answer):
             return .answer(self.written(answer, query.explain, scan, bytes, since: start, allocator))
         case .ask(let question):
-            return .ask(Wanted(question: question, explain: query.explain, start: start))
+            return self.looks.hasRoom
+                ? .ask(Wanted(question: question, explain: query.explain, start: start)) : .routes
         case .wait: return .routes
         }
     }
@@ -107,6 +108,7 @@ final class LaneDesk {
         self.looks.ask(wanted.question) { look in
             switch look {
             case .found(let pool): deliver(Found(wanted: wanted, pool: pool))
+            case .missing where !self.computations.hasRoom: deliver(nil)
             case .missing:
                 self.computations.ask(wanted.question) { pool in
                     deliver(pool.map { Found(wanted: wanted, pool: $0) })
