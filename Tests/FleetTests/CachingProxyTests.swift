@@ -15,7 +15,10 @@ struct CachingProxyTests {
                     try await RawHTTP(port: port, key: key).list(Self.url)
                 }
                 var states: [Int: Set<String>] = [:]
-                for round in 0..<40 {
+                let kept: Set = ["MISS", "HIT", "REVALIDATED"]
+                // Validators change while the first models are built, and nginx asks again every two seconds only: forty
+                // rounds, and as many more until it was told once that nothing had changed.
+                for round in 0..<300 where round < 40 || states[proxy.stubborn]?.isSuperset(of: kept) != true {
                     for port in [proxy.believing, proxy.stubborn] {
                         for (key, newest) in [(fleet.keys.app, "i000200"), (otherKey, "i000050")] {
                             let answer = try await ask(port, key)
@@ -28,7 +31,7 @@ struct CachingProxyTests {
                     try await Task.sleep(for: .milliseconds(100))
                 }
                 // The one cache really keeps, and really asks again; the other heeds `no-cache`, which nginx takes for "never".
-                #expect(states[proxy.stubborn]?.isSuperset(of: ["MISS", "HIT", "REVALIDATED"]) == true, "\(states)")
+                #expect(states[proxy.stubborn]?.isSuperset(of: kept) == true, "\(states)")
                 #expect(states[proxy.believing] == ["MISS"], "\(states)")
 
                 try await fleet.tombstone("i000200")
