@@ -84,8 +84,11 @@ struct TokenTests {
     @Test("a recommendation id is a ULID: ordered by time, of 26 characters")
     func ulid() {
         var generator = SeededGenerator(seed: 5)
-        let early = RecommendationID(milliseconds: 1_780_000_000_000, using: &generator).string
-        let late = RecommendationID(milliseconds: 1_780_000_000_001, using: &generator).string
+        func id(_ milliseconds: Int64) -> RecommendationID {
+            RecommendationID(milliseconds: milliseconds, random: (generator.next(), generator.next()))
+        }
+        let early = id(1_780_000_000_000).string
+        let late = id(1_780_000_000_001).string
         #expect(early < late)
         #expect(early.count == 26)
         #expect(RecommendationID(high: 0, low: 0).string == String(repeating: "0", count: 26))

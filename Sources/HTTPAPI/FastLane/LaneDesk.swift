@@ -163,10 +163,7 @@ final class LaneDesk {
         if let range = scan.requestID, RequestIdentity.mayBeEchoed(bytes[range]) {
             return UnsafeRawBufferPointer(rebasing: bytes[range])
         }
-        let id = RecommendationID(
-            milliseconds: self.wallClock().milliseconds,
-            using: &self.workspace.generator
-        )
+        let id = self.workspace.newID(at: self.wallClock())
         self.madeID.removeAll()
         self.madeID.append(RecommendationID.length) { id.write(to: $0) }
         return self.madeID.bytes

@@ -18,6 +18,9 @@ struct RequestIdentity: Sendable {
 
     func make() -> String {
         var generator = SystemRandomNumberGenerator()
-        return RecommendationID(milliseconds: self.wallClock().milliseconds, using: &generator).string
+        return RecommendationID(
+            milliseconds: self.wallClock().milliseconds,
+            random: (generator.next(), generator.next())
+        ).string
     }
 }

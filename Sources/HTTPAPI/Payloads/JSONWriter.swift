@@ -4,6 +4,8 @@ import Serving
 /// Writes JSON bytes one after the other: its caller knows the document's shape, so that nothing is built to be encoded.
 struct JSONWriter: ~Copyable {
     private var out: ByteWriter
+    /// Of the items of the document that is written: valid as long as what they were looked up in.
+    var texts: [ItemTexts.Text?] = []
 
     init(capacity: Int) {
         self.out = ByteWriter(capacity: capacity)

@@ -22,9 +22,12 @@ extension JSONWriter {
     /// - Parameter places: What was chosen, in rank order.
     mutating func document(_ answer: ImmediateAnswer, _ places: [SlatePlace], explain: Explanation) {
         self.beginDocument(answer.recommendation)
+        // All looked up before the first is written: each is a wait for memory, and they wait together.
+        self.texts.removeAll(keepingCapacity: true)
+        for place in places { self.texts.append(answer.state.catalog.texts[place.item]) }
         for index in places.indices {
             if index > 0 { self.raw(",") }
-            self.item(places[index], rank: index + 1, of: answer, explain: explain)
+            self.item(places[index], self.texts[index], rank: index + 1, of: answer, explain: explain)
         }
         self.endItems(answer.recommendation)
     }
@@ -54,7 +57,13 @@ extension JSONWriter {
         )
     }
 
-    private mutating func item(_ place: SlatePlace, rank: Int, of answer: ImmediateAnswer, explain: Explanation) {
+    private mutating func item(
+        _ place: SlatePlace,
+        _ text: ItemTexts.Text?,
+        rank: Int,
+        of answer: ImmediateAnswer,
+        explain: Explanation
+    ) {
         self.item(
             rank: rank,
             components: (place.collaborative, place.content, place.popularity),
@@ -62,17 +71,19 @@ extension JSONWriter {
             reason: place.reason,
             hasSeed: place.seed != nil,
             explain: explain,
-            id: { json in json.id(of: place.item, in: answer.state) },
+            id: { json in json.id(of: place.item, text, in: answer.state) },
             token: { json in
                 json.raw(answer.signing.length) { answer.signing.write(rank: rank, item: place.item, to: $0) }
             },
             seedTitle: { json in if let seed = place.seed { json.title(of: seed, in: answer.state) } },
-            seedID: { json in if let seed = place.seed { json.id(of: seed, in: answer.state) } }
+            seedID: { json in
+                if let seed = place.seed { json.id(of: seed, answer.state.catalog.texts[seed], in: answer.state) }
+            }
         )
     }
 
-    private mutating func id(of item: Item.Number, in state: TenantState) {
-        if let text = state.catalog.texts[item] {
+    private mutating func id(of item: Item.Number, _ text: ItemTexts.Text?, in state: TenantState) {
+        if let text {
             self.raw(text.id)
         } else {
             self.contents(state.catalog[item]?.id.string ?? "")

@@ -37,12 +37,27 @@ public struct Timestamp: Hashable, Comparable, Sendable {
             day -= 1
         }
         let (year, month, dayOfMonth) = Self.civil(day: day)
-        func two(_ value: Int64) -> String { value < 10 ? "0\(value)" : "\(value)" }
-        func three(_ value: Int64) -> String { value < 10 ? "00\(value)" : value < 100 ? "0\(value)" : "\(value)" }
-        let date =
-            "\(String(repeating: "0", count: max(0, 4 - "\(year)".utf8.count)))\(year)-\(two(month))-\(two(dayOfMonth))"
-        let clock = "\(two(secondOfDay / 3_600)):\(two(secondOfDay / 60 % 60)):\(two(secondOfDay % 60))"
-        return "\(date)T\(clock).\(three(milliseconds))Z"
+        // Written in place: every answer has one.
+        let text = String(unsafeUninitializedCapacity: 24) { text in
+            func write(_ value: Int64, _ places: ClosedRange<Int>, then mark: Unicode.Scalar) {
+                var rest = value.magnitude
+                for place in places.reversed() {
+                    text[place] = UInt8(truncatingIfNeeded: 0x30 + rest % 10)
+                    rest /= 10
+                }
+                text[places.upperBound + 1] = UInt8(ascii: mark)
+            }
+            write(year, 0...3, then: "-")
+            write(month, 5...6, then: "-")
+            write(dayOfMonth, 8...9, then: "T")
+            write(secondOfDay / 3_600, 11...12, then: ":")
+            write(secondOfDay / 60 % 60, 14...15, then: ":")
+            write(secondOfDay % 60, 17...18, then: ".")
+            write(milliseconds, 20...22, then: "Z")
+            return 24
+        }
+        // No year that is handled today, but one that a caller may send.
+        return (0...9_999).contains(year) ? text : "\(year)\(text.dropFirst(4))"
     }
 
     /// Reads RFC 3339 with any offset and up to nine digits of fraction (cut to microseconds); nil for anything else.

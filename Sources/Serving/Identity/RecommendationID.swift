@@ -3,9 +3,11 @@ package struct RecommendationID: Sendable, Hashable {
     package let high: UInt64
     package let low: UInt64
 
-    package init(milliseconds: Int64, using generator: inout some RandomNumberGenerator) {
-        self.high = UInt64(bitPattern: milliseconds) << 16 | UInt64(UInt16.random(in: .min ... .max, using: &generator))
-        self.low = UInt64.random(in: .min ... .max, using: &generator)
+    /// - Parameter random: 80 bits of it are taken. Two words rather than their generator, whose type a caller in another
+    ///   module would have looked up for each of them.
+    package init(milliseconds: Int64, random: (UInt64, UInt64)) {
+        self.high = UInt64(bitPattern: milliseconds) << 16 | random.0 >> 48
+        self.low = random.1
     }
 
     package init(high: UInt64, low: UInt64) {

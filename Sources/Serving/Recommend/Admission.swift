@@ -45,6 +45,20 @@ struct Admission {
         return !self.isPersonal || self.isWanted(item, &filtered)
     }
 
+    /// Whether all unseen candidates of a pool may be in the answer, by a look at `suspects` alone.
+    @inline(__always)
+    func admitsAll(of pool: PoolView, suspects: UnsafeBufferPointer<UInt64>) -> Bool {
+        guard !self.isPersonal else { return false }
+        var found: UInt64 = 0
+        for candidate in 0..<pool.unseenCount {
+            let item = pool.item(candidate)
+            let word = Int(item >> 6)
+            guard word < suspects.count else { return false }
+            found |= suspects[word] >> UInt64(item & 63)
+        }
+        return found & 1 == 0
+    }
+
     /// By the rules of the tenant: what was denied, hidden or sold out, now.
     private func isServable(_ item: Item.Number, _ filtered: inout FilteredCounts) -> Bool {
         if self.state.blocked[Int(item)] {

@@ -42,11 +42,16 @@ package enum ImmediateOutcome {
 /// What is kept between the immediate answers of one thread: buffers, a generator, the tenant's state.
 package final class ImmediateWorkspace {
     package let slate = SlateWorkspace()
-    package var generator = QuickGenerator()
+    private var generator = QuickGenerator()
     fileprivate var state: TenantState?
     fileprivate var changes: UInt64?
 
     package init() {}
+
+    /// An id that nobody else has.
+    package func newID(at now: Timestamp) -> RecommendationID {
+        RecommendationID(milliseconds: now.milliseconds, random: (self.generator.next(), self.generator.next()))
+    }
 }
 
 extension RecommendationService {
@@ -107,7 +112,7 @@ extension RecommendationService {
         let begun = ContinuousClock.now
         let (state, user) = (question.state, question.request.user)
         let now = self.context.wallClock()
-        let id = RecommendationID(milliseconds: now.milliseconds, using: &workspace.generator)
+        let id = workspace.newID(at: now)
         var answer = Recommendation(id, user: user, surface: question.request.surface, state: state, now: now)
         let isPool = pool.entry.payload.withUnsafeBytes { bytes in
             guard let view = PoolView(bytes) else { return false }

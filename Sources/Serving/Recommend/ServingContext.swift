@@ -75,7 +75,7 @@ struct Opening: Sendable {
 
     func makeID() -> RecommendationID {
         var generator = SystemRandomNumberGenerator()
-        return RecommendationID(milliseconds: self.now.milliseconds, using: &generator)
+        return RecommendationID(milliseconds: self.now.milliseconds, random: (generator.next(), generator.next()))
     }
 
     /// Refuses a surface that is not one of the policy's.

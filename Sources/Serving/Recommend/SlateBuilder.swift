@@ -37,18 +37,22 @@ struct SlateBuilder {
         )
         // Out of the workspace while they are filled: every access to an object's property is checked.
         var allowed = workspace.takeAllowed()
-        self.state.suspects.withUnsafeBufferPointer { suspects in
+        let isUntouched = self.state.suspects.withUnsafeBufferPointer { suspects in
+            // Nearly always nobody is kept out, and nothing is written down of who is not.
+            if order == nil, admission.admitsAll(of: pool, suspects: suspects) { return true }
             for place in 0..<(order?.count ?? pool.unseenCount) {
                 let candidate = order?[place] ?? place
                 if admission.admits(pool.item(candidate), suspects: suspects, &filtered) { allowed.append(candidate) }
             }
+            return false
         }
+        let count = isUntouched ? pool.unseenCount : allowed.count
         var (diversity, chosen) = workspace.takeDiversity()
-        self.diversify(&diversity, limit, of: allowed.count, into: &chosen, &filtered) { place in
-            admission.category(of: pool.item(allowed[place]))
+        self.diversify(&diversity, limit, of: count, into: &chosen, &filtered) { place in
+            admission.category(of: pool.item(isUntouched ? place : allowed[place]))
         }
         var places = workspace.takePlaces()
-        for index in chosen { places.append(Self.place(allowed[index], of: pool, admission)) }
+        for place in chosen { places.append(Self.place(isUntouched ? place : allowed[place], of: pool, admission)) }
         workspace.put(allowed, diversity, chosen, places)
         return filtered
     }
