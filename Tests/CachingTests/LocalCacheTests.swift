@@ -159,6 +159,41 @@ struct LocalCacheTests {
         }
     }
 
+    /// Passes over all keys under a field, in an order of its own; writes what is not found. The share found in the last one.
+    private func pass(
+        _ cache: LocalCache,
+        _ keys: Int,
+        _ field: CacheField,
+        times: Int,
+        _ generator: inout SeededGenerator
+    ) -> Double {
+        var found = 0
+        for _ in 0..<times {
+            found = 0
+            for number in (0..<keys).shuffled(using: &generator) {
+                if cache.find(self.key(number), field) != nil { found += 1; continue }
+                let note = LocalCache.Note(session: 1, stripe: cache.stripe(of: self.key(number)))
+                _ = cache.write(self.entry(1, bytes: 900), self.key(number), field, note: note, session: 1)
+            }
+        }
+        return Double(found) / Double(keys)
+    }
+
+    @Test("where the bytes do not do for two models, the entries of the one before make room; where they do, they stay")
+    func modelSwitch() {
+        for (bytes, keepsBoth) in [(8 << 20, false), (24 << 20, true)] {
+            var generator = SeededGenerator(seed: 3)
+            let cache = LocalCache(maximumBytes: bytes)
+            let (before, after) = (CacheField(parts: ["home", "m1"]), CacheField(parts: ["home", "m2"]))
+            #expect(self.pass(cache, 5_000, before, times: 4, &generator) > 0.99, "the first model fits")
+            let share = self.pass(cache, 5_000, after, times: 4, &generator)
+            #expect(share > 0.98, "\(share) of the second model's found in \(bytes) bytes")
+            let rolledBack = (0..<5_000).count { cache.find(self.key($0), before) != nil }
+            #expect(keepsBoth ? rolledBack > 4_950 : rolledBack < 1_500, "\(rolledBack) of the first one's are left")
+            #expect(cache.usage.bytes <= bytes)
+        }
+    }
+
     @Test("hot keys are told by shares, never by name")
     func hotKeys() {
         let cache = LocalCache(maximumBytes: 1 << 20)

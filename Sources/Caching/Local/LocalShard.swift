@@ -6,13 +6,24 @@
 /// the least mean gap to the optimum, and within two points of the best on every trace, where other policies lose four (a
 /// shifting hot set) or everything (a job that asks for all users in turn).
 ///
+/// A key's entries are let go together, with one exception: a new model, policy or generation gives each key another entry
+/// and asks for the one before no more. In a full shard such an entry goes first, once the key has been asked for while
+/// nobody asked for the entry longer than for the next victim.
+///
 /// Sizes are what the allocator gives, not what was asked for: an array of n bytes occupies its *capacity* and its header.
 struct LocalShard {
     private enum Segment: Int { case window, probation, protected }
 
+    private struct Place {
+        let field: CacheField
+        var hit: LocalCache.Hit
+        /// When it was asked for last, or written, by the shard's clock.
+        var asked: UInt64
+    }
+
     private struct Node {
         let key: CacheKey
-        var entries: [(field: CacheField, hit: LocalCache.Hit)]
+        var entries: [Place]
         var bytes: Int
         var segment = Segment.window
         var older: Int
@@ -44,6 +55,8 @@ struct LocalShard {
     private var free: [Int] = []
     private var queues = [Queue](repeating: Queue(), count: 3)
     private var sketch = FrequencySketch()
+    /// Counts what is asked and written.
+    private var clock: UInt64 = 0
 
     init(maximumBytes: Int) {
         self.maximumBytes = maximumBytes
@@ -55,10 +68,14 @@ struct LocalShard {
     mutating func find(_ key: CacheKey, _ field: CacheField) -> LocalCache.Hit? {
         self.hotKeys.asked(key.hash)
         self.sketch.count(key.hash)
+        self.clock += 1
         guard let slot = self.index[key] else { return nil }
-        for entry in self.nodes[slot]!.entries where entry.field == field {
+        for place in self.nodes[slot]!.entries.indices where self.nodes[slot]!.entries[place].field == field {
+            self.nodes[slot]!.entries[place].asked = self.clock
             self.touch(slot)
-            return entry.hit
+            let hit = self.nodes[slot]!.entries[place].hit
+            if self.nodes[slot]!.entries.count > 1 { self.letGoForgotten(of: slot) }
+            return hit
         }
         return nil
     }
@@ -70,18 +87,21 @@ struct LocalShard {
 
     mutating func insert(_ entry: CacheEntry, _ key: CacheKey, _ field: CacheField, session: UInt64) {
         let hit = LocalCache.Hit(entry: entry, session: session)
+        self.clock += 1
         if let slot = self.index[key] {
             if let place = self.nodes[slot]!.entries.firstIndex(where: { $0.field == field }) {
                 // A flight that began earlier may end later: the newer version stays.
                 guard self.nodes[slot]!.entries[place].hit.entry.version <= entry.version else { return }
                 self.nodes[slot]!.entries[place].hit = hit
+                self.nodes[slot]!.entries[place].asked = self.clock
             } else {
-                self.nodes[slot]!.entries.append((field, hit))
+                self.nodes[slot]!.entries.append(Place(field: field, hit: hit, asked: self.clock))
                 self.statistics.entries += 1
             }
             self.resize(slot)
         } else {
-            var node = Node(key: key, entries: [(field, hit)], bytes: 0, older: Self.none, newer: Self.none)
+            let place = Place(field: field, hit: hit, asked: self.clock)
+            var node = Node(key: key, entries: [place], bytes: 0, older: Self.none, newer: Self.none)
             node.bytes = Self.size(of: node)
             if node.bytes > self.maximumBytes / 4 { return }
             let slot = self.free.popLast() ?? self.nodes.count
@@ -128,8 +148,12 @@ struct LocalShard {
 
     private mutating func removeEntries(of key: CacheKey, where isVoid: (CacheEntry) -> Bool) -> Int {
         guard let slot = self.index[key] else { return 0 }
+        return self.removePlaces(of: slot) { isVoid($0.hit.entry) }
+    }
+
+    private mutating func removePlaces(of slot: Int, where isVoid: (Place) -> Bool) -> Int {
         let before = self.nodes[slot]!.entries.count
-        let kept = self.nodes[slot]!.entries.filter { !isVoid($0.hit.entry) }
+        let kept = self.nodes[slot]!.entries.filter { !isVoid($0) }
         guard kept.count < before else { return 0 }
         if kept.isEmpty {
             self.remove(slot)
@@ -142,7 +166,7 @@ struct LocalShard {
     }
 
     private static func size(of node: Node) -> Int {
-        let slots = node.entries.capacity * MemoryLayout<(field: CacheField, hit: LocalCache.Hit)>.stride
+        let slots = node.entries.capacity * MemoryLayout<Place>.stride
         return node.entries.reduce(overheadPerKey + node.key.bytes.capacity + slots + 2 * arrayOverhead) { sum, entry in
             sum + entry.hit.entry.payload.capacity + entry.field.bytes.capacity + 2 * arrayOverhead
         }
@@ -205,6 +229,16 @@ struct LocalShard {
     private mutating func evict(_ slot: Int) {
         self.statistics.evictions += self.nodes[slot]!.entries.count
         self.remove(slot)
+    }
+
+    /// In a full shard, lets go what a key holds that nobody asked for longer than for anything of the next victim.
+    private mutating func letGoForgotten(of slot: Int) {
+        guard self.statistics.bytes > self.maximumBytes - self.maximumBytes / 16 else { return }
+        let next = self.victim
+        guard next != slot, next != Self.none, let horizon = self.nodes[next]!.entries.lazy.map(\.asked).max() else {
+            return
+        }
+        self.statistics.evictions += self.removePlaces(of: slot) { $0.asked < horizon }
     }
 
     // MARK: Queues
