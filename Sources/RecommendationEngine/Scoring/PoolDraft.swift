@@ -35,22 +35,21 @@ struct PoolDraft {
     mutating func explain(_ history: WeighedHistory, snapshot: Snapshot, scratch: inout ItemScratch) {
         var search = SeedSearch(self.unseen + self.seen, scales: self.scales)
         search.run(history, snapshot: snapshot, scratch: &scratch)
-        var uses: [UInt16: Int] = [:]
-        for seed in search.seeds where seed != 0 { uses[seed, default: 0] += 1 }
-        let kept = uses.keys
-            .sorted {
-                let (left, right) = (uses[$0, default: 0], uses[$1, default: 0])
-                return left != right ? left > right : history.items[Int($0) - 1] < history.items[Int($1) - 1]
-            }
-            .prefix(CandidatePool.maximumSeeds)
-        self.seeds = kept.map { history.items[Int($0) - 1] }
-        for (index, seed) in search.seeds.enumerated() {
-            guard seed != 0, let position = kept.firstIndex(of: seed) else { continue }
-            if index < self.unseen.count {
-                self.unseen[index].seed = UInt8(position)
-            } else {
-                self.seen[index - self.unseen.count].seed = UInt8(position)
-            }
+        var uses = [UInt32](repeating: 0, count: history.items.count + 1)
+        for seed in search.seeds { uses[Int(seed)] += 1 }
+        var used: [(key: UInt64, seed: Int)] = []
+        for seed in 1..<uses.count where uses[seed] > 0 {
+            used.append((UInt64(uses[seed]) << 32 | UInt64(~history.items[seed - 1]), seed))
+        }
+        used.sort { $0.key > $1.key }
+        var positions = [UInt8](repeating: CandidatePool.noSeed, count: uses.count)
+        for (position, use) in used.prefix(CandidatePool.maximumSeeds).enumerated() {
+            positions[use.seed] = UInt8(position)
+            self.seeds.append(history.items[use.seed - 1])
+        }
+        for index in self.unseen.indices { self.unseen[index].seed = positions[Int(search.seeds[index])] }
+        for index in self.seen.indices {
+            self.seen[index].seed = positions[Int(search.seeds[self.unseen.count + index])]
         }
     }
 
