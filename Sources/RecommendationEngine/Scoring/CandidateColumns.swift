@@ -43,7 +43,9 @@ struct CandidateColumns {
         let unseen = self.room.span
         for index in 0..<self.unseenCount {
             let candidate = unseen[unchecked: index]
-            top.insert(RankKey.make(factors.score(candidate), candidate.item))
+            let score = factors.score(candidate)
+            // Of equal scores the item decides, which the key knows.
+            if score >= top.leastScore { top.insert(RankKey.make(score, candidate.item)) }
         }
     }
 

@@ -25,12 +25,15 @@ struct TopKeys: Sendable {
     private var capacity = 0
     /// What a key must exceed: nothing until the heap is full, then its root; with no capacity no key does.
     private var floor: UInt64 = 0
+    /// A key of a lower score does not make it: quicker to see than to make the key.
+    private(set) var leastScore = -Float.infinity
 
     mutating func reset(capacity: Int) {
         self.keys.removeAll(keepingCapacity: true)
         self.capacity = max(capacity, 0)
         self.keys.reserveCapacity(self.capacity)
         self.floor = self.capacity > 0 ? 0 : .max
+        self.leastScore = -.infinity
     }
 
     var isFull: Bool { self.keys.count == self.capacity }
@@ -53,6 +56,7 @@ struct TopKeys: Sendable {
             self.keys.withUnsafeMutableBufferPointer { Self.sift(key, from: 0, in: $0) }
         }
         self.floor = self.keys[0]
+        self.leastScore = RankKey.score(self.floor)
     }
 
     /// Best first; the heap is spent until the next reset.
