@@ -1,6 +1,7 @@
 /// Entries for callers that gather what they need and are told of each as it comes: one read of L2 for all, then one
 /// computation for all that nobody has. Whatever is not plain is left to ``TieredCache/entry(for:_:lifetimes:minVersion:cold:compute:)``:
-/// stale copies, what another flight or node computes, owners that are known to be cold, a Redis that is not believed.
+/// stale copies, what another flight or node computes, owners that are known to be cold, what is missing from a Redis that is
+/// not believed.
 extension TieredCache {
     /// What a look in L2 came to.
     public enum SharedLook: Sendable {
@@ -16,7 +17,7 @@ extension TieredCache {
     public func sharedEntries(of places: [CachePlace]) async -> [SharedLook] {
         var looks = [SharedLook](repeating: .unclear, count: places.count)
         let (now, standing) = (self.keeper.milliseconds(), self.keeper.standing())
-        guard standing.isLive, self.keeper.isSharedTrusted else { return looks }
+        guard standing.isLive else { return looks }
         let asked = places.indices.filter { index in
             let stripe = self.keeper.local.stripe(of: places[index].key)
             let note = LocalCache.Note(session: standing.session, stripe: stripe)

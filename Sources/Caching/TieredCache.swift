@@ -54,6 +54,7 @@ public final class TieredCache: Service, Sendable {
                 keys async throws(VersionSourceError) in
                 try await versions.versions(of: keys)
             },
+            bulkVersions: versions,
             coldOwners: ColdOwners(maximum: settings.coldOwners),
             metrics: self.metrics
         )

@@ -84,6 +84,20 @@ struct AheadTests {
         #expect(await self.compute(["a"]) == [nil])
     }
 
+    @Test("what L1 holds after Redis came back empty is verified in one statement, not computed anew")
+    func emptied() async throws {
+        await self.node.live()
+        #expect(await self.compute(["a", "b", "c"]) == [5, 5, 5])
+        for member in ["a", "b", "c"] { self.node.shared.lose(self.bulk.place(member).key) }
+        self.node.versions[self.bulk.place("a").key] = 5
+        self.node.versions[self.bulk.place("b").key] = 6
+        await self.node.live(session: 2)
+        #expect(await self.look(["a", "b", "c"]) == ["version 5", "missing", "missing"])
+        #expect(self.node.versions.batches == [3])
+        #expect(self.bulk.tiers(await self.bulk.ask(["a"])) == [.local])
+        #expect(self.node.versions.batches == [3], "stamped anew")
+    }
+
     @Test("one round trip for leases and one for fills; both tiers hold it then")
     func computes() async {
         await self.node.live()

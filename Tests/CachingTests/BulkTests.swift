@@ -102,12 +102,21 @@ struct BulkTests {
         #expect(computed.calls == [["b"]])
     }
 
-    @Test("while L2 is not trusted what is in it is computed anew")
+    @Test("while L2 is not trusted what is in it is held against the versions in PostgreSQL, in one statement")
     func untrusted() async throws {
         await self.node.live()
-        _ = await self.ask(["a"])
+        _ = await self.ask(["a", "b", "c"])
         let other = Node(clock: self.node.clock, shared: self.node.shared)
-        #expect(self.versions(await self.ask(["a"], of: other, primary: 6)) == [6])
+        other.versions[self.place("a").key] = 6
+        other.versions[self.place("b").key] = 5
+        // And the owner of c is gone.
+        let answers = await self.ask(["a", "b", "c"], of: other, primary: 6)
+        #expect(self.versions(answers) == [6, 5, 6])
+        #expect(self.tiers(answers) == [.computed, .shared, .computed])
+        #expect(other.versions.batches.first == 3)
+        other.versions.isDown = true
+        let unchecked = await self.ask(["b"], of: other, primary: 6)
+        #expect(self.versions(unchecked) == [6], "what cannot be checked is not served")
     }
 
     @Test("with L2 down everything is computed, and says so")

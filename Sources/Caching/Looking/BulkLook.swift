@@ -18,11 +18,10 @@ struct BulkLook {
 }
 
 extension TieredCache {
-    /// Looks in L1 for each, and in L2 at once for all that L1 may not serve.
+    /// Looks in L1 for each, and in L2 at once for all that L1 may not serve. What L2 cannot vouch for, because it does not know
+    /// the floor or is not believed, is held against the versions in PostgreSQL, in one statement.
     func look(_ requests: [CacheRequest]) async -> [BulkLook] {
         var looks = [BulkLook](repeating: BulkLook(), count: requests.count)
-        var notes: [LocalCache.Note] = []
-        notes.reserveCapacity(requests.count)
         // Known to this node, and to be verified before it is served.
         var unverified: [Int: CacheEntry] = [:]
         var asked: [Int] = []
@@ -30,8 +29,10 @@ extension TieredCache {
         let standing = self.keeper.standing()
         for (index, request) in requests.enumerated() {
             let (key, field) = (request.place.key, request.place.field)
-            notes.append(LocalCache.Note(session: standing.session, stripe: self.keeper.local.stripe(of: key)))
-            looks[index].note = notes[index]
+            looks[index].note = LocalCache.Note(
+                session: standing.session,
+                stripe: self.keeper.local.stripe(of: key)
+            )
             if let hit = self.keeper.local.find(key, field), hit.entry.version >= request.minimumVersion {
                 if now >= hit.entry.hardExpiry {
                     self.keeper.local.expire(key, at: now)
@@ -57,27 +58,50 @@ extension TieredCache {
             return looks
         }
         let isTrusted = wasTrusted && self.keeper.isSharedTrusted
+        var doubtful: [(index: Int, entry: CacheEntry, tier: CacheTier)] = []
         for (index, read) in zip(asked, reads) {
-            let place = requests[index].place
             if let entry = self.shared(read, requests[index], now: now) {
-                guard isTrusted else {
-                    self.metrics.untrusted.increment()
-                    continue
+                if isTrusted {
+                    self.take(entry, .shared, requests[index], into: &looks[index], now: now)
+                } else {
+                    doubtful.append((index, entry, .shared))
                 }
-                self.metrics.sharedHits.increment()
-                self.lookup.promote(entry, place.key, place.field, notes[index])
-                looks[index].place(entry, .shared, now: now)
             } else if let entry = unverified[index] {
-                guard isTrusted, let floor = read.floor, entry.version >= floor else {
+                if let floor = read.floor, entry.version < floor {
                     self.metrics.localVoid.increment()
-                    continue
+                } else if isTrusted, read.floor != nil {
+                    self.take(entry, .local, requests[index], into: &looks[index], now: now)
+                } else {
+                    doubtful.append((index, entry, .local))
                 }
-                self.metrics.localVerified.increment()
-                self.lookup.promote(entry, place.key, place.field, notes[index])
-                looks[index].place(entry, .local, now: now)
+            }
+        }
+        guard !doubtful.isEmpty else { return looks }
+        let keys = doubtful.map { requests[$0.index].place.key }
+        let versions = (try? await self.lookup.bulkVersions.versions(of: keys)) ?? keys.map { _ in 0 }
+        for ((index, entry, tier), version) in zip(doubtful, versions) {
+            if CacheLookup.isCurrent(entry, version) {
+                self.take(entry, tier, requests[index], into: &looks[index], now: now)
+            } else if tier == .local {
+                self.metrics.localVoid.increment()
+            } else {
+                self.metrics.untrusted.increment()
             }
         }
         return looks
+    }
+
+    /// An entry that was asked for in L2 and may be served.
+    private func take(
+        _ entry: CacheEntry,
+        _ tier: CacheTier,
+        _ request: CacheRequest,
+        into look: inout BulkLook,
+        now: Int64
+    ) {
+        (tier == .local ? self.metrics.localVerified : self.metrics.sharedHits).increment()
+        self.lookup.promote(entry, request.place.key, request.place.field, look.note)
+        look.place(entry, tier, now: now)
     }
 
     /// The entry of L2 that may be served, as far as its floor says.

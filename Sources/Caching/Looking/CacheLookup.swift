@@ -12,6 +12,8 @@ struct CacheLookup: Sendable {
     let keeper: CoherenceKeeper
     let shared: any SharedCache
     let versions: TickBatcher<CacheKey, Int64, VersionSourceError>
+    /// Asked for many at once.
+    let bulkVersions: any VersionSource
     let coldOwners: ColdOwners
     let metrics: PoolMetrics
 
@@ -107,7 +109,7 @@ struct CacheLookup: Sendable {
     }
 
     /// Version 0 is an owner that is gone: nothing of it is current.
-    private static func isCurrent(_ entry: CacheEntry, _ version: Int64) -> Bool {
+    static func isCurrent(_ entry: CacheEntry, _ version: Int64) -> Bool {
         version > 0 && entry.version >= version
     }
 

@@ -3,10 +3,12 @@ import Metrics
 /// Verifies what L1 holds after a new session has begun, in bulk and in the background, so that requests need not do it one
 /// by one: L1 is never cleared for a session's sake.
 ///
-/// Shard by shard, the most asked for first: the floors of a few hundred keys in one round trip, and the versions of those
-/// whose floor is not known, or not believed, in one statement. Ends early if the session does.
+/// Shard by shard, a few at once, the most asked for first: the floors of a few hundred keys in one round trip, and the
+/// versions of those whose floor is not known, or not believed, in one statement. Ends early if the session does.
 struct Reverification: Sendable {
     static let batch = 256
+    /// Shards verified at once: while one waits for a store, another is stamped.
+    private static let width = 4
 
     let keeper: CoherenceKeeper
     let shared: any SharedCache
@@ -14,7 +16,17 @@ struct Reverification: Sendable {
     let metrics: PoolMetrics
 
     func run(session: UInt64) async {
-        for shard in 0..<LocalCache.shardCount {
+        await withTaskGroup(of: Void.self) { group in
+            for first in 0..<Self.width {
+                group.addTask {
+                    await self.run(stride(from: first, to: LocalCache.shardCount, by: Self.width), session: session)
+                }
+            }
+        }
+    }
+
+    private func run(_ shards: StrideTo<Int>, session: UInt64) async {
+        for shard in shards {
             var keys = self.keeper.local.unverified(shard: shard, session: session)[...]
             while !keys.isEmpty {
                 let batch = Array(keys.prefix(Self.batch))
