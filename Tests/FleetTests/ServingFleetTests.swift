@@ -141,6 +141,18 @@ struct ServingFleetTests {
             )
             #expect(!named[0].ids.contains(bought))
             #expect(try #require(named[0].user_version) >= written.user_version)
+            let next = named[0].ids[0]
+            let again = try await fleet.feedback(0, user: users[0], item: next, event: "b-2")
+            func single(_ version: Int64) async throws -> RawHTTP.Response {
+                try await fleet.app(1).send(
+                    "GET",
+                    "/v1/recommendations/\(users[0].escapedForPath)",
+                    headers: [("X-Min-Version", "\(version)")]
+                )
+            }
+            let own = try await single(again.user_version).json(as: Slate.self)
+            #expect(!own.ids.contains(next) && !own.ids.contains(bought))
+            #expect(try await single(9_000_000_000).status == 412)
             try await Task.sleep(for: .seconds(1))
             #expect(try await !fleet.batch(1, [requests[0]])[0].ids.contains(bought))
 

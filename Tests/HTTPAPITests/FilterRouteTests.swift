@@ -86,6 +86,29 @@ struct FilterRouteTests {
         }
     }
 
+    @Test("the version that an answer has to hold comes in a header, in digits and once")
+    func minimumVersion() async throws {
+        let canned = Canned()
+        try await withServers(canned.useCases) { ports in
+            let target = "/v1/recommendations/u1"
+            for version in [Int64(0), 119, .max] {
+                let headers = [("x-MIN-version", " \(version)")]
+                #expect(try await request(ports.public, "GET", target, headers: headers).status == 200)
+                #expect(canned.last.recommendations.last?.minimumVersion == version)
+                #expect(try await send(ports.public, "POST", target, "{}", headers: headers).status == 200)
+                #expect(canned.last.recommendations.last?.minimumVersion == version)
+            }
+            _ = try await request(ports.public, "GET", target)
+            #expect(canned.last.recommendations.last?.minimumVersion == 0)
+            for wrong in ["", "-1", "+1", "1.0", "1, 2", "m1", "9223372036854775808", "%31"] {
+                let reply = try await request(ports.public, "GET", target, headers: [("X-Min-Version", wrong)])
+                #expect(reply.status == 400 && reply.text.contains("X-Min-Version"), "\(wrong)")
+            }
+            let twice = [("X-Min-Version", "1"), ("X-Min-Version", "1")]
+            #expect(try await request(ports.public, "GET", target, headers: twice).status == 400)
+        }
+    }
+
     @Test("a batch is answered in order, each user with a list or a problem")
     func batch() async throws {
         let canned = Canned()

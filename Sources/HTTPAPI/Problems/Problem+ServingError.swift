@@ -19,7 +19,7 @@ extension Problem {
             self = Problem(
                 status: .preconditionFailed,
                 code: "version_unknown",
-                detail: "the user's version is below min_version"
+                detail: "the user's version is below the one that is asked for"
             )
         case .storeUnavailable:
             self = .unavailable("unavailable", "the store cannot be read, and nothing else will do")

@@ -29,7 +29,8 @@ struct RecommendationRoutes {
     private func recommend(_ call: Call) async throws(Problem) -> Answer {
         var errors = FieldErrors()
         let user: User.ID? = errors.identifier(try call.segment(0), at: Pointer("user_id"))
-        let query = try RecommendationQuery(call.query, user: user, tenant: call.principal.tenant, &errors)
+        var query = try RecommendationQuery(call.query, user: user, tenant: call.principal.tenant, &errors)
+        query.request.minimumVersion = try Self.minimumVersion(call.headers)
         return try await self.answer(query)
     }
 
@@ -43,7 +44,20 @@ struct RecommendationRoutes {
             fields: RecommendationQuery.fields,
             document: "one object of filters"
         )
-        return try await self.answer(try RecommendationQuery(&reader, user: user, tenant: call.principal.tenant))
+        var query = try RecommendationQuery(&reader, user: user, tenant: call.principal.tenant)
+        query.request.minimumVersion = try Self.minimumVersion(call.headers)
+        return try await self.answer(query)
+    }
+
+    /// What the caller wants to be part of the answer, whichever node gives it: the version that a write returned. 0: nothing.
+    private static func minimumVersion(_ headers: HTTPFields) throws(Problem) -> User.Version {
+        let values = headers[values: .minVersion]
+        guard let text = values.first else { return 0 }
+        // Digits alone: `Int64` would take a sign, too.
+        guard values.count == 1, text.utf8.allSatisfy({ (0x30...0x39).contains($0) }), let version = Int64(text) else {
+            throw .malformed("malformed_header", "X-Min-Version is one user_version, as a write has returned it")
+        }
+        return version
     }
 
     private func answer(_ query: RecommendationQuery) async throws(Problem) -> Answer {
@@ -96,4 +110,5 @@ extension HTTPField.Name {
     static let vireoPolicy = Self("X-Vireo-Policy")!
     static let serverTiming = Self("Server-Timing")!
     static let requestID = Self("X-Request-ID")!
+    static let minVersion = Self("X-Min-Version")!
 }

@@ -32,12 +32,14 @@ struct RawHTTP: Sendable {
     func send(
         _ method: String,
         _ target: String,
+        headers: [(name: String, value: String)] = [],
         body: String? = nil,
         closes: Bool? = nil
     ) async throws -> Response {
         let closes = closes ?? (method != "GET")
         var request = "\(method) \(target) HTTP/1.1\r\nHost: 127.0.0.1\r\n"
         if closes { request += "Connection: close\r\n" }
+        for header in headers { request += "\(header.name): \(header.value)\r\n" }
         if let key { request += "Authorization: Bearer \(key)\r\n" }
         if let body { request += "Content-Type: application/json\r\nContent-Length: \(body.utf8.count)\r\n" }
         request += "\r\n\(body ?? "")"
