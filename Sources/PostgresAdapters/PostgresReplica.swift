@@ -8,10 +8,8 @@ import Synchronization
 /// It is never trusted by itself: whoever asks says in the statement what an answer has to be as new as, and goes to the
 /// primary where there is none. A replica that is dead costs one short wait, and then none for a while.
 package final class PostgresReplica: Sendable {
-    /// The longest wait for an answer, connecting included: the primary is there too.
-    private static let patience = Duration.milliseconds(250)
-
     package let client: PostgresClient
+    private let patience: Duration
     private let health = Mutex(ReplicaHealth())
     private let log: Logger
     private let used = PostgresReplica.counter("used")
@@ -19,8 +17,10 @@ package final class PostgresReplica: Sendable {
     private let failed = PostgresReplica.counter("failed")
     private let skipped = PostgresReplica.counter("skipped")
 
-    package init(client: PostgresClient, log: Logger) {
+    /// - Parameter patience: The longest wait for an answer, connecting included: the primary is there too.
+    package init(client: PostgresClient, patience: Duration = .milliseconds(250), log: Logger) {
         self.client = client
+        self.patience = patience
         self.log = log
     }
 
@@ -39,7 +39,7 @@ package final class PostgresReplica: Sendable {
     ) async -> [Row]? {
         guard self.health.withLock({ $0.callerCame(at: .now) }) else { return nil }
         do throws(PostgresError) {
-            let rows = try await self.client.read(statement, bindings, timeout: Self.patience, decode: decode)
+            let rows = try await self.client.read(statement, bindings, timeout: self.patience, decode: decode)
             self.health.withLock { $0.answered() }
             if rows.isEmpty { self.behind.increment() } else { self.used.increment() }
             return rows.isEmpty ? nil : rows

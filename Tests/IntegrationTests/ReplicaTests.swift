@@ -100,7 +100,10 @@ struct ReplicaTests {
             try await database.addItems("i1", "i2", "i3")
             try await withClient(of: replica, name: "reads") { reads in
                 try await withClient(of: replica, name: "direct") { direct in
-                    let source = withMetricsFactory(metrics) { PostgresReplica(client: reads, log: .silent) }
+                    // On a busy machine a connection alone may take longer than a node would wait.
+                    let source = withMetricsFactory(metrics) {
+                        PostgresReplica(client: reads, patience: .seconds(2), log: .silent)
+                    }
                     let subject = Subject(
                         database: database,
                         server: replica,
