@@ -147,6 +147,10 @@ package struct PostgresJournal: Journal {
     private func alter(_ statement: PostgresStatement) async throws {
         do {
             try await self.store.client.transaction { transaction in
+                // One after the other: PostgreSQL does not bear the partitions of one table being changed at once (XX000, "tuple
+                // concurrently updated").
+                try transaction.execute("SET LOCAL lock_timeout = '5s'")
+                try transaction.execute("SELECT pg_advisory_xact_lock(7305805364)")
                 try transaction.execute("SET LOCAL lock_timeout = '100ms'")
                 try transaction.execute(statement)
             }

@@ -123,6 +123,8 @@ extension PostgresError {
         case .connectionLost: "connection lost"
         case .poolTimeout, .poolQueueFull: "no connection free"
         case .timedOut: "timed out"
+        // The code alone: the server's text may hold values.
+        case .server(let server): "refused: \(server.sqlState.code)"
         default: "unavailable"
         }
     }

@@ -413,7 +413,7 @@ struct JournalTests {
     @Test("several nodes maintain at once")
     func maintainConcurrently() async throws {
         try await withDatabase(connections: 6) { database in
-            for _ in 0..<5 {
+            for _ in 0..<20 {
                 for name in try await Self.partitions(database) where name != "invalidations_default" {
                     try await database.client.execute("DROP TABLE \(identifier: name)")
                 }
