@@ -223,8 +223,9 @@ struct ReplicaTests {
             #expect(try await subject.state("ann") == (try await subject.truth("ann")))
             #expect(started.duration(to: .now) < .seconds(10))
             #expect(try subject.count("failed") == 1)
-            _ = try await subject.state("ann")
-            #expect(try subject.count("skipped") == 1)
+            // On a busy machine its rest may be over before the next question.
+            for _ in 0..<20 where try subject.count("skipped") == 0 { _ = try await subject.state("ann") }
+            #expect(try subject.count("skipped") >= 1, "it is left alone")
             for pid in backends + [postmaster] { #expect(kill(pid, SIGCONT) == 0) }
         }
     }
