@@ -30,6 +30,22 @@ package struct NeighbourGraph: Sendable, Equatable {
         return Int(self.offsets[index])..<Int(self.offsets[index + 1])
     }
 
+    /// Reads a word of every cache line of a row: the misses of many rows overlap, where a loop that uses what it reads waits
+    /// for one after the other. Returns their sum, for the reads to be of use.
+    @inline(__always)
+    func touch(_ positions: Range<Int>) -> UInt32 {
+        let ids = self.ids.span
+        let weights = self.weights.span
+        var sum: UInt32 = 0
+        for position in stride(from: positions.lowerBound, to: positions.upperBound, by: 16) {
+            sum &+= ids[unchecked: position]
+        }
+        for position in stride(from: positions.lowerBound, to: positions.upperBound, by: 32) {
+            sum &+= UInt32(weights[unchecked: position])
+        }
+        return sum
+    }
+
     func neighbours(in positions: Range<Int>) -> [Neighbour] {
         positions.map { Neighbour(item: self.ids[$0], weight: HalfFloat.decode(self.weights[$0])) }
     }

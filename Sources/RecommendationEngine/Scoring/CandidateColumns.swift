@@ -5,6 +5,8 @@ struct CandidateColumns {
     /// Room for unseen candidates, most of it left over from earlier calls.
     private var room: [Candidate] = []
     private var unseenCount = 0
+    private var scores: [Float] = []
+    private var histogram = ScoreHistogram()
     private(set) var seen: [Candidate] = []
     /// The largest sums of unseen candidates; 0 where none is above it.
     private var largest = (collaborative: Float(0), content: Float(0))
@@ -38,15 +40,34 @@ struct CandidateColumns {
         }
     }
 
-    /// Offers the unseen candidates to the heap.
-    func insertUnseen(_ factors: ComponentFactors, into top: inout TopKeys) {
-        let unseen = self.room.span
-        for index in 0..<self.unseenCount {
-            let candidate = unseen[unchecked: index]
-            let score = factors.score(candidate)
-            // Of equal scores the item decides, which the key knows.
-            if score >= top.leastScore { top.insert(RankKey.make(score, candidate.item)) }
+    /// Offers the unseen candidates to the heap: of many only those that can make it, as it is the sifting that costs.
+    mutating func insertUnseen(_ factors: ComponentFactors, into top: inout TopKeys) {
+        if self.scores.count < self.room.count { self.scores = [Float](repeating: 0, count: self.room.count) }
+        Self.score(self.room, factors, count: self.unseenCount, into: &self.scores)
+        var bound = -Float.infinity
+        if self.unseenCount > 2 * top.capacity {
+            bound = self.histogram.bound(reachedBy: top.capacity, ofFirst: self.unseenCount, self.scores)
         }
+        let unseen = self.room.span
+        let scores = self.scores.span
+        for index in 0..<self.unseenCount {
+            let score = scores[unchecked: index]
+            // Of equal scores the item decides, which the key knows.
+            if score >= bound, score >= top.leastScore {
+                top.insert(RankKey.make(score, unseen[unchecked: index].item))
+            }
+        }
+    }
+
+    private static func score(
+        _ candidates: [Candidate],
+        _ factors: ComponentFactors,
+        count: Int,
+        into scores: inout [Float]
+    ) {
+        let candidates = candidates.span
+        var scores = scores.mutableSpan
+        for index in 0..<count { scores[unchecked: index] = factors.score(candidates[unchecked: index]) }
     }
 
     /// What sums are multiplied by: the policy's weight over the largest sum.

@@ -35,8 +35,9 @@ struct PoolDraft {
     mutating func explain(_ history: WeighedHistory, snapshot: Snapshot, scratch: inout ItemScratch) {
         var search = SeedSearch(self.unseen + self.seen, scales: self.scales)
         search.run(history, snapshot: snapshot, scratch: &scratch)
+        let seeds = search.seeds
         var uses = [UInt32](repeating: 0, count: history.items.count + 1)
-        for seed in search.seeds { uses[Int(seed)] += 1 }
+        for seed in seeds { uses[Int(seed)] += 1 }
         var used: [(key: UInt64, seed: Int)] = []
         for seed in 1..<uses.count where uses[seed] > 0 {
             used.append((UInt64(uses[seed]) << 32 | UInt64(~history.items[seed - 1]), seed))
@@ -47,10 +48,8 @@ struct PoolDraft {
             positions[use.seed] = UInt8(position)
             self.seeds.append(history.items[use.seed - 1])
         }
-        for index in self.unseen.indices { self.unseen[index].seed = positions[Int(search.seeds[index])] }
-        for index in self.seen.indices {
-            self.seen[index].seed = positions[Int(search.seeds[self.unseen.count + index])]
-        }
+        for index in self.unseen.indices { self.unseen[index].seed = positions[Int(seeds[index])] }
+        for index in self.seen.indices { self.seen[index].seed = positions[Int(seeds[self.unseen.count + index])] }
     }
 
     /// The pool, each list in the order of its dequantised scores, ties by number.
@@ -95,6 +94,7 @@ extension CandidatePool.Scale {
     /// The nearest byte.
     fileprivate func byte(_ value: Float) -> UInt8 {
         guard self.step > 0 else { return 0 }
-        return UInt8(min(max(((value - self.offset) / self.step).rounded(), 0), 255))
+        // Half up by truncation: without SSE4.1 `rounded()` is a call.
+        return UInt8(min(max((value - self.offset) / self.step + 0.5, 0), 255))
     }
 }

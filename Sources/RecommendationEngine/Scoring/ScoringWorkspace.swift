@@ -7,6 +7,8 @@ struct ScoringWorkspace {
     private var candidates = CandidateColumns()
     private var unseen = TopKeys()
     private var seen = TopKeys()
+    /// Kept so that the reads ahead are made.
+    private var touched: UInt32 = 0
 
     mutating func pool(
         _ events: [HistoryEvent],
@@ -19,6 +21,7 @@ struct ScoringWorkspace {
         defer { self.scratch.clear(self.history) }
         let isPersonal = self.history.isPersonal
         if isPersonal {
+            self.touched &+= self.touchRows(snapshot)
             for (item, weight) in zip(self.history.items, self.history.weights) where weight != 0 {
                 self.scratch.addCollaborative(weight, neighboursOf: item, in: snapshot)
                 self.scratch.addContent(weight, neighboursOf: item, in: snapshot)
@@ -58,6 +61,17 @@ struct ScoringWorkspace {
             ranked += snapshot.popularityOrder.lazy.filter(self.scratch.isUnmarked).prefix(limit - ranked.count)
         }
         return ranked
+    }
+
+    /// Brings the rows of the history into the processor's caches.
+    private func touchRows(_ snapshot: Snapshot) -> UInt32 {
+        var sum: UInt32 = 0
+        for (item, weight) in zip(self.history.items, self.history.weights) where weight != 0 {
+            let (before, after) = snapshot.content.rows(of: item)
+            sum &+= snapshot.collaborative.touch(snapshot.collaborative.row(Int(item)))
+            sum &+= snapshot.content.lists.touch(before) &+ snapshot.content.lists.touch(after)
+        }
+        return sum
     }
 
     /// Fills ``unseen`` and ``seen`` with the best of the candidates and of the popularity order.

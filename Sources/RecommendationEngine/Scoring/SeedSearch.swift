@@ -3,18 +3,27 @@ import RecommendationCore
 /// Finds the history item behind each candidate by walking the rows of the history once more, with an eye on the chosen
 /// candidates only: cheaper than keeping the largest contribution of every item while sums are made.
 struct SeedSearch {
-    /// Index into the history plus one, by candidate; 0: none.
-    private(set) var seeds: [UInt16]
-    private var largest: [Float]
+    private struct Best {
+        var contribution: Float = 0
+        /// Index into the history plus one; 0: none.
+        var seed: UInt16 = 0
+    }
+
+    /// By slot: a candidate's index plus one. Whoever is not watched has slot 0, which nothing exceeds: one comparison, which
+    /// mostly fails, for both.
+    private var best: [Best]
     private let candidates: [CandidatePool.Candidate]
     private let components: [Component?]
 
     init(_ candidates: [CandidatePool.Candidate], scales: [CandidatePool.Scale]) {
-        self.seeds = [UInt16](repeating: 0, count: candidates.count)
-        self.largest = [Float](repeating: 0, count: candidates.count)
+        self.best = [Best](repeating: Best(), count: candidates.count + 1)
+        self.best[0].contribution = .infinity
         self.candidates = candidates
         self.components = candidates.map { Self.component(of: $0, scales) }
     }
+
+    /// Index into the history plus one, by candidate; 0: none.
+    var seeds: [UInt16] { self.best.dropFirst().map(\.seed) }
 
     mutating func run(_ history: WeighedHistory, snapshot: Snapshot, scratch: inout ItemScratch) {
         let explaining = history.items.indices.filter {
@@ -57,14 +66,14 @@ struct SeedSearch {
     ) {
         let weight = history.weights[index]
         let ids = graph.ids.span
+        let weights = graph.weights.span
         let slots = slots.span
+        var best = self.best.mutableSpan
         for position in positions {
             let slot = Int(slots[unchecked: Int(ids[unchecked: position])])
-            guard slot != 0 else { continue }
-            let contribution = weight * HalfFloat.decode(graph.weights[position])
-            guard contribution > self.largest[slot - 1] else { continue }
-            self.largest[slot - 1] = contribution
-            self.seeds[slot - 1] = UInt16(index + 1)
+            let contribution = weight * HalfFloat.decode(weights[unchecked: position])
+            guard contribution > best[slot].contribution else { continue }
+            best[slot] = Best(contribution: contribution, seed: UInt16(index + 1))
         }
     }
 

@@ -2,19 +2,27 @@
 enum RankKey {
     @inline(__always)
     static func make(_ score: Float, _ number: UInt32) -> UInt64 {
+        UInt64(self.order(score)) << 32 | UInt64(~number)
+    }
+
+    /// Bits in the order of the scores.
+    @inline(__always)
+    static func order(_ score: Float) -> UInt32 {
         let bits = (score + 0).bitPattern
         let sign = UInt32(bitPattern: Int32(bitPattern: bits) >> 31)
-        return UInt64(bits ^ (sign | 0x8000_0000)) << 32 | UInt64(~number)
+        return bits ^ (sign | 0x8000_0000)
     }
 
     @inline(__always)
     static func number(_ key: UInt64) -> UInt32 { ~UInt32(truncatingIfNeeded: key) }
 
     @inline(__always)
-    static func score(_ key: UInt64) -> Float {
-        let ordered = UInt32(truncatingIfNeeded: key >> 32)
-        let sign = UInt32(bitPattern: Int32(bitPattern: ~ordered) >> 31)
-        return Float(bitPattern: ordered ^ (sign | 0x8000_0000))
+    static func score(_ key: UInt64) -> Float { self.score(order: UInt32(truncatingIfNeeded: key >> 32)) }
+
+    @inline(__always)
+    static func score(order: UInt32) -> Float {
+        let sign = UInt32(bitPattern: Int32(bitPattern: ~order) >> 31)
+        return Float(bitPattern: order ^ (sign | 0x8000_0000))
     }
 }
 
@@ -22,7 +30,7 @@ enum RankKey {
 struct TopKeys: Sendable {
     /// The keys kept, in no order.
     private(set) var keys: [UInt64] = []
-    private var capacity = 0
+    private(set) var capacity = 0
     /// What a key must exceed: nothing until the heap is full, then its root; with no capacity no key does.
     private var floor: UInt64 = 0
     /// A key of a lower score does not make it: quicker to see than to make the key.
