@@ -42,14 +42,27 @@ package struct RedisInvalidationBus: InvalidationBus {
                     Array("\(heartbeat.session):\(heartbeat.number)".utf8), Array(self.namespace.heartbeatChannel.utf8),
                 ]
             ).array()
-            guard values.count == 2 else { throw .unexpectedReply(expected: "two values", found: "\(values.count)") }
+            guard values.count == 5 else { throw .unexpectedReply(expected: "five values", found: "\(values.count)") }
             let record = RelayRecord(try values[0].string())
             return HeartbeatReply(
                 relayed: record?.position,
                 controlHead: record?.controlHead,
-                milliseconds: try values[1].integer()
+                milliseconds: try values[1].integer(),
+                history: try Self.history(role: values[2], id: values[3], offset: values[4])
             )
         }
+    }
+
+    /// Nil also for a replica, which says its primary's history is its own, and for an id that is none.
+    private static func history(
+        role: RedisReply,
+        id: RedisReply,
+        offset: RedisReply
+    ) throws(RedisError) -> DataHistory? {
+        guard try role.string() == "master", let id = try id.string(), id.contains(where: { $0 != "0" }),
+            let offset = try offset.string().flatMap({ UInt64($0) })
+        else { return nil }
+        return DataHistory(id: id, offset: offset)
     }
 
     package func listen(_ apply: (BusEvent) -> Void) async {

@@ -81,14 +81,21 @@ enum Scripts {
         """
     )
 
-    /// KEYS: heartbeat key, relayed key. ARGV: heartbeat, channel. What the relay has written or nil, Redis time in ms.
+    /// KEYS: heartbeat key, relayed key. ARGV: heartbeat, channel. What the relay has written or nil, Redis time in ms, the
+    /// role of the server, its replication id and offset; each nil where INFO may not be asked.
     static let heartbeat = RedisScript(
         """
         redis.call('SET', KEYS[1], ARGV[1], 'PX', 2000)
         redis.call('PUBLISH', ARGV[2], ARGV[1])
         local time = redis.call('TIME')
         local relayed = redis.call('TYPE', KEYS[2]).ok == 'string' and redis.call('GET', KEYS[2])
-        return {relayed, string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))}
+        local info = redis.pcall('INFO', 'replication')
+        if type(info) ~= 'string' then info = '' end
+        return {
+            relayed, string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000)),
+            string.match(info, 'role:(%a+)') or false, string.match(info, 'master_replid:(%x+)') or false,
+            string.match(info, 'master_repl_offset:(%d+)') or false
+        }
         """
     )
 }

@@ -14,6 +14,7 @@ package final class InMemorySharedCache: SharedCache, InvalidationBus, RelayProg
         var connection: UInt64 = 1
         var nextLease = 0
         var relayed: JournalPosition?
+        var history: DataHistory?
         var controlHead: Int64?
         var isDown = false
         var refusesWrites = false
@@ -91,6 +92,8 @@ package final class InMemorySharedCache: SharedCache, InvalidationBus, RelayProg
     package func setRelayedNow(_ xmax: UInt64?) {
         self.state.withLock { $0.relayed = xmax.flatMap { JournalPosition("\($0):\($0):") } }
     }
+
+    package func setHistoryNow(_ history: DataHistory?) { self.state.withLock { $0.history = history } }
 
     package func setControlHeadNow(_ head: Int64?) { self.state.withLock { $0.controlHead = head } }
 
@@ -190,7 +193,12 @@ package final class InMemorySharedCache: SharedCache, InvalidationBus, RelayProg
         let milliseconds = self.clock.milliseconds
         return try self.enter("heartbeat") { state in
             state.heartbeats.append(heartbeat)
-            return HeartbeatReply(relayed: state.relayed, controlHead: state.controlHead, milliseconds: milliseconds)
+            return HeartbeatReply(
+                relayed: state.relayed,
+                controlHead: state.controlHead,
+                milliseconds: milliseconds,
+                history: state.history
+            )
         }
     }
 

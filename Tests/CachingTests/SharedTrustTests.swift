@@ -11,9 +11,10 @@ struct SharedTrustTests {
 
     /// A heartbeat that Redis took at the start, with the relay's position at a transaction.
     @discardableResult
-    mutating func taken(_ xmax: UInt64?, at milliseconds: Int = 0) -> Bool {
+    mutating func taken(_ xmax: UInt64?, at milliseconds: Int = 0, _ history: DataHistory? = nil) -> SharedTrust.Finding
+    {
         let position = xmax.flatMap { JournalPosition("1:\($0):1") }
-        return self.trust.heartbeatTaken(sentAt: self.at(milliseconds), relayed: position)
+        return self.trust.heartbeatTaken(sentAt: self.at(milliseconds), relayed: position, history: history)
     }
 
     /// A head while the same long transaction runs.
@@ -49,11 +50,11 @@ struct SharedTrustTests {
         self.trust.headRead(JournalPosition("100:100:")!, generation: 0)
         self.taken(100)
         #expect(!self.trust.isTrusted(at: self.at(0)))
-        _ = self.trust.heartbeatTaken(sentAt: self.at(0), relayed: JournalPosition("100:100:"))
+        _ = self.trust.heartbeatTaken(sentAt: self.at(0), relayed: JournalPosition("100:100:"), history: nil)
         #expect(self.trust.isTrusted(at: self.at(0)))
         // And back to the older record of the same height.
-        let wentBack = self.taken(100)
-        #expect(wentBack)
+        let finding = self.taken(100)
+        #expect(finding == .wentBack)
         #expect(!self.trust.isTrusted(at: self.at(0)))
     }
 
@@ -71,17 +72,77 @@ struct SharedTrustTests {
         self.trust.headRead(Self.head(100), generation: 0)
         self.taken(100)
         #expect(self.trust.isTrusted(at: self.at(0)))
-        let wentBack = self.taken(xmax)
-        #expect(wentBack)
+        let finding = self.taken(xmax)
+        #expect(finding == .wentBack)
         #expect(!self.trust.isTrusted(at: self.at(0)))
+    }
+
+    @Test("a position that is gone in a history that goes on is a loss of keys: trust ends, once, and comes back")
+    mutating func emptied() {
+        self.trust.headRead(Self.head(100), generation: 0)
+        self.taken(100, DataHistory(id: "a", offset: 7))
+        let finding = self.taken(nil, DataHistory(id: "a", offset: 7))
+        #expect(finding == .emptied)
+        #expect(!self.trust.isTrusted(at: self.at(0)))
+        #expect(self.trust.need == .journalHead(generation: 1))
+        self.trust.headRead(Self.head(120), generation: 1)
+        let still = self.taken(nil, DataHistory(id: "a", offset: 9))
+        #expect(still == .asBefore)
+        #expect(self.trust.need == .nothing, "the head that was read still counts")
+        let replayed = self.taken(120, DataHistory(id: "a", offset: 9))
+        #expect(replayed == .asBefore)
+        #expect(self.trust.isTrusted(at: self.at(0)))
+        let again = self.taken(nil, DataHistory(id: "a", offset: 9))
+        #expect(again == .emptied)
+    }
+
+    @Test(
+        "a position that is gone in another history, in an older state of it, or where either is not known, went back",
+        arguments: [
+            (DataHistory(id: "a", offset: 7), DataHistory(id: "b", offset: 7)),
+            (DataHistory(id: "a", offset: 7), DataHistory(id: "a", offset: 6)),
+            (DataHistory(id: "a", offset: 7), nil), (nil, DataHistory(id: "a", offset: 7)),
+        ] as [(DataHistory?, DataHistory?)]
+    )
+    mutating func otherHistory(before: DataHistory?, after: DataHistory?) {
+        self.taken(100, before)
+        let finding = self.taken(nil, after)
+        #expect(finding == .wentBack)
+    }
+
+    @Test("a position that is lower than before went back, whatever the history says")
+    mutating func lowerInTheSameHistory() {
+        let history = DataHistory(id: "a", offset: 7)
+        self.taken(100, history)
+        let lower = self.taken(99, history)
+        #expect(lower == .wentBack)
+    }
+
+    @Test("what is told after a loss of keys is held against the position before it")
+    mutating func failedOverAfterLoss() {
+        let history = DataHistory(id: "a", offset: 7)
+        self.taken(100, history)
+        self.taken(nil, history)
+        let lower = self.taken(99, DataHistory(id: "b", offset: 7))
+        #expect(lower == .wentBack)
+    }
+
+    @Test("a loss of keys that another history follows renews the session, once, however long the position is missing")
+    mutating func elsewhereAfterLoss() {
+        self.taken(100, DataHistory(id: "a", offset: 7))
+        self.taken(nil, DataHistory(id: "a", offset: 7))
+        let elsewhere = self.taken(nil, DataHistory(id: "b", offset: 7))
+        #expect(elsewhere == .wentBack)
+        let still = self.taken(nil, DataHistory(id: "b", offset: 7))
+        #expect(still == .asBefore)
     }
 
     @Test("a position that stands or grows keeps trust, also while a long transaction holds the oldest one back")
     mutating func grows() {
         self.trust.headRead(Self.head(100), generation: 0)
         for xmax in [UInt64(100), 100, 101, 5_000] {
-            let wentBack = self.taken(xmax)
-            #expect(!wentBack)
+            let finding = self.taken(xmax)
+            #expect(finding == .asBefore)
             #expect(self.trust.isTrusted(at: self.at(0)))
         }
     }

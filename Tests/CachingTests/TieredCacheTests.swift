@@ -372,6 +372,45 @@ struct CoherenceKeeperTests {
         #expect(node.shared.calls.contains("restart"))
     }
 
+    @Test("keys that are gone from the same Redis end trust and neither session nor lease: L1 answers without a hop")
+    func emptied() async throws {
+        let node = Node()
+        node.shared.setHistoryNow(DataHistory(id: "a", offset: 1))
+        await node.live()
+        _ = try await node.ask(primary: 5)
+        node.shared.lose(node.key)
+        node.shared.setRelayedNow(nil)
+        node.shared.setHistoryNow(DataHistory(id: "a", offset: 2))
+        node.clock.advance(by: .milliseconds(900))
+        await node.beat()
+        #expect(!node.keeper.isSharedTrusted)
+        #expect(!node.shared.calls.contains("restart"))
+        node.clock.advance(by: .milliseconds(900))
+        let calls = node.shared.calls.count
+        #expect(try await node.ask(primary: 5).tier == .local, "the heartbeat after the loss has renewed the lease")
+        #expect(node.shared.calls.count == calls)
+        // What is published goes on voiding L1, and what L2 does not know is not guessed.
+        node.keeper.apply(.message(.invalidation(Invalidation(key: node.key, version: 6))))
+        #expect(try await node.ask(primary: 6).entry.version == 6)
+        // The relay has replayed the journal.
+        await node.keeper.restoreTrust()
+        node.shared.setRelayedNow(100)
+        await node.beat()
+        #expect(node.keeper.isSharedTrusted)
+    }
+
+    @Test("keys that are gone from another Redis renew the session")
+    func emptyElsewhere() async {
+        let node = Node()
+        node.shared.setHistoryNow(DataHistory(id: "a", offset: 1))
+        await node.live()
+        node.shared.setRelayedNow(nil)
+        node.shared.setHistoryNow(DataHistory(id: "b", offset: 1))
+        await node.beat()
+        #expect(!node.keeper.isSharedTrusted)
+        #expect(node.shared.calls.contains("restart"))
+    }
+
     @Test("a writer that waits for the relay is answered by the heartbeat that shows it, or at its limit")
     func relayWait() async {
         let node = Node()

@@ -131,6 +131,32 @@ struct InvalidationBusTests {
         }
     }
 
+    @Test("a heartbeat tells the history of the data: FLUSHALL goes on in it, having been a replica begins another")
+    func history() async throws {
+        try await withBus { bus, server in
+            func beat() async throws -> DataHistory? {
+                try await bus.bus.send(Heartbeat(session: 1, number: 1)).history
+            }
+            let first = try #require(try await beat())
+            #expect(first.id.utf8.count == 40)
+            try await bus.redis.send("FLUSHALL")
+            let emptied = try #require(try await beat())
+            #expect(emptied.id == first.id && emptied.offset >= first.offset)
+            // Of a primary that is not there. A replica that takes writes says nothing of its own.
+            try await bus.redis.send("CONFIG", "SET", "replica-read-only", "no")
+            try await bus.redis.send("REPLICAOF", "127.0.0.1", "1")
+            #expect(try await beat() == nil)
+            try await bus.redis.send("REPLICAOF", "NO", "ONE")
+            let promoted = try #require(try await beat())
+            #expect(promoted.id != first.id)
+            #expect(bus.sessions.count == 1, "no connection was lost")
+            // A user who may not ask.
+            try await bus.redis.send("ACL", "SETUSER", "default", "-info")
+            let reply = try await bus.bus.send(Heartbeat(session: 1, number: 2))
+            #expect(reply.history == nil && reply.milliseconds > 0)
+        }
+    }
+
     @Test("a heartbeat is heard after what was published before it")
     func fifo() async throws {
         try await withBus { bus, server in

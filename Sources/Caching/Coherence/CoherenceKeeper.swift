@@ -296,21 +296,29 @@ public final class CoherenceKeeper: Service, Sendable {
     private func received(_ reply: HeartbeatReply, sentAt: Instant) {
         let elapsed = (sentAt - self.origin).milliseconds
         let isBehind = (reply.controlHead ?? 0) > self.control.appliedControl
-        let (wentBack, waiters) = self.state.withLock { state in
+        let (finding, waiters) = self.state.withLock { state in
             state.redisOffset = reply.milliseconds - elapsed
             state.relayed = reply.relayed
             if isBehind { state.lease.controlBehind() }
-            let wentBack = state.trust.heartbeatTaken(sentAt: sentAt, relayed: reply.relayed)
-            guard let relayed = reply.relayed else { return (wentBack, [CheckedContinuation<Bool, Never>]()) }
+            let finding = state.trust.heartbeatTaken(
+                sentAt: sentAt,
+                relayed: reply.relayed,
+                history: reply.history
+            )
+            guard let relayed = reply.relayed else { return (finding, [CheckedContinuation<Bool, Never>]()) }
             let done = state.relayWaiters.filter { relayed.covers($0.transaction) }
             state.relayWaiters.removeAll { relayed.covers($0.transaction) }
-            return (wentBack, done.map(\.continuation))
+            return (finding, done.map(\.continuation))
         }
         if isBehind { self.checks.request() }
         for waiter in waiters { waiter.resume(returning: true) }
-        guard wentBack else { return }
-        self.log.warning("Redis holds older data than before; L1 is verified again")
-        self.bus.restartSession()
+        switch finding {
+        case .asBefore: break
+        case .emptied: self.log.warning("Redis was emptied; L2 is verified until the journal is replayed")
+        case .wentBack:
+            self.log.warning("Redis holds older data than before; L1 is verified again")
+            self.bus.restartSession()
+        }
     }
 
     /// Reads the journal's head whenever trust in L2 waits for it; apart from the heartbeats, which must not wait.

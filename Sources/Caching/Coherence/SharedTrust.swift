@@ -6,6 +6,12 @@
 /// covers the journal as it was *after* that. And trust is a lease itself: it needs a heartbeat that Redis took less than
 /// a lease ago, because a Redis that refuses writes goes on answering reads with floors nobody could raise. Without trust
 /// every entry is checked against the version in PostgreSQL.
+///
+/// What L1 holds under the freshness lease does not come into this where data is merely *gone*: the lease is proved by what
+/// was published, not by what is stored. It does where data went *back*. A fail-over or a replica that was a primary for a
+/// while may have lost messages, too, on connections that were never lost; and what was read from older data before anybody
+/// noticed may have been promoted. A position that is gone, in a history that goes on, is of the first kind: nothing was
+/// lost but keys. Everything else counts as the second.
 struct SharedTrust: Sendable, Equatable {
     typealias Instant = ContinuousClock.Instant
 
@@ -15,10 +21,22 @@ struct SharedTrust: Sendable, Equatable {
     private(set) var takenAt: Instant?
     private var generation: UInt64 = 0
     private var target: JournalPosition?
+    /// The last position that was told; outlives a loss of keys, so that what is told next is held against it.
     private var lastRelayed: JournalPosition?
+    private var isEmptied = false
+    private var lastHistory: DataHistory?
 
     init(duration: Duration) {
         self.duration = duration
+    }
+
+    /// What a heartbeat showed of the data.
+    enum Finding: Sendable, Equatable {
+        case asBefore
+        /// Keys are gone: L2 is not trusted, what was proved by messages stands.
+        case emptied
+        /// The data is, or may be, older than it was: the session must be renewed.
+        case wentBack
     }
 
     /// What must be done for trust to come back.
@@ -48,19 +66,27 @@ struct SharedTrust: Sendable, Equatable {
         self.target = head
     }
 
-    /// Redis took a heartbeat and told how far the relay is. True: the data went back, and the session should be renewed.
-    mutating func heartbeatTaken(sentAt: Instant, relayed: JournalPosition?) -> Bool {
+    /// Redis took a heartbeat and told how far the relay is, and of what history that is.
+    mutating func heartbeatTaken(sentAt: Instant, relayed: JournalPosition?, history: DataHistory?) -> Finding {
         self.takenAt = max(self.takenAt ?? sentAt, sentAt)
-        let wentBack =
+        let finding: Finding =
             switch (self.lastRelayed, relayed) {
-            case (nil, _): false
-            case (.some, nil): true
-            case (.some(let last), .some(let now)): !now.reaches(last)
+            case (nil, _): .asBefore
+            case (.some, nil) where self.goesOn(in: history): self.isEmptied ? .asBefore : .emptied
+            case (.some, nil): .wentBack
+            case (.some(let last), .some(let now)): now.reaches(last) ? .asBefore : .wentBack
             }
-        self.lastRelayed = relayed
-        if wentBack { self.doubted() }
+        self.isEmptied = relayed == nil
+        if relayed != nil || finding == .wentBack { self.lastRelayed = relayed }
+        self.lastHistory = history
+        if finding != .asBefore { self.doubted() }
         if !self.isProven, let target, let relayed, relayed.reaches(target) { self.isProven = true }
-        return wentBack
+        return finding
+    }
+
+    private func goesOn(in history: DataHistory?) -> Bool {
+        guard let history, let lastHistory else { return false }
+        return history.continues(lastHistory)
     }
 
     var need: Need {

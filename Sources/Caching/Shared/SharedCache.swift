@@ -170,12 +170,15 @@ public struct HeartbeatReply: Sendable, Equatable {
     public let controlHead: Int64?
     /// Redis time in milliseconds since 1970.
     public let milliseconds: Int64
+    /// The history of the data; nil: the server does not tell, or is no primary.
+    public let history: DataHistory?
 
     /// A reply of these parts.
-    public init(relayed: JournalPosition?, controlHead: Int64?, milliseconds: Int64) {
+    public init(relayed: JournalPosition?, controlHead: Int64?, milliseconds: Int64, history: DataHistory? = nil) {
         self.relayed = relayed
         self.controlHead = controlHead
         self.milliseconds = milliseconds
+        self.history = history
     }
 }
 

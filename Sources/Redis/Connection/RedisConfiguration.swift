@@ -94,8 +94,9 @@ public struct RedisBackoff: Sendable, Hashable {
     /// The upper bound of all pauses.
     public var maximum: Duration
 
-    /// Makes a backoff; the defaults are 50 ms and 2 s.
-    public init(initial: Duration = .milliseconds(50), maximum: Duration = .seconds(2)) {
+    /// Makes a backoff; the defaults are 50 ms and 500 ms. A server that is back is not left alone longer than that: a try costs
+    /// less than what is answered without it.
+    public init(initial: Duration = .milliseconds(50), maximum: Duration = .milliseconds(500)) {
         self.initial = initial
         self.maximum = maximum
     }
