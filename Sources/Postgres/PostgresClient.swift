@@ -65,13 +65,16 @@ public final class PostgresClient: Service, Sendable {
     /// It runs again, on another connection, if its own is lost, and if the server could not let it go on beside others
     /// (`.serializationFailure`, `.deadlockDetected`): three times at most, and within `timeout`. So `decode` may be called
     /// more than once for a row.
+    ///
+    /// While many wait in line, quick reads of one statement go to the server together, in one transaction: they share `now()`.
+    /// Should one of them fail or take longer than 100 ms, those without rows run again, each by itself.
     public func read<Row: Sendable>(
         _ statement: PostgresStatement,
         _ bindings: PostgresBindings = [],
         timeout: Duration? = nil,
         decode: @escaping @Sendable (borrowing PostgresRow) throws -> Row
     ) async throws(PostgresError) -> [Row] {
-        try await pool.query(statement, bindings, timeout: timeout, retry: .reads, decode: decode)
+        try await pool.read(statement, bindings, timeout: timeout, decode: decode)
     }
 
     /// Runs a statement; returns the number of rows it touched.

@@ -117,6 +117,53 @@ struct PoolStateMachineTests {
         #expect(table.release(0) == "close")
     }
 
+    @Test("those first in line run together, if they can, but no slot takes more than its part")
+    func together() {
+        var table = Table(slots: 2)
+        for (request, id) in zip("abcdefgh", UInt64(1)...20) { _ = table.arrive("\(request)", id) }
+        #expect(table.machine.waitingCount == 6)
+        #expect(table.release(0, together: "cdefgh") == "run c+d+e")
+        #expect(table.release(1, together: "fh") == "run f")
+        #expect(table.release(1) == "run g")
+        #expect(table.release(0, together: "h") == "run h")
+        #expect(table.release(0) == "idle")
+        var long = Table(slots: 1, maxWaiters: 100)
+        for id in 1...100 { _ = long.arrive("a", UInt64(id)) }
+        #expect(long.release(0, together: "a") == "run " + Array(repeating: "a", count: 8).joined(separator: "+"))
+    }
+
+    @Test("one of several is not interrupted; who comes back runs alone, first, or is cancelled by then")
+    func givenBack() {
+        var table = Table(slots: 1, maxWaiters: 4)
+        for (request, id) in zip("abcde", UInt64(1)...20) { _ = table.arrive("\(request)", id, until: 9) }
+        #expect(table.release(0, together: "bcde") == "run b+c+d+e")
+        for (request, id) in zip("fghi", UInt64(6)...20) { _ = table.arrive("\(request)", id, until: 9) }
+        #expect(table.cancel(4) == "nothing")
+        #expect(table.giveBack("e", 5, from: 0, until: 7) == "wait, timer 7")
+        #expect(table.giveBack("d", 4, from: 0) == "refuse d cancelled")
+        #expect(table.giveBack("c", 3, from: 0, until: 8) == "wait")
+        #expect(table.cancel(5) == "refuse e")
+        #expect(table.release(0) == "run c")
+        #expect(table.cancel(3) == "interrupt 0")
+        #expect(table.release(0) == "run f")
+    }
+
+    @Test("who comes back gets a free slot; while stopping, it runs before its slot is closed")
+    func givenBackAtTheEnd() {
+        var table = Table(slots: 2)
+        for (request, id) in zip("abcdef", UInt64(1)...20) { _ = table.arrive("\(request)", id) }
+        #expect(table.release(0, together: "cdef") == "run c+d")
+        #expect(table.release(1, together: "ef") == "run e")
+        #expect(table.release(1) == "run f")
+        #expect(table.release(1) == "idle")
+        #expect(table.giveBack("d", 4, from: 0) == "run 1 d")
+        #expect(table.machine.shutdownBegan().refused == [])
+        #expect(table.giveBack("c", 3, from: 0) == "wait")
+        #expect(table.release(0) == "run c")
+        #expect(table.release(0) == "close")
+        #expect(table.release(1) == "close")
+    }
+
     @Test("every request gets exactly one answer in random histories")
     func randomHistories() {
         var random = SplitMix(state: 7)
@@ -138,10 +185,12 @@ struct PoolStateMachineTests {
                 case .refuse(let request, _): answers[request, default: 0] += 1
                 }
                 if random.below(2) == 0, let slot = busy.randomElement(using: &random) {
-                    if case .run(let request) = machine.slotReleased(slot) {
-                        answers[request, default: 0] += 1
-                    } else {
-                        busy.remove(slot)
+                    switch machine.slotReleased(slot, goesTogether: { $0.hasSuffix("1") || $0.hasSuffix("2") }) {
+                    case .run(let request): answers[request, default: 0] += 1
+                    case .runTogether(let requests):
+                        #expect(requests.count == 2)
+                        for request in requests { answers[request, default: 0] += 1 }
+                    case .keepIdle, .close: busy.remove(slot)
                     }
                 }
                 if random.below(4) == 0 {
@@ -172,16 +221,26 @@ private struct Table {
     }
 
     mutating func arrive(_ request: String, _ id: UInt64, until deadline: Int = 1) -> String {
-        switch machine.requestArrived(request, id: id, deadline: start + .seconds(deadline)) {
+        words(machine.requestArrived(request, id: id, deadline: start + .seconds(deadline)))
+    }
+
+    mutating func giveBack(_ request: String, _ id: UInt64, from slot: Int, until deadline: Int = 1) -> String {
+        words(machine.requestReturned(request, id: id, from: slot, deadline: start + .seconds(deadline)))
+    }
+
+    private func words(_ action: PoolStateMachine<String>.ArrivalAction) -> String {
+        switch action {
         case .run(let slot, let request): "run \(slot) \(request)"
         case .wait(let timer): timer.map { "wait, timer \(seconds($0))" } ?? "wait"
         case .refuse(let request, let error): "refuse \(request) \(error)"
         }
     }
 
-    mutating func release(_ slot: Int) -> String {
-        switch machine.slotReleased(slot) {
+    /// The requests in `together` may run with each other.
+    mutating func release(_ slot: Int, together: String = "") -> String {
+        switch machine.slotReleased(slot, goesTogether: { together.contains($0) }) {
         case .run(let request): "run \(request)"
+        case .runTogether(let requests): "run \(requests.joined(separator: "+"))"
         case .keepIdle: "idle"
         case .close: "close"
         }

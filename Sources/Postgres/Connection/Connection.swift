@@ -117,16 +117,20 @@ final class Connection {
         let name = try prepare(statement, bindings)
         try begin()
         hasSent = true
-        let count = CInt(truncatingIfNeeded: bindings.types.count)
-        try sent(
-            unsafe bindings.withParameters { values, lengths, formats in
-                unsafe PQsendQueryPrepared(handle, name, count, values, lengths, formats, 1)
-            }
-        )
+        try sent(send(bindings, to: name))
         return try finish()
     }
 
-    private func prepare(_ statement: PostgresStatement, _ bindings: PostgresBindings) throws(PostgresError) -> String {
+    /// Hands a prepared statement to libpq; 1 if it was accepted.
+    func send(_ bindings: PostgresBindings, to name: String) -> CInt {
+        let count = CInt(truncatingIfNeeded: bindings.types.count)
+        return unsafe bindings.withParameters { values, lengths, formats in
+            unsafe PQsendQueryPrepared(handle, name, count, values, lengths, formats, 1)
+        }
+    }
+
+    /// The name under which a statement is prepared, which it is first if it has to be.
+    func prepare(_ statement: PostgresStatement, _ bindings: PostgresBindings) throws(PostgresError) -> String {
         if let last = lastPrepared, last.key.sql == statement.sql, last.key.types == bindings.types { return last.name }
         let key = StatementKey(statement, bindings)
         if let name = prepared[key] {
@@ -314,7 +318,7 @@ final class Connection {
     }
 
     /// Waits until a cancel request has been delivered, so that it cannot hit the next statement.
-    private func settleCancelRequest() throws(PostgresError) {
+    func settleCancelRequest() throws(PostgresError) {
         guard let request = watch.cancelRequest else { return }
         while !request.isDone {
             if case .deadlinePassed = Self.wait(-1, 0, interrupt, until: watch.graceEnd) {

@@ -4,11 +4,21 @@ extension ConnectionPool {
         _ statement: PostgresStatement,
         _ bindings: PostgresBindings,
         timeout: Duration?,
-        retry: RetryRule = .unsent,
         decode: @escaping @Sendable (borrowing PostgresRow) throws -> Row
     ) async throws(PostgresError) -> [Row] {
-        try await withConnection(timeout: timeout, retry: retry) { connection throws(PostgresError) in
+        try await withConnection(timeout: timeout) { connection throws(PostgresError) in
             try connection.run(statement, bindings).decodeRows(decode)
+        }
+    }
+
+    func read<Row: Sendable>(
+        _ statement: PostgresStatement,
+        _ bindings: PostgresBindings,
+        timeout: Duration?,
+        decode: @escaping @Sendable (borrowing PostgresRow) throws -> Row
+    ) async throws(PostgresError) -> [Row] {
+        try await withResult(of: statement, bindings, timeout: timeout) { result throws(PostgresError) in
+            try result.decodeRows(decode)
         }
     }
 

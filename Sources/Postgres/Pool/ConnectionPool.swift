@@ -8,6 +8,8 @@ import Synchronization
 /// A call costs one hop: acquire, statements, decoding and release all happen in one work item. A thread that has ended a call
 /// goes on with the next one in line itself.
 final class ConnectionPool: Sendable {
+    private typealias ReleaseAction = PoolStateMachine<PoolRequest>.ReleaseAction
+
     private struct State {
         var machine: PoolStateMachine<PoolRequest>
         var drained: CheckedContinuation<Void, Never>?
@@ -56,6 +58,12 @@ final class ConnectionPool: Sendable {
         var error: PostgresError?
     }
 
+    private struct Reading: Sendable {
+        let statement: PostgresStatement
+        let bindings: PostgresBindings
+        let decode: @Sendable (borrowing ServerResult) -> Ending
+    }
+
     /// Runs `body` with a connection on a driver thread; `timeout` covers the wait for the connection too.
     ///
     /// It may run again by the rule, also where `failure` finds an error in what it returned.
@@ -73,6 +81,34 @@ final class ConnectionPool: Sendable {
                 return Ending(value: nil, error: error)
             }
         }
+        return try value(of: ending)
+    }
+
+    /// Runs one statement that changes nothing, alone or together with others in line.
+    func withResult<Value: Sendable>(
+        of statement: PostgresStatement,
+        _ bindings: PostgresBindings,
+        timeout: Duration?,
+        _ decode: @escaping @Sendable (borrowing ServerResult) throws(PostgresError) -> Value
+    ) async throws(PostgresError) -> Value {
+        let reading = Reading(statement: statement, bindings: bindings) { result in
+            do throws(PostgresError) {
+                return Ending(value: try decode(result), error: nil)
+            } catch {
+                return Ending(value: nil, error: error)
+            }
+        }
+        let ending = await perform(timeout: timeout, retry: .reads, reading: reading) { connection in
+            do throws(PostgresError) {
+                return reading.decode(try connection.run(statement, bindings))
+            } catch {
+                return Ending(value: nil, error: error)
+            }
+        }
+        return try value(of: ending)
+    }
+
+    private func value<Value: Sendable>(of ending: Ending) throws(PostgresError) -> Value {
         if let any = ending.value, let value = any as? Value { return value }
         let error = ending.error ?? .shutDown
         metrics.failed(error)
@@ -82,6 +118,7 @@ final class ConnectionPool: Sendable {
     private func perform(
         timeout: Duration?,
         retry: RetryRule,
+        reading: Reading? = nil,
         _ body: @escaping @Sendable (Connection) -> Ending
     ) async -> Ending {
         let now = ContinuousClock.now
@@ -91,18 +128,32 @@ final class ConnectionPool: Sendable {
         let metrics = metrics
         return await withTaskCancellationHandler {
             await withCheckedContinuation { (caller: CheckedContinuation<Ending, Never>) in
-                let request = PoolRequest(id: id, deadline: deadline) { connection, attempt in
+                let read = reading.map { reading in
+                    PoolRead(statement: reading.statement, bindings: reading.bindings) { result, began in
+                        metrics.waited(now.duration(to: began))
+                        let ending = reading.decode(result)
+                        metrics.callEnded(after: began.duration(to: .now))
+                        caller.resume(returning: ending)
+                    }
+                }
+                let request = PoolRequest(id: id, deadline: deadline, read: read) { connection, attempt in
                     let started = ContinuousClock.now
                     if attempt == 1 { metrics.waited(now.duration(to: started)) }
                     let ending = body(connection)
-                    metrics.callEnded(after: started.duration(to: .now))
-                    if let error = ending.error,
-                        retry.allows(error, hasSent: connection.hasSent, attempt: attempt)
-                    {
+                    let duration = started.duration(to: .now)
+                    metrics.callEnded(after: duration)
+                    guard let error = ending.error else {
+                        return .ended(
+                            PoolRequest.Ended(wasQuick: duration <= SharedReads.quick) {
+                                caller.resume(returning: ending)
+                            }
+                        )
+                    }
+                    if retry.allows(error, hasSent: connection.hasSent, attempt: attempt) {
                         metrics.retried()
                         return .again
                     }
-                    return .ended { caller.resume(returning: ending) }
+                    return .ended(PoolRequest.Ended { caller.resume(returning: ending) })
                 } refuse: { error in
                     caller.resume(returning: Ending(value: nil, error: error))
                 }
@@ -116,7 +167,11 @@ final class ConnectionPool: Sendable {
     }
 
     private func submit(_ request: PoolRequest, acquireBy deadline: ContinuousClock.Instant) {
-        switch change({ $0.requestArrived(request, id: request.id, deadline: deadline) }) {
+        obey(change { $0.requestArrived(request, id: request.id, deadline: deadline) })
+    }
+
+    private func obey(_ action: PoolStateMachine<PoolRequest>.ArrivalAction) {
+        switch action {
         case .run(let slot, let request): start(request, on: slot)
         case .wait(let timer): if let timer { timersInput.yield(timer) }
         case .refuse(let request, let error): request.refuse(error)
@@ -140,27 +195,61 @@ final class ConnectionPool: Sendable {
         threads.submit { [self] state in
             guard state == .active else {
                 // Only after shutdown, which waits for all slots: a call that slipped in between.
-                release(slot)
+                if case .close = release(slot) { close(slot) }
                 return request.refuse(.shutDown)
             }
-            var completion = slots[slot].run(request)
+            var action = run(request, on: slot)
             while true {
-                let next = release(slot)
-                completion()
-                guard let next else { return }
-                completion = slots[slot].run(next, atOnce: true)
+                switch action {
+                case .run(let next): action = run(next, on: slot, atOnce: true)
+                case .runTogether(let requests): action = runTogether(requests, on: slot)
+                case .close: return close(slot)
+                case .keepIdle: return
+                }
             }
         }
     }
 
-    @discardableResult
-    private func release(_ slot: Int) -> PoolRequest? {
-        switch change({ $0.slotReleased(slot) }) {
-        case .run(let request): return request
-        case .keepIdle: break
-        case .close: close(slot)
+    private func run(_ request: PoolRequest, on slot: Int, atOnce: Bool = false) -> ReleaseAction {
+        let ended = slots[slot].run(request, atOnce: atOnce)
+        let action = release(slot, sharing: ended.wasQuick ? request.read?.statement : nil)
+        ended.complete()
+        return action
+    }
+
+    private func runTogether(_ requests: [PoolRequest], on slot: Int) -> ReleaseAction {
+        let completed = slots[slot].runTogether(requests.compactMap(\.read))
+        guard completed < requests.count else { return release(slot, sharing: requests[0].read?.statement) }
+        giveBack(requests.dropFirst(completed), from: slot)
+        return release(slot)
+    }
+
+    /// Lets reads run alone that were left without rows.
+    private func giveBack(_ requests: ArraySlice<PoolRequest>, from slot: Int) {
+        let limit = ContinuousClock.now + acquireTimeout
+        let actions = change { machine in
+            requests.reversed().map { request in
+                var request = request
+                request.read = nil
+                let deadline = min(limit, request.deadline ?? limit)
+                return machine.requestReturned(request, id: request.id, from: slot, deadline: deadline)
+            }
         }
-        return nil
+        for action in actions {
+            if case .refuse = action {} else { metrics.retried() }
+            obey(action)
+        }
+    }
+
+    /// Frees a slot for the next; with a statement, for several that run it and have time enough.
+    private func release(_ slot: Int, sharing statement: PostgresStatement? = nil) -> ReleaseAction {
+        guard let statement else { return change { $0.slotReleased(slot) } }
+        let least = ContinuousClock.now + SharedReads.patience
+        return change { machine in
+            machine.slotReleased(slot) { request in
+                request.read?.statement == statement && request.deadline.map { $0 > least } ?? true
+            }
+        }
     }
 
     private func close(_ slot: Int) {
@@ -226,7 +315,9 @@ final class ConnectionPool: Sendable {
         let (refused, idle) = change { machine in
             let action = machine.shutdownBegan()
             if interrupting {
-                for (slot, id) in machine.running { slots[slot].interrupt.raise(for: id) }
+                for (slot, id) in machine.running {
+                    if case .interrupt = machine.requestCancelled(id) { slots[slot].interrupt.raise(for: id) }
+                }
             }
             return action
         }

@@ -33,7 +33,7 @@ final class ConnectionSlot: Sendable {
     /// Runs a call on the connection, opened first if missing or dead, on a driver thread.
     ///
     /// `atOnce` after another one, it is not looked for signs of death first: it has just been alive.
-    func run(_ request: PoolRequest, atOnce: Bool = false) -> PoolRequest.Completion {
+    func run(_ request: PoolRequest, atOnce: Bool = false) -> PoolRequest.Ended {
         connection.withLock { connection in
             var attempt = 1
             while true {
@@ -47,22 +47,35 @@ final class ConnectionSlot: Sendable {
                     connection = usable
                     usable.beginCall(request.id, deadline: request.deadline)
                     let outcome = request.perform(usable, attempt)
-                    if usable.isBroken || !(isPinned || usable.isIdle) {
-                        logger.notice("connection dropped", metadata: ["broken": "\(usable.isBroken)"])
-                        drop(&connection)
-                    }
-                    if case .ended(let completion) = outcome { return completion }
+                    dropIfUnfit(&connection)
+                    if case .ended(let ended) = outcome { return ended }
                     attempt += 1
                 } catch {
                     drop(&connection)
-                    return { request.refuse(error) }
+                    return PoolRequest.Ended { request.refuse(error) }
                 }
             }
         }
     }
 
+    /// Runs reads together, right after another call, and completes the first ones of them; returns how many.
+    func runTogether(_ reads: [PoolRead]) -> Int {
+        connection.withLock { connection in
+            guard let usable = connection else { return 0 }
+            let completed = usable.runTogether(reads)
+            dropIfUnfit(&connection)
+            return completed
+        }
+    }
+
     func close() {
         connection.withLock { drop(&$0) }
+    }
+
+    private func dropIfUnfit(_ connection: inout Connection?) {
+        guard let used = connection, used.isBroken || !(isPinned || used.isIdle) else { return }
+        logger.notice("connection dropped", metadata: ["broken": "\(used.isBroken)"])
+        drop(&connection)
     }
 
     private func drop(_ connection: inout Connection?) {
@@ -104,17 +117,23 @@ final class ConnectionSlot: Sendable {
 ///
 /// `perform` is called until it has ended, with the number of the attempt; or else `refuse` is called, once.
 struct PoolRequest: Sendable {
-    /// Resumes the caller; called when the slot is free again, so that the caller's next call finds it so.
-    typealias Completion = @Sendable () -> Void
+    struct Ended {
+        /// Whether the same once more may go together with others.
+        var wasQuick = false
+        /// Resumes the caller; called when the slot is free again, so that the caller's next call finds it so.
+        let complete: @Sendable () -> Void
+    }
 
     enum Outcome {
-        case ended(Completion)
+        case ended(Ended)
         /// To be tried again, on another connection if this one is broken.
         case again
     }
 
     let id: UInt64
     let deadline: ContinuousClock.Instant?
+    /// nil: it runs alone.
+    var read: PoolRead?
     let perform: @Sendable (Connection, _ attempt: Int) -> Outcome
     let refuse: @Sendable (PostgresError) -> Void
 }

@@ -26,6 +26,8 @@ struct PoolStateMachine<Request: Sendable> {
     enum ReleaseAction: Sendable {
         /// The slot stays busy with the next request.
         case run(Request)
+        /// The same with several.
+        case runTogether([Request])
         case keepIdle
         /// Close the connection, then report `slotClosed`.
         case close
@@ -38,10 +40,16 @@ struct PoolStateMachine<Request: Sendable> {
         case nothing
     }
 
+    private struct User {
+        let id: UInt64
+        /// Only if it runs together with others, which must not be interrupted.
+        var isCancelled = false
+    }
+
     private(set) var phase = Phase.created
     private var free: [Int]
-    /// The request that each slot works for.
-    private var users: [UInt64?]
+    /// The requests that each slot works for: several only if they run together.
+    private var users: [[User]]
     private var line = WaitingLine<Waiter>()
     private var openSlots: Int
     private var timer: Instant?
@@ -49,7 +57,7 @@ struct PoolStateMachine<Request: Sendable> {
 
     init(slots: Int, maxWaiters: Int) {
         free = Array((0..<slots).reversed())
-        users = Array(repeating: nil, count: slots)
+        users = Array(repeating: [], count: slots)
         openSlots = slots
         self.maxWaiters = maxWaiters
     }
@@ -59,7 +67,7 @@ struct PoolStateMachine<Request: Sendable> {
     var waitingCount: Int { line.count }
     /// The slots at work and for whom.
     var running: [(slot: Int, id: UInt64)] {
-        users.enumerated().compactMap { slot, id in id.map { (slot, $0) } }
+        users.enumerated().flatMap { slot, users in users.map { (slot, $0.id) } }
     }
 
     /// The requests to run now; nil if this is not the first start.
@@ -82,14 +90,29 @@ struct PoolStateMachine<Request: Sendable> {
         case .created, .running:
             guard line.count < maxWaiters else { return .refuse(request, .poolQueueFull) }
             line.append(Waiter(id: id, deadline: deadline, request: request))
-            if let timer, timer <= deadline { return .wait(timer: nil) }
-            timer = deadline
-            return .wait(timer: deadline)
+            return .wait(timer: timerForWaiter(until: deadline))
         }
     }
 
+    /// A request that ran together with others has to run alone: it is the first in line now, however long that is.
+    ///
+    /// Call it for all of them at once, the last one first, before `slotReleased`: while stopping, that slot runs them.
+    mutating func requestReturned(_ request: Request, id: UInt64, from slot: Int, deadline: Instant) -> ArrivalAction {
+        if let index = users[slot].firstIndex(where: { $0.id == id }), users[slot].remove(at: index).isCancelled {
+            return .refuse(request, .cancelled)
+        }
+        if phase == .running, !free.isEmpty { return .run(slot: take(for: id), request) }
+        line.prepend(Waiter(id: id, deadline: deadline, request: request))
+        return .wait(timer: phase == .running ? timerForWaiter(until: deadline) : nil)
+    }
+
     mutating func requestCancelled(_ id: UInt64) -> CancellationAction {
-        if let slot = users.firstIndex(of: id) { return .interrupt(slot: slot) }
+        for slot in users.indices {
+            guard let index = users[slot].firstIndex(where: { $0.id == id }) else { continue }
+            guard users[slot].count > 1 else { return .interrupt(slot: slot) }
+            users[slot][index].isCancelled = true
+            return .nothing
+        }
         guard let waiter = line.removeAll(where: { $0.id == id }).first else { return .nothing }
         return .refuse(waiter.request)
     }
@@ -103,15 +126,23 @@ struct PoolStateMachine<Request: Sendable> {
         return (expired, timer)
     }
 
-    mutating func slotReleased(_ slot: Int) -> ReleaseAction {
-        users[slot] = nil
-        guard phase == .running else { return .close }
+    /// `goesTogether` tells which requests the slot could run with others of them.
+    mutating func slotReleased(_ slot: Int, goesTogether: (Request) -> Bool = { _ in false }) -> ReleaseAction {
+        users[slot].removeAll(keepingCapacity: true)
+        let most = SharedReads.count(waiting: line.count, slots: users.count)
         guard let next = line.popFirst() else {
+            guard phase == .running else { return .close }
             free.append(slot)
             return .keepIdle
         }
-        users[slot] = next.id
-        return .run(next.request)
+        users[slot].append(User(id: next.id))
+        guard most > 1, goesTogether(next.request) else { return .run(next.request) }
+        var requests = [next.request]
+        while requests.count < most, let next = line.popFirst(where: { goesTogether($0.request) }) {
+            users[slot].append(User(id: next.id))
+            requests.append(next.request)
+        }
+        return requests.count > 1 ? .runTogether(requests) : .run(next.request)
     }
 
     /// The requests to refuse and the idle slots to close; busy ones follow when they are released.
@@ -133,7 +164,14 @@ struct PoolStateMachine<Request: Sendable> {
 
     private mutating func take(for id: UInt64) -> Int {
         let slot = free.removeLast()
-        users[slot] = id
+        users[slot].append(User(id: id))
         return slot
+    }
+
+    /// The time to set the timer to, if it is set to none or a later one.
+    private mutating func timerForWaiter(until deadline: Instant) -> Instant? {
+        if let timer, timer <= deadline { return nil }
+        timer = deadline
+        return deadline
     }
 }

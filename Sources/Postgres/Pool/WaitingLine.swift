@@ -9,15 +9,29 @@ struct WaitingLine<Element> {
         count += 1
     }
 
-    mutating func popFirst() -> Element? {
+    /// Puts a member before all others.
+    mutating func prepend(_ element: Element) {
+        if head > 0 {
+            head -= 1
+            elements[head] = element
+        } else {
+            elements.insert(element, at: 0)
+        }
+        count += 1
+    }
+
+    /// Removes the first in line, but only if it matches.
+    mutating func popFirst(where matches: (Element) -> Bool = { _ in true }) -> Element? {
         while head < elements.count {
-            let element = elements[head].take()
-            head += 1
-            if let element {
+            if let element = elements[head] {
+                guard matches(element) else { return nil }
+                elements[head] = nil
+                head += 1
                 count -= 1
                 compact()
                 return element
             }
+            head += 1
         }
         return nil
     }
