@@ -276,10 +276,15 @@ final class ConnectionPool: Sendable {
     ///
     /// Graceful shutdown lets running calls end; cancellation interrupts them.
     func run() async {
-        guard let waiting = change({ $0.started() }) else {
-            return logger.error("the Postgres client runs already, or has shut down")
-        }
+        let misuse: Logger.Message = "the Postgres client runs already, or has shut down"
+        guard state.withLock({ $0.machine.phase }) == .created else { return logger.error(misuse) }
+        // First of all: a call that arrives once the pool has started is handed to them.
         threads.start()
+        guard let waiting = change({ $0.started() }) else {
+            logger.error(misuse)
+            if state.withLock({ $0.machine.phase }) != .running { await stopThreads() }
+            return
+        }
         for (slot, request) in waiting { start(request, on: slot) }
         await withTaskCancellationHandler {
             await withGracefulShutdownHandler {
@@ -303,6 +308,10 @@ final class ConnectionPool: Sendable {
             }
             if isStopped { continuation.resume() }
         }
+        await stopThreads()
+    }
+
+    private func stopThreads() async {
         do {
             try await threads.shutdownGracefully()
         } catch {
