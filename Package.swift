@@ -101,6 +101,11 @@ let package = Package(
             swiftSettings: settings
         ),
         .target(
+            name: "CoherenceCheck",
+            dependencies: ["LoadClient", nioCore, nioHTTP1, nioPosix, histogram],
+            swiftSettings: settings
+        ),
+        .target(
             name: "App",
             dependencies: [
                 "RecommendationCore", "RecommendationEngine", "Caching", "Redis", "Postgres", "RedisAdapters",
@@ -119,7 +124,8 @@ let package = Package(
         .executableTarget(
             name: "vireo",
             dependencies: [
-                "App", "LoadClient", "LoadTest", "RecommendationCore", "Training", "Observability", log, metrics,
+                "App", "CoherenceCheck", "LoadClient", "LoadTest", "RecommendationCore", "Training", "Observability",
+                log, metrics,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: settings
@@ -172,6 +178,11 @@ let package = Package(
         .testTarget(
             name: "LoadTestTests",
             dependencies: ["LoadClient", "LoadTest", nioCore, nioHTTP1, nioPosix, histogram],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "CoherenceCheckTests",
+            dependencies: ["CoherenceCheck", "LoadClient", nioCore, nioHTTP1, nioPosix, histogram],
             swiftSettings: settings
         ),
         .testTarget(
