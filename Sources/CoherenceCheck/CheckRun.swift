@@ -92,20 +92,28 @@ package struct CheckRun: Sendable {
                 }
             }
             group.addTask {
-                while !session.isOver, !Task.isCancelled {
-                    progress(CheckProgress(session))
-                    do {
-                        try await session.clock.sleep(until: session.clock.now + .seconds(1))
-                    } catch is CancellationError {
-                        return
-                    }
-                }
+                do { try await Self.watch(session, progress) } catch is CancellationError {}
             }
             group.addTask {
                 defer { session.end() }
                 try await Self.write(session)
             }
             try await group.waitForAll()
+        }
+    }
+
+    /// Tells where the run stands, and sees how late the checker itself is.
+    private static func watch(
+        _ session: CheckSession,
+        _ progress: @escaping @Sendable (CheckProgress) -> Void
+    ) async throws {
+        var ticks = 0
+        while !session.isOver {
+            if ticks % 10 == 0 { progress(CheckProgress(session)) }
+            ticks += 1
+            let next = session.clock.now + .milliseconds(100)
+            try await session.clock.sleep(until: next)
+            session.late(by: session.clock.now - next)
         }
     }
 

@@ -51,6 +51,7 @@ extension CheckReport {
         json.member("users", self.options.users.count)
         json.member("users_set_aside", self.usersSetAside)
         json.member("bound_ms", self.options.bound / .milliseconds(1))
+        json.member("client_lag_ms", self.lag / .milliseconds(1))
         json.member("duration_s", self.options.duration / .seconds(1))
         json.member("elapsed_s", self.elapsed / .seconds(1))
         json.member("interrupted", self.isInterrupted)

@@ -8,8 +8,13 @@ package struct CheckReport: Sendable {
     package let verdict: Verdict
     package let traffic: Traffic
     package let usersSetAside: Int
+    /// The most that the checker itself was late with anything.
+    package let lag: Duration
     /// What a reader of the figures must know.
     package let notes: [String]
+
+    /// Later than this, the machine is too busy to tell its errors from the fleet's.
+    private static let tolerableLag: Duration = .milliseconds(250)
 
     init(_ session: CheckSession, isInterrupted: Bool) {
         let (verdict, traffic, notes) = session.result
@@ -20,7 +25,13 @@ package struct CheckReport: Sendable {
         self.verdict = verdict
         self.traffic = traffic
         self.usersSetAside = session.usersSetAside
-        self.notes = notes
+        self.lag = session.lag
+        self.notes =
+            session.lag < Self.tolerableLag
+            ? notes
+            : notes + [
+                "the checker itself stood still for \(Int(session.lag / .milliseconds(1))) ms: errors may be its own"
+            ]
     }
 
     /// Why the promise is not shown to hold; none: it is, as far as this run has looked.

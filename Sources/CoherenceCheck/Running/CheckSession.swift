@@ -10,6 +10,7 @@ final class CheckSession: Sendable {
         var users = UserBook()
         var notes: [String] = []
         var isOver = false
+        var lag: Duration = .zero
         /// Whether the fleet takes `wait=all`; nil: nobody has tried.
         var waitsForAll: Bool?
     }
@@ -42,6 +43,11 @@ final class CheckSession: Sendable {
     var isOver: Bool { self.state.withLock { $0.isOver } }
 
     func end() { self.state.withLock { $0.isOver = true } }
+
+    /// The most that the checker itself was late: on a machine that is too busy, errors and few pairs are its own.
+    var lag: Duration { self.state.withLock { $0.lag } }
+
+    func late(by lag: Duration) { self.state.withLock { $0.lag = max($0.lag, lag) } }
 
     func note(_ text: String) {
         self.state.withLock { state in
