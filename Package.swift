@@ -20,6 +20,7 @@ let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto"
 let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
 let nioHTTP1: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio")
 let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
+let histogram: Target.Dependency = .product(name: "Histogram", package: "hdrhistogram-swift")
 let nioSSL: Target.Dependency = .product(name: "NIOSSL", package: "swift-nio-ssl")
 
 let package = Package(
@@ -92,12 +93,16 @@ let package = Package(
             dependencies: [.product(name: "Subprocess", package: "swift-subprocess"), log],
             swiftSettings: settings
         ),
+        .target(name: "LoadClient", dependencies: [nioCore, nioHTTP1], swiftSettings: settings),
         .target(
             name: "LoadTest",
-            dependencies: [
-                nioCore, nioHTTP1, nioPosix, .product(name: "Histogram", package: "hdrhistogram-swift"),
-            ],
+            dependencies: ["LoadClient", nioCore, nioHTTP1, nioPosix, histogram],
             resources: [.embedInCode("Scenarios")],
+            swiftSettings: settings
+        ),
+        .target(
+            name: "CoherenceCheck",
+            dependencies: ["LoadClient", nioCore, nioHTTP1, nioPosix, histogram],
             swiftSettings: settings
         ),
         .target(
@@ -119,7 +124,8 @@ let package = Package(
         .executableTarget(
             name: "vireo",
             dependencies: [
-                "App", "LoadTest", "RecommendationCore", "Training", "Observability", log, metrics,
+                "App", "CoherenceCheck", "LoadClient", "LoadTest", "RecommendationCore", "Training", "Observability",
+                log, metrics,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: settings
@@ -171,10 +177,12 @@ let package = Package(
         .testTarget(name: "LocalServersTests", dependencies: ["LocalServers", log], swiftSettings: settings),
         .testTarget(
             name: "LoadTestTests",
-            dependencies: [
-                "LoadTest", nioCore, nioHTTP1, nioPosix,
-                .product(name: "Histogram", package: "hdrhistogram-swift"),
-            ],
+            dependencies: ["LoadClient", "LoadTest", nioCore, nioHTTP1, nioPosix, histogram],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "CoherenceCheckTests",
+            dependencies: ["CoherenceCheck", "LoadClient", nioCore, nioHTTP1, nioPosix, histogram],
             swiftSettings: settings
         ),
         .testTarget(

@@ -1,3 +1,4 @@
+package import LoadClient
 import NIOCore
 import NIOPosix
 

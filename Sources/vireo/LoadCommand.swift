@@ -1,6 +1,7 @@
 import App
 import ArgumentParser
 import FoundationEssentials
+import LoadClient
 import LoadTest
 import Synchronization
 

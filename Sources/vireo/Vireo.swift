@@ -12,7 +12,7 @@ struct Vireo: AsyncParsableCommand {
         subcommands: [
             Dev.self, Serve.self, Migrate.self, Import.self, Export.self, Demo.self, Train.self, Models.self,
             Recommend.self, Keys.self, PolicyCommand.self, TombstoneCommand.self, PurgeCommand.self,
-            NodesCommand.self, Load.self, DoctorCommand.self,
+            NodesCommand.self, Load.self, Check.self, DoctorCommand.self,
         ]
     )
 

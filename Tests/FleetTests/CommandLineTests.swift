@@ -107,7 +107,7 @@ struct CommandLineTests {
     func help() async throws {
         for command in [
             ["dev"], ["serve"], ["migrate"], ["import"], ["export"], ["demo-data"], ["train"], ["models", "list"],
-            ["recommend"], ["keys", "create"], ["keys", "list"], ["keys", "revoke"], ["doctor"], ["load"],
+            ["recommend"], ["keys", "create"], ["keys", "list"], ["keys", "revoke"], ["doctor"], ["load"], ["check"],
         ] {
             let outcome = try await Vireo.run(command + ["--help"])
             #expect(outcome.code == 0)

@@ -1,4 +1,5 @@
 import Histogram
+import LoadClient
 import Testing
 
 @testable import LoadTest

@@ -1,5 +1,6 @@
 import Foundation
 import Histogram
+import LoadClient
 import NIOCore
 import NIOHTTP1
 import Synchronization

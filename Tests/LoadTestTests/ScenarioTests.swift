@@ -1,4 +1,5 @@
 import Foundation
+import LoadClient
 import Testing
 
 @testable import LoadTest

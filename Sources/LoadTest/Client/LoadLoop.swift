@@ -1,5 +1,6 @@
 import Glibc
 import Histogram
+import LoadClient
 import NIOCore
 import NIOHTTP1
 import NIOPosix
@@ -156,27 +157,9 @@ final class LoadLoop: ConnectionObserver {
             self.forget(connection)
         case .send(let connection, let arrival):
             guard let channel = self.channels[connection] else { return }
-            self.send(self.plan.request(arrival.kind), to: self.plan.addresses[self.target(connection)], on: channel)
+            self.plan.request(arrival.kind)
+                .write(to: channel, self.plan.addresses[self.target(connection)], headers: self.plan.headers)
         }
-    }
-
-    private func send(_ request: OutgoingRequest, to address: Address, on channel: any Channel) {
-        var headers = HTTPHeaders([("Host", address.authority)] + self.plan.headers)
-        if let body = request.body {
-            headers.add(name: "Content-Type", value: "application/json")
-            headers.add(name: "Content-Length", value: String(body.utf8.count))
-        }
-        let head = HTTPRequestHead(
-            version: .http1_1,
-            method: HTTPMethod(rawValue: request.method.rawValue),
-            uri: address.prefix + request.target,
-            headers: headers
-        )
-        channel.write(HTTPClientRequestPart.head(head), promise: nil)
-        if let body = request.body {
-            channel.write(HTTPClientRequestPart.body(.byteBuffer(ByteBuffer(string: body))), promise: nil)
-        }
-        channel.writeAndFlush(HTTPClientRequestPart.end(nil), promise: nil)
     }
 
     private func connect(_ connection: Int) {

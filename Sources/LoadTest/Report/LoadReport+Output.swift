@@ -1,4 +1,5 @@
 import Histogram
+import LoadClient
 
 extension LoadReport {
     private static let percentiles = [("p50", 50.0), ("p90", 90.0), ("p99", 99.0), ("p99_9", 99.9)]

@@ -1,4 +1,5 @@
 import Histogram
+import LoadClient
 
 /// What came of a run.
 package struct LoadReport: Sendable {

@@ -1,4 +1,5 @@
 package import Histogram
+package import LoadClient
 
 /// Counts and latencies of a run.
 package struct Recorder: Sendable {

@@ -1,3 +1,5 @@
+package import LoadClient
+
 /// The users and items a run draws from.
 package struct Population: Sendable {
     package var users: Int
@@ -11,13 +13,6 @@ package struct Population: Sendable {
         self.items = items
         self.itemFormat = itemFormat
     }
-}
-
-/// A request without what all requests of a run have in common.
-package struct OutgoingRequest: Sendable, Equatable {
-    package var method: Scenario.Method
-    package var target: String
-    package var body: String?
 }
 
 /// Makes the requests of a run: the same number gives the same request, but for the ids of events.

@@ -1,4 +1,5 @@
 package import FoundationEssentials
+import LoadClient
 
 /// Why a scenario's document is refused: where, and what is allowed there.
 package struct ScenarioError: Error, CustomStringConvertible, Sendable {
@@ -98,7 +99,7 @@ private struct RequestDocument {
             throw fields.error("path", "must begin with / and be percent-encoded")
         }
         let body: JSONText? = try fields.optional("body")
-        let method: Scenario.Method? = try fields.word("method")
+        let method: RequestMethod? = try fields.word("method")
         do {
             self.request = Scenario.Request(
                 weight: try fields.number("weight", in: 0...1e9) ?? 1,

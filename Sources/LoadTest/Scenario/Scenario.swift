@@ -1,3 +1,5 @@
+package import LoadClient
+
 /// What a run asks for: which users in which order, which requests with which weights, and what happens beside them.
 ///
 /// Every scenario is a JSON document, the built-in ones too (`Scenarios/`, shown by `vireo load --show NAME`).
@@ -15,16 +17,9 @@ package struct Scenario: Sendable {
 
     package struct Request: Sendable {
         package var weight: Double
-        package var method: Method
+        package var method: RequestMethod
         package var path: Template
         package var body: Template?
-    }
-
-    package enum Method: String, Sendable, CaseIterable {
-        case get = "GET"
-        case post = "POST"
-        case put = "PUT"
-        case delete = "DELETE"
     }
 
     /// What happens before the clock starts.

@@ -1,3 +1,5 @@
+import LoadClient
+
 /// Text with places that differ from request to request: `{user}`, `{item}`, `{event}` and a scenario's own choices.
 package struct Template: Sendable, Equatable {
     package enum Place: Sendable, Equatable {
@@ -73,32 +75,10 @@ package struct Template: Sendable, Equatable {
     }
 
     private func encoded(_ value: String) -> String {
-        if value.utf8.allSatisfy(Self.isPlain) { return value }
-        var bytes: [UInt8] = []
-        for byte in value.utf8 {
-            switch self.encoding {
-            case .percent where !Self.isPlain(byte):
-                bytes += [UInt8(ascii: "%"), Self.hexadecimal[Int(byte >> 4)], Self.hexadecimal[Int(byte & 15)]]
-            case .json where byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\"):
-                bytes += [UInt8(ascii: "\\"), byte]
-            case .json where byte < 0x20:
-                bytes += Array("\\u00".utf8)
-                bytes += [Self.hexadecimal[Int(byte >> 4)], Self.hexadecimal[Int(byte & 15)]]
-            default:
-                bytes.append(byte)
-            }
-        }
-        return String(decoding: bytes, as: UTF8.self)
-    }
-
-    private static let hexadecimal = Array("0123456789ABCDEF".utf8)
-
-    private static func isPlain(_ byte: UInt8) -> Bool {
-        switch byte {
-        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-            UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "_"), UInt8(ascii: "."):
-            true
-        default: false
+        switch self.encoding {
+        case .percent: value.percentEncoded
+        // The template has the quotation marks.
+        case .json: String(JSONWriter.quoted(value).dropFirst().dropLast())
         }
     }
 

@@ -1,3 +1,5 @@
+package import LoadClient
+
 /// Which request goes out on which connection, and when: a value that is told what happened and says what to do.
 ///
 /// Requests become due by the schedule alone. One that finds every connection of its target busy waits in a line, and its
@@ -243,20 +245,6 @@ package struct Dispatcher: Sendable {
             }
         }
     }
-}
-
-/// Why a request has no answer.
-package enum Failure: String, Sendable, CaseIterable {
-    /// No connection could be opened.
-    case connect
-    /// The connection ended before the answer did.
-    case closed
-    /// What came back was not HTTP.
-    case malformed
-    /// The answer was not there in time.
-    case timeout
-    /// No connection was free until the run ended.
-    case unsent
 }
 
 /// First in, first out, without moving what waits.

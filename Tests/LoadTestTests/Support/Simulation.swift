@@ -1,3 +1,5 @@
+import LoadClient
+
 @testable import LoadTest
 
 /// Runs a dispatcher against a pretended server on a pretended clock: no time passes.

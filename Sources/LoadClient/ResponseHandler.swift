@@ -1,45 +1,53 @@
-import NIOCore
-import NIOHTTP1
+package import NIOCore
+package import NIOHTTP1
 
-/// What a run learns of an answer.
-struct Answer: Sendable {
-    let status: Int
+/// What a client learns of an answer.
+package struct Answer: Sendable {
+    package let status: Int
     /// `X-Vireo-Cache`.
-    let tier: String?
-    let bytes: Int
-    let keepsOpen: Bool
+    package let tier: String?
+    package let bytes: Int
+    /// Empty unless the handler keeps bodies.
+    package let body: ByteBuffer
+    package let keepsOpen: Bool
 }
 
-/// What happens on a connection of a run; all on its event loop.
-protocol ConnectionObserver: AnyObject {
+/// What happens on a connection of a client; all on its event loop.
+package protocol ConnectionObserver: AnyObject {
     func answered(_ connection: Int, _ answer: Answer)
     func broke(_ connection: Int, _ failure: Failure)
 }
 
 /// Reads the answers of one connection; each is reported once it is there to its last byte.
-final class ResponseHandler: ChannelInboundHandler {
-    typealias InboundIn = HTTPClientResponsePart
+package final class ResponseHandler: ChannelInboundHandler {
+    package typealias InboundIn = HTTPClientResponsePart
 
     private let connection: Int
-    /// nil once the run has given the connection up: nothing is said about it any more.
+    private let keepsBodies: Bool
+    /// nil once the client has given the connection up: nothing is said about it any more.
     private weak var observer: (any ConnectionObserver)?
     private var head: HTTPResponseHead?
     private var bytes = 0
+    private var body = ByteBuffer()
 
-    init(connection: Int, observer: any ConnectionObserver) {
+    package init(connection: Int, keepsBodies: Bool = false, observer: any ConnectionObserver) {
         self.connection = connection
+        self.keepsBodies = keepsBodies
         self.observer = observer
     }
 
     /// Says nothing more.
-    func detach() { self.observer = nil }
+    package func detach() { self.observer = nil }
 
-    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+    package func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         switch self.unwrapInboundIn(data) {
         case .head(let head):
             self.head = head
             self.bytes = 0
-        case .body(let body): self.bytes += body.readableBytes
+            self.body = ByteBuffer()
+        case .body(var part):
+            self.bytes += part.readableBytes
+            if self.keepsBodies { self.body.writeBuffer(&part) }
         case .end:
             guard let head else { return }
             self.head = nil
@@ -47,6 +55,7 @@ final class ResponseHandler: ChannelInboundHandler {
                 status: Int(head.status.code),
                 tier: head.headers.first(name: "x-vireo-cache"),
                 bytes: self.bytes,
+                body: self.body,
                 keepsOpen: head.isKeepAlive
             )
             let observer = self.observer
@@ -58,14 +67,14 @@ final class ResponseHandler: ChannelInboundHandler {
         }
     }
 
-    func channelInactive(context: ChannelHandlerContext) {
+    package func channelInactive(context: ChannelHandlerContext) {
         let observer = self.observer
         self.detach()
         observer?.broke(self.connection, .closed)
         context.fireChannelInactive()
     }
 
-    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+    package func errorCaught(context: ChannelHandlerContext, error: any Error) {
         let observer = self.observer
         self.detach()
         context.close(promise: nil)

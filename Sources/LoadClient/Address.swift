@@ -5,7 +5,7 @@ package struct Address: Sendable, Equatable, CustomStringConvertible {
     package let host: String
     package let port: Int
     /// A path before every request's, without a slash at its end; mostly empty.
-    let prefix: String
+    package let prefix: String
 
     package static let allowed = "http://HOST[:PORT], without user, query or fragment"
 
@@ -51,5 +51,5 @@ package struct Address: Sendable, Equatable, CustomStringConvertible {
     package var description: String { "http://\(self.authority)\(self.prefix)" }
 
     /// What the `Host` header says.
-    var authority: String { "\(self.host.contains(":") ? "[\(self.host)]" : self.host):\(self.port)" }
+    package var authority: String { "\(self.host.contains(":") ? "[\(self.host)]" : self.host):\(self.port)" }
 }

@@ -1,0 +1,84 @@
+import FoundationEssentials
+import NIOCore
+
+/// What the checker reads of a list, whoever's it is.
+struct ListDocument: Decodable, Sendable {
+    struct Place: Decodable, Sendable {
+        struct Explanation: Decodable, Sendable {
+            let code: String
+        }
+
+        let item_id: String
+        let explanation: Explanation?
+    }
+
+    struct Source: Decodable, Sendable {
+        let tier: String
+        let age_ms: Int
+        let stale: Bool
+    }
+
+    let items: [Place]
+    let served_from: Source
+    let fallback: String?
+    let degraded: [String]
+    let user_version: Int64
+    let model_version: String
+
+    /// Codes of what only a user's history can explain.
+    private static let personal: Set = ["because_you_liked", "similar_to_your_history"]
+
+    /// Writes down what it holds, and what it says of itself.
+    func fill(_ read: inout Read) {
+        read.items = self.items.map { OpaqueID($0.item_id) }
+        read.isPersonal = self.items.contains { $0.explanation.map { Self.personal.contains($0.code) } ?? false }
+        read.isUnverified = self.degraded.contains("unverified")
+        read.declared =
+            "\(self.served_from.tier), \(self.served_from.age_ms) ms old\(self.served_from.stale ? ", stale" : ""), "
+            + "user_version \(self.user_version), \(self.model_version)"
+            + (self.fallback.map { ", fallback \($0)" } ?? "")
+            + (self.degraded.isEmpty ? "" : ", degraded \(self.degraded.joined(separator: "+"))")
+    }
+}
+
+/// The answer to `POST /v1/recommendations:batch`.
+struct BatchDocument: Decodable, Sendable {
+    /// A list or a problem: nil where it is a problem.
+    struct Result: Decodable, Sendable {
+        let user: String
+        let list: ListDocument?
+
+        private enum CodingKeys: String, CodingKey {
+            case user_id, problem
+        }
+
+        init(from decoder: any Decoder) throws {
+            let container = try decoder.container(keyedBy: CodingKeys.self)
+            self.user = try container.decode(String.self, forKey: .user_id)
+            self.list = container.contains(.problem) ? nil : try ListDocument(from: decoder)
+        }
+    }
+
+    let results: [Result]
+}
+
+/// What the checker reads of the answer to a write.
+struct WriteDocument: Decodable, Sendable {
+    let user_version: Int64?
+    let propagated: Bool?
+}
+
+/// What the checker reads of a user.
+struct UserDocument: Decodable, Sendable {
+    struct Consent: Decodable, Sendable {
+        let personalization: Bool
+    }
+
+    let consent: Consent
+}
+
+extension ByteBuffer {
+    func decoded<Value: Decodable>(as type: Value.Type = Value.self) -> Value? {
+        try? JSONDecoder().decode(type, from: Data(self.readableBytesView))
+    }
+}

@@ -1,0 +1,110 @@
+/// What is written, named by what no list may show afterwards.
+package enum WriteKind: String, Sendable, CaseIterable {
+    /// A user buys an item that was in the user's list.
+    case purchase
+    /// A user does not want an item.
+    case suppression
+    /// A user does not want to be personalised.
+    case consent
+    /// A user's history counts no more.
+    case reset
+    /// An item is denied.
+    case tombstone
+    /// An item is hidden.
+    case hidden
+    /// An item is out of stock.
+    case stock
+
+    /// Whether it is about every list, and not about one user's.
+    package var isControl: Bool {
+        switch self {
+        case .purchase, .suppression, .consent, .reset: false
+        case .tombstone, .hidden, .stock: true
+        }
+    }
+
+    /// Whether the run takes it back.
+    package var isUndone: Bool { self != .purchase && self != .reset }
+}
+
+/// A write, as its caller knows it.
+package struct Write: Sendable, Equatable {
+    package typealias ID = Int
+
+    package var kind: WriteKind
+    /// nil: it is about every list.
+    package var user: OpaqueID?
+    /// What must not be shown after it; nil: anything explained by the user's history.
+    package var item: OpaqueID?
+    /// The node that was asked; nil: which one it was is not known.
+    package var node: Int?
+    /// Before its first byte was sent.
+    package var begin: Duration
+
+    package init(kind: WriteKind, user: OpaqueID? = nil, item: OpaqueID? = nil, node: Int?, begin: Duration) {
+        self.kind = kind
+        self.user = user
+        self.item = item
+        self.node = node
+        self.begin = begin
+    }
+}
+
+/// What a write was answered with.
+package struct Acknowledgement: Sendable, Equatable {
+    /// When the answer was there.
+    package var at: Duration
+    package var userVersion: Int64?
+    /// False: it is durable, and other nodes hear of it by the relay's next pass, or by their own reads.
+    package var propagated: Bool
+    /// Whether the answer was given only after every node had heard (`wait=all`).
+    package var isEverywhere: Bool
+
+    package init(at: Duration, userVersion: Int64? = nil, propagated: Bool = true, isEverywhere: Bool = false) {
+        self.at = at
+        self.userVersion = userVersion
+        self.propagated = propagated
+        self.isEverywhere = isEverywhere
+    }
+}
+
+/// A list that was read, judged by what it holds.
+package struct Read: Sendable {
+    package var node: Int
+    /// The request's target, for a person.
+    package var path: String
+    /// Whose list it is; nil: nobody's.
+    package var user: OpaqueID?
+    /// Before its first byte was sent.
+    package var begin: Duration
+    /// When the answer was there to its last byte.
+    package var end: Duration
+    /// `X-Min-Version`; 0: none.
+    package var minimumVersion: Int64 = 0
+    package var items: [OpaqueID] = []
+    /// Whether an item is explained by the user's history.
+    package var isPersonal = false
+    /// Whether the answer says that it could not be verified, which the policy allows.
+    package var isUnverified = false
+    /// What the answer says of itself, for a person.
+    package var declared = ""
+    /// The write that it was made to judge.
+    package var probed: Write.ID?
+
+    package init(node: Int, path: String, user: OpaqueID?, begin: Duration, end: Duration) {
+        self.node = node
+        self.path = path
+        self.user = user
+        self.begin = begin
+        self.end = end
+    }
+}
+
+/// A list that held what it must not hold any more.
+package struct Violation: Sendable {
+    package var write: Write
+    package var acknowledgement: Acknowledgement
+    package var read: Read
+    /// How long after the acknowledgement a read may still have begun.
+    package var bound: Duration
+}

@@ -1,0 +1,192 @@
+import Foundation
+import Testing
+
+/// `vireo check` against real nodes: it finds nothing where nothing is wrong, and what is wrong where something is.
+@Suite("vireo check", .serialized)
+struct CheckFleetTests {
+    @Test("three nodes, every kind of write: hundreds of pairs on every node, and no violation")
+    func holds() async throws {
+        try await Fleet.with(nodes: 3) { fleet in
+            let outcome = try await fleet.check(
+                fleet.checkKey(),
+                seconds: 7,
+                kinds: "purchase,suppression,consent,reset,tombstone,hidden,stock"
+            )
+            #expect(outcome.code == 0, "\(outcome.errors)")
+            let report = try outcome.report()
+            #expect(report.holds)
+            #expect(report.pairs > 500)
+            #expect(report.violations == 0)
+            #expect(report.incidental > 100)
+            #expect(report.examples.isEmpty)
+            for kind in ["purchase", "suppression", "consent", "tombstone", "hidden", "stock"] {
+                #expect((report.kinds[kind]?.pairs ?? 0) > 0, "\(kind): \(report.kinds)")
+                #expect(report.kinds[kind]?.unpropagated == 0, "\(kind)")
+                #expect(report.kinds[kind]?.unknown == 0, "\(kind)")
+            }
+            #expect(report.staleness_ms.own.count > 50)
+            #expect(report.staleness_ms.other.count > 50)
+            #expect(report.staleness_ms.other.p50 < 1_000)
+            #expect(report.errors.reads.isEmpty && report.errors.writes.isEmpty, "\(report.errors)")
+            // Everything was taken back.
+            #expect(try await fleet.admin(0).get("/v1/admin/tombstones").body == #"{"tombstones":[]}"#)
+            try await fleet.sql(
+                """
+                DO $$ BEGIN
+                    ASSERT (SELECT count(*) FROM suppressions) = 0;
+                    ASSERT (SELECT count(*) FROM user_state WHERE NOT consent) = 0;
+                    ASSERT (SELECT count(*) FROM items WHERE hidden OR NOT in_stock) = 0;
+                END $$
+                """
+            )
+        }
+    }
+
+    @Test("a cache in front of the nodes that keeps what it must not is found out, and named")
+    func cached() async throws {
+        try await Fleet.with { fleet in
+            try await CachingProxy.with(fleet) { proxy in
+                // It answers as a third node would, from what it has kept for a second or two whatever the nodes say.
+                let nodes = fleet.nodes.map { "http://127.0.0.1:\($0.port)" }
+                let stubborn = "http://127.0.0.1:\(proxy.stubborn)"
+                let key = try await fleet.checkKey()
+                let found = try await fleet.check(key, seconds: 4, kinds: "purchase", nodes: nodes + [stubborn])
+                #expect(found.code == 1)
+                let report = try found.report()
+                #expect(!report.holds)
+                #expect(report.violations > 10)
+                #expect(report.examples.count == 20 || report.examples.count == report.violations)
+                #expect(report.examples.allSatisfy { $0.read.node == stubborn }, "the others are without fault")
+                let first = try #require(report.examples.first)
+                #expect(first.kind == "purchase")
+                #expect(first.item.hasPrefix("i") && first.user.hasPrefix("u"))
+                #expect(first.read.begin_ms > first.write.end_ms && first.write.end_ms > first.write.begin_ms)
+                #expect(first.read.path.contains(first.user))
+                #expect(found.errors.contains("showed what they must not show"), "\(found.errors)")
+                // The same without the culprit, for people.
+                let healthy = try await fleet.check(key, seconds: 4, kinds: "purchase", nodes: nodes, json: false)
+                #expect(healthy.code == 0, "\(healthy.output) \(healthy.errors)")
+                #expect(healthy.output.contains(" 0 violations"))
+            }
+        }
+    }
+
+    @Test("a run that judged too little fails; a wrong key, a wrong address and bad usage are named")
+    func refusals() async throws {
+        try await Fleet.with(nodes: 1) { fleet in
+            let node = "http://127.0.0.1:\(fleet.nodes[0].port)"
+            let key = try await fleet.checkKey()
+            let short = try await fleet.check(key, seconds: 1, kinds: "purchase", more: ["--min-pairs", "100000"])
+            #expect(short.code == 1)
+            #expect(short.errors.contains("which is less than 100000"), "\(short.errors)")
+            #expect(try short.report().violations == 0)
+            let wrong = try await Vireo.run(["check", "--nodes", node], ["VIREO_API_KEY": "wr0ng"])
+            #expect(wrong.code == 1)
+            #expect(wrong.errors.contains("VIREO_API_KEY"), "\(wrong.errors)")
+            #expect(!(wrong.output + wrong.errors).contains("wr0ng"))
+            let nobody = try await Vireo.run(["check", "--nodes", "http://127.0.0.1:1"])
+            #expect(nobody.code == 1)
+            #expect(nobody.errors == "vireo: nothing answers at http://127.0.0.1:1\n")
+            for (arguments, text) in [
+                (["--kinds", "purchase,theft"], "--kinds must be"), (["--kinds", "reset"], "--kinds must be"),
+                (["--kinds", "tombstone"], "--admin-urls"), (["--nodes", "127.0.0.1"], "--nodes must be"),
+                (["--bound", "0"], "--bound must be"), (["--users-file", "/nowhere"], "--users-file must be"),
+            ] {
+                let outcome = try await Vireo.run(["check"] + arguments)
+                #expect(outcome.code == 2, "\(arguments)")
+                #expect(outcome.errors.contains(text), "\(outcome.errors)")
+            }
+        }
+    }
+}
+
+struct CheckDocument: Decodable {
+    struct Kind: Decodable {
+        let writes, acknowledged, unpropagated, unknown, pairs, violations: Int
+    }
+
+    struct Staleness: Decodable {
+        struct Durations: Decodable {
+            let p50, p99, max: Double
+            let count: Int
+        }
+
+        let own, other: Durations
+    }
+
+    struct Errors: Decodable {
+        let reads, writes: [String: Int]
+    }
+
+    struct Example: Decodable {
+        struct Write: Decodable {
+            let begin_ms, end_ms: Double
+        }
+
+        struct Read: Decodable {
+            let node, path, declared: String
+            let begin_ms, end_ms: Double
+        }
+
+        let kind: String
+        let user: String
+        let item: String
+        let write: Write
+        let read: Read
+    }
+
+    struct Unverified: Decodable {
+        let answers, exempt, exempt_shown: Int
+    }
+
+    let holds: Bool
+    let pairs, violations, incidental, unpropagated_reads: Int
+    let kinds: [String: Kind]
+    let unverified: Unverified
+    let staleness_ms: Staleness
+    let errors: Errors
+    let examples: [Example]
+    let notes: [String]
+}
+
+extension Vireo.Outcome {
+    func report() throws -> CheckDocument { try JSONDecoder().decode(CheckDocument.self, from: Data(self.output.utf8)) }
+}
+
+extension Fleet {
+    /// A key with every right, once every node knows it.
+    func checkKey() async throws -> String {
+        let key = try await Vireo.succeed(["keys", "create", "--scopes", "read,write,admin"], self.environment)
+        try await eventually("the new key is known", within: 10) {
+            try await self.everywhere { node in
+                let own = RawHTTP(port: self.nodes[node].port, key: key)
+                guard try await own.get("/v1/recommendations/u000001").status == 200 else { return false }
+                let admin = RawHTTP(port: self.nodes[node].adminPort, key: key)
+                return try await admin.get("/v1/admin/tombstones").status == 200
+            }
+        }
+        return key
+    }
+
+    /// Runs `vireo check` on all nodes, or on others.
+    func check(
+        _ key: String,
+        seconds: Int,
+        kinds: String,
+        nodes: [String]? = nil,
+        json: Bool = true,
+        more: [String] = []
+    ) async throws -> Vireo.Outcome {
+        var environment = self.environment
+        environment["VIREO_API_KEY"] = key
+        let all = nodes ?? self.nodes.map { "http://127.0.0.1:\($0.port)" }
+        return try await Vireo.run(
+            [
+                "check", "--nodes", all.joined(separator: ","), "--users", "300", "--duration", "\(seconds)",
+                "--admin-urls", self.nodes.map { "http://127.0.0.1:\($0.adminPort)" }.joined(separator: ","),
+                "--kinds", kinds, "--writers", "40",
+            ] + (json ? ["--json"] : []) + more,
+            environment
+        )
+    }
+}
