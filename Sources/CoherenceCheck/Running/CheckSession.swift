@@ -184,14 +184,13 @@ final class CheckSession: Sendable {
         return .unknown
     }
 
-    /// Takes a write back, again and again until it is done, cancelled or not; false: it was given up. What one node does not
-    /// do, another is asked for.
+    /// Takes a write back, again and again until it is done, cancelled or not. What one node does not do, another is asked for.
     func undo(
         _ write: Write.ID?,
         node: Int?,
         admin: Int? = nil,
         _ request: OutgoingRequest
-    ) async throws -> Bool {
+    ) async throws -> Undoing {
         if let write { self.state.withLock { $0.judge.undoing(write, at: self.clock.now) } }
         for attempt in 0..<20 {
             let exchange = try await self.send(
@@ -199,11 +198,13 @@ final class CheckSession: Sendable {
                 node: ((node ?? 0) + attempt) % self.options.nodes.count,
                 admin: admin.map { ($0 + attempt) % self.options.admins.count }
             )
-            if case .answer(200, _) = exchange.outcome { return true }
-            if case .answer(404, _) = exchange.outcome { return true }
+            switch exchange.outcome {
+            case .answer(200, _), .answer(404, _): return attempt == 0 ? .done : .doneAgain
+            case .answer, .none: break
+            }
             try await self.client.pause(.milliseconds(500))
         }
-        return false
+        return .givenUp
     }
 
     func probed(_ write: Write.ID) { self.state.withLock { $0.judge.probed(write) } }
@@ -231,6 +232,14 @@ final class CheckSession: Sendable {
     var mayWaitForAll: Bool { self.state.withLock { $0.waitsForAll ?? true } }
 
     func waitsForAll(_ does: Bool) { self.state.withLock { $0.waitsForAll = does } }
+}
+
+/// How a write was taken back.
+enum Undoing: Sendable {
+    case done
+    /// One request or more before that had no good answer, and may still be carried out: also after the next write.
+    case doneAgain
+    case givenUp
 }
 
 /// What a run learns of a write.

@@ -7,6 +7,8 @@ struct ControlWriter {
     private let kind: WriteKind
     private var generator: SplitMix
     private var count = 0
+    /// Items that a request without an answer may still give back.
+    private var doubtful: Set<OpaqueID> = []
 
     /// So many users are followed who were shown the item.
     private static let audience = 4
@@ -32,7 +34,7 @@ struct ControlWriter {
 
     private mutating func episode() async throws {
         guard let list = try await self.session.read(.list(.popular, nil), on: self.anyNode()),
-            let item = list.items.randomElement(using: &self.generator)
+            let item = list.items.filter({ !self.doubtful.contains($0) }).randomElement(using: &self.generator)
         else { return }
         var lists: [ListRequest] = [.list(.popular, nil)]
         for _ in 0..<40 where lists.count <= Self.audience {
@@ -74,7 +76,11 @@ struct ControlWriter {
             return
         case .unknown: break
         }
-        if try await !self.session.undo(write, node: node, admin: admin, self.undo(item)) {
+        switch try await self.session.undo(write, node: node, admin: admin, self.undo(item)) {
+        case .done: break
+        case .doneAgain: self.doubtful.insert(item)
+        case .givenUp:
+            self.doubtful.insert(item)
             self.session.note("the \(self.kind.rawValue) of item \(item) could not be taken back")
         }
         if let write { self.session.probed(write) }

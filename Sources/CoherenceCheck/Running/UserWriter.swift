@@ -109,9 +109,11 @@ struct UserWriter {
         if let undo = change.undo, !answer.isRefused {
             // On any node: who has written last is the business of PostgreSQL.
             let other = others.randomElement(using: &self.generator) ?? node
-            if try await self.session.undo(write, node: other, undo) {
-                if kind == .consent { self.session.consented(user) }
-            } else {
+            switch try await self.session.undo(write, node: other, undo) {
+            case .done where write != nil: if kind == .consent { self.session.consented(user) }
+            // A request without an answer may be carried out later, and undo what the next write does.
+            case .done, .doneAgain: fate = .aside
+            case .givenUp:
                 self.session.note("a \(kind.rawValue) of user \(user) could not be taken back")
                 fate = .aside
             }
