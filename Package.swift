@@ -93,7 +93,11 @@ let package = Package(
             dependencies: [.product(name: "Subprocess", package: "swift-subprocess"), log],
             swiftSettings: settings
         ),
-        .target(name: "LoadClient", dependencies: [nioCore, nioHTTP1], swiftSettings: settings),
+        .target(
+            name: "LoadClient",
+            dependencies: [nioCore, nioHTTP1, nioPosix, histogram],
+            swiftSettings: settings
+        ),
         .target(
             name: "LoadTest",
             dependencies: ["LoadClient", nioCore, nioHTTP1, nioPosix, histogram],

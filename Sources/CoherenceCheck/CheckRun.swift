@@ -1,6 +1,5 @@
 package import LoadClient
 import NIOCore
-import NIOPosix
 
 /// A check of a fleet: users are written and read on all nodes at once, and every list is judged by what it holds.
 ///
@@ -16,15 +15,7 @@ package struct CheckRun: Sendable {
     ///
     /// - Parameter progress: Called about once a second.
     package func run(progress: @escaping @Sendable (CheckProgress) -> Void) async throws -> CheckReport {
-        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
-        let outcome: Result<CheckReport, any Error>
-        do {
-            outcome = .success(try await self.run(on: group.next(), progress))
-        } catch {
-            outcome = .failure(error)
-        }
-        try await group.shutdownGracefully()
-        return try outcome.get()
+        try await withEventLoopThread { eventLoop in try await self.run(on: eventLoop, progress) }
     }
 
     private func run(

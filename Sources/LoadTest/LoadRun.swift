@@ -1,6 +1,5 @@
 package import LoadClient
 import NIOCore
-import NIOPosix
 
 /// A load test: preparation, then requests at a constant rate, then what came of it.
 ///
@@ -53,15 +52,7 @@ package struct LoadRun: Sendable {
     ///
     /// - Parameter progress: Called about once a second, on another thread.
     package func run(progress: @escaping @Sendable (LoadProgress) -> Void) async throws -> LoadReport {
-        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
-        let outcome: Result<LoadReport, any Error>
-        do {
-            outcome = .success(try await self.run(on: group.next(), progress))
-        } catch {
-            outcome = .failure(error)
-        }
-        try await group.shutdownGracefully()
-        return try outcome.get()
+        try await withEventLoopThread { eventLoop in try await self.run(on: eventLoop, progress) }
     }
 
     private func run(

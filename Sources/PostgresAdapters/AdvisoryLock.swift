@@ -8,12 +8,6 @@ import Synchronization
 ///
 /// A holder learns of the loss at its next look; until then two nodes may do the job, so a job must bear that.
 package final class AdvisoryLock: Service, Leadership {
-    /// The jobs and their keys.
-    package enum Job: Int64, Sendable {
-        case relay = 7_305_805_362
-        case build = 7_305_805_363
-    }
-
     private struct State {
         var isHeld = false
         var isResigning = false
@@ -22,11 +16,11 @@ package final class AdvisoryLock: Service, Leadership {
     private static let interval = Duration.milliseconds(500)
 
     private let store: PostgresStore
-    private let job: Job
+    private let job: AdvisoryKey
     private let log: Logger
     private let state = Mutex(State())
 
-    package init(store: PostgresStore, job: Job, log: Logger) {
+    package init(store: PostgresStore, job: AdvisoryKey, log: Logger) {
         self.store = store
         self.job = job
         self.log = log

@@ -77,7 +77,7 @@ package struct Migrator: Sendable {
     /// False: another node was faster.
     private func apply(_ migration: Migration) async throws(RepositoryError) -> Bool {
         try await self.store.transaction { transaction in
-            try transaction.execute("SELECT pg_advisory_xact_lock(7305805360)")
+            try transaction.execute("SELECT pg_advisory_xact_lock($1)", [AdvisoryKey.migration.rawValue])
             try transaction.execute(
                 """
                 CREATE TABLE IF NOT EXISTS schema_migrations (

@@ -150,7 +150,7 @@ package struct PostgresJournal: Journal {
                 // One after the other: PostgreSQL does not bear the partitions of one table being changed at once (XX000, "tuple
                 // concurrently updated").
                 try transaction.execute("SET LOCAL lock_timeout = '5s'")
-                try transaction.execute("SELECT pg_advisory_xact_lock(7305805364)")
+                try transaction.execute("SELECT pg_advisory_xact_lock($1)", [AdvisoryKey.partitions.rawValue])
                 try transaction.execute("SET LOCAL lock_timeout = '100ms'")
                 try transaction.execute(statement)
             }

@@ -93,7 +93,7 @@ package final class PostgresStore: Sendable {
     /// transaction, which must be near.
     static func lockControl(_ transaction: inout PostgresTransaction) throws(PostgresError) {
         try transaction.execute("SET LOCAL lock_timeout = '2s'")
-        try transaction.execute("SELECT pg_advisory_xact_lock(7305805361)")
+        try transaction.execute("SELECT pg_advisory_xact_lock($1)", [AdvisoryKey.control.rawValue])
     }
 }
 

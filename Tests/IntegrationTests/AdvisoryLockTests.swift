@@ -5,7 +5,7 @@ import Testing
 @Suite("advisory lock")
 struct AdvisoryLockTests {
     /// The server process that holds a job's lock.
-    private static func holder(of job: AdvisoryLock.Job, in database: Database) async throws -> Int32? {
+    private static func holder(of job: AdvisoryKey, in database: Database) async throws -> Int32? {
         try await database.values(
             """
             SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted
@@ -20,7 +20,7 @@ struct AdvisoryLockTests {
     /// Runs the body with two candidates for a job; the first is the leader.
     private static func withCandidates(
         in database: Database,
-        job: AdvisoryLock.Job = .relay,
+        job: AdvisoryKey = .relay,
         _ body: (_ leader: AdvisoryLock, _ other: AdvisoryLock) async throws -> Void
     ) async throws {
         let candidates = (0..<2).map { _ in AdvisoryLock(store: database.store, job: job, log: .silent) }

@@ -1,4 +1,5 @@
-package import Histogram
+import Histogram
+package import LoadClient
 
 /// How long after its acknowledgement a write was not yet in what was served: the latest begin of a read that still showed
 /// what was before. nil: nobody looked. It is no better than the times at which somebody looked.
@@ -55,9 +56,6 @@ package struct Verdict: Sendable {
         }
     }
 
-    /// Microseconds, up to an hour, to three digits.
-    package typealias Durations = Histogram<UInt64>
-
     private var tallies = Array(repeating: Tally(), count: WriteKind.allCases.count)
     /// Lists that were read.
     package internal(set) var reads = 0
@@ -65,8 +63,8 @@ package struct Verdict: Sendable {
     package internal(set) var unverified = 0
     /// One for each write that was seen where it must not be, the first ones.
     package private(set) var examples: [Violation] = []
-    package private(set) var own = Durations(highestTrackableValue: 3_600_000_000)
-    package private(set) var other = Durations(highestTrackableValue: 3_600_000_000)
+    package private(set) var own = Durations.empty
+    package private(set) var other = Durations.empty
 
     /// So many violations are told in full.
     package static let exampleLimit = 20

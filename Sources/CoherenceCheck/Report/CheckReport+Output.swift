@@ -1,9 +1,6 @@
-import Histogram
 import LoadClient
 
 extension CheckReport {
-    private static let percentiles = [("p50", 50.0), ("p90", 90.0), ("p99", 99.0), ("p99_9", 99.9)]
-
     /// The report as one JSON object.
     package var json: String {
         var json = JSONWriter()
@@ -35,14 +32,14 @@ extension CheckReport {
         }
         json.close()
         json.open("staleness_ms")
-        self.durations("own", self.verdict.own, &json)
-        self.durations("other", self.verdict.other, &json)
+        json.member("own", self.verdict.own)
+        json.member("other", self.verdict.other)
         json.close()
         json.member("reads", self.verdict.reads)
-        self.counts("tiers", self.traffic.tiers, &json)
+        json.member("tiers", self.traffic.tiers)
         json.open("errors")
-        self.counts("reads", self.traffic.readErrors, &json)
-        self.counts("writes", self.traffic.writeErrors, &json)
+        json.member("reads", self.traffic.readErrors)
+        json.member("writes", self.traffic.writeErrors)
         json.close()
         json.openList("examples")
         for violation in self.verdict.examples { self.member(violation, &json) }
@@ -68,7 +65,7 @@ extension CheckReport {
         var lines = self.verdict.examples.map(self.text)
         lines.append(
             "\(total.pairs) pairs judged, \(total.violations) violations; \(total.acknowledged) writes, "
-                + "\(self.verdict.reads) lists in \(Self.number(self.elapsed / .seconds(1))) s"
+                + "\(self.verdict.reads) lists in \(ReportText.number(self.elapsed / .seconds(1))) s"
                 + (self.isInterrupted ? " (interrupted)" : "")
         )
         for kind in self.options.kinds {
@@ -79,11 +76,11 @@ extension CheckReport {
             )
         }
         lines.append("staleness in ms       p50       p90       p99     p99.9       max")
-        lines.append("  its own node " + Self.row(self.verdict.own))
-        lines.append("  other nodes  " + Self.row(self.verdict.other))
-        lines.append("tiers   " + Self.counts(self.traffic.tiers))
+        lines.append("  its own node " + ReportText.row(self.verdict.own))
+        lines.append("  other nodes  " + ReportText.row(self.verdict.other))
+        lines.append("tiers   " + ReportText.counts(self.traffic.tiers))
         lines.append(
-            "errors  reads: \(Self.counts(self.traffic.readErrors)); writes: \(Self.counts(self.traffic.writeErrors))"
+            "errors  reads: \(ReportText.counts(self.traffic.readErrors)); writes: \(ReportText.counts(self.traffic.writeErrors))"
         )
         if self.verdict.unverified > 0 {
             lines.append(
@@ -97,22 +94,6 @@ extension CheckReport {
         if self.usersSetAside > 0 { lines.append("\(self.usersSetAside) users had no list to speak of, or no consent") }
         lines += self.notes.map { "note: \($0)" }
         return lines + self.faults.map { "NOT SHOWN TO HOLD: \($0)" }
-    }
-
-    private func durations(_ name: String, _ durations: Verdict.Durations, _ json: inout JSONWriter) {
-        json.open(name)
-        for (name, percentile) in Self.percentiles {
-            json.member(name, Double(durations.valueAtPercentile(percentile)) / 1_000)
-        }
-        json.member("max", Double(durations.max) / 1_000)
-        json.member("count", Int(durations.totalCount))
-        json.close()
-    }
-
-    private func counts(_ name: String, _ counts: [String: Int], _ json: inout JSONWriter) {
-        json.open(name)
-        for (word, count) in counts.sorted(by: { $0.key < $1.key }) { json.member(word, count) }
-        json.close()
     }
 
     private func member(_ violation: Violation, _ json: inout JSONWriter) {
@@ -142,7 +123,7 @@ extension CheckReport {
     private func text(_ violation: Violation) -> String {
         let (write, read, answer) = (violation.write, violation.read, violation.acknowledgement)
         func span(_ begin: Duration, _ end: Duration) -> String {
-            "\(Self.number(begin / .milliseconds(1)))..\(Self.number(end / .milliseconds(1))) ms"
+            "\(ReportText.number(begin / .milliseconds(1)))..\(ReportText.number(end / .milliseconds(1))) ms"
         }
         return "VIOLATION \(write.kind.rawValue) of \((write.item ?? OpaqueID("personalised lists")).text)"
             + (write.user.map { " for \($0)" } ?? "")
@@ -150,25 +131,7 @@ extension CheckReport {
             + span(write.begin, answer.at) + (answer.userVersion.map { ", user_version \($0)" } ?? "")
             + "; still shown by \(self.options.nodes[read.node]) in \(read.path) "
             + span(read.begin, read.end) + (read.minimumVersion > 0 ? ", X-Min-Version \(read.minimumVersion)" : "")
-            + " (\(read.declared)); allowed for \(Self.number(violation.bound / .milliseconds(1))) ms, seen after "
-            + "\(Self.number((read.begin - answer.at) / .milliseconds(1))) ms"
-    }
-
-    private static func row(_ durations: Verdict.Durations) -> String {
-        let values = Self.percentiles.map { durations.valueAtPercentile($0.1) } + [durations.max]
-        return values.map { value in
-            let text = Self.number(Double(value) / 1_000)
-            return String(repeating: " ", count: max(1, 10 - text.utf8.count)) + text
-        }.joined().dropFirst(2).description
-    }
-
-    private static func counts(_ counts: [String: Int]) -> String {
-        if counts.isEmpty { return "none" }
-        return counts.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }.joined(separator: "  ")
-    }
-
-    private static func number(_ value: Double) -> String {
-        let rounded = (value * 100).rounded() / 100
-        return rounded == rounded.rounded() && rounded.magnitude < 1e15 ? String(Int64(rounded)) : rounded.description
+            + " (\(read.declared)); allowed for \(ReportText.number(violation.bound / .milliseconds(1))) ms, seen after "
+            + "\(ReportText.number((read.begin - answer.at) / .milliseconds(1))) ms"
     }
 }

@@ -1,11 +1,8 @@
-package import Histogram
+import Histogram
 package import LoadClient
 
 /// Counts and latencies of a run.
 package struct Recorder: Sendable {
-    /// Microseconds, up to an hour, to three digits.
-    package typealias Latencies = Histogram<UInt64>
-
     package private(set) var sent = 0
     package private(set) var completed = 0
     package private(set) var failures: [Failure: Int] = [:]
@@ -13,21 +10,19 @@ package struct Recorder: Sendable {
     package private(set) var tiers: [String: Int] = [:]
     package private(set) var bytes = 0
     /// From when a request was due, also of those that were given up: as long as they had waited by then.
-    package private(set) var fromIntended = Self.empty
+    package private(set) var fromIntended = Durations.empty
     /// From when a request was really sent, likewise.
-    package private(set) var fromSent = Self.empty
+    package private(set) var fromSent = Durations.empty
     /// How late the client was with what it could have sent.
-    package private(set) var lag = Self.empty
+    package private(set) var lag = Durations.empty
     /// How many had to wait for a free connection.
     package private(set) var delayed = 0
     /// The end of the last request.
     package private(set) var last: Duration = .zero
     /// Of the time since the last look.
-    private var recent = Self.empty
+    private var recent = Durations.empty
 
     package init() {}
-
-    private static var empty: Latencies { Latencies(highestTrackableValue: 3_600_000_000) }
 
     package mutating func record(_ outcome: Dispatcher.Outcome) {
         if let sent = outcome.sent {
@@ -59,7 +54,7 @@ package struct Recorder: Sendable {
     package mutating func couldNotConnect() { self.failures[.connect, default: 0] += 1 }
 
     /// The latencies since the last call, from when requests were due.
-    package mutating func takeRecent() -> Latencies {
+    package mutating func takeRecent() -> Durations {
         defer { self.recent.reset() }
         return self.recent
     }
