@@ -2,12 +2,18 @@ import Glibc
 
 /// The few file operations needed here, without Foundation.
 enum Files {
-    /// Creates the directory and its parents, and returns its absolute path without symbolic links.
-    static func makeDirectory(_ path: String, mode: mode_t = 0o700) throws(LocalServerError) -> String {
+    /// Creates the directory, which only its owner may enter, and its parents, which others may pass through: PostgreSQL's
+    /// account on its way to a directory of its own.
+    ///
+    /// - Returns: Its absolute path without symbolic links.
+    static func makeDirectory(_ path: String) throws(LocalServerError) -> String {
         var prefix = path.hasPrefix("/") ? "/" : ""
-        for part in path.split(separator: "/") {
+        let parts = path.split(separator: "/")
+        for (index, part) in parts.enumerated() {
             prefix += part
-            guard mkdir(prefix, mode) == 0 || errno == EEXIST else { throw .unusablePath(prefix, errno: errno) }
+            guard mkdir(prefix, index + 1 < parts.count ? 0o711 : 0o700) == 0 || errno == EEXIST else {
+                throw .unusablePath(prefix, errno: errno)
+            }
             prefix += "/"
         }
         guard let resolved = realpath(path, nil) else { throw .unusablePath(path, errno: errno) }

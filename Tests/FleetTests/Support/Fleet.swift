@@ -49,6 +49,8 @@ final class Fleet: Sendable {
         _ body: @escaping @Sendable (Fleet) async throws -> Void
     ) async throws {
         let directory = try ScratchDirectory.make("vireo-fleet")
+        // For PostgreSQL's account, where root runs the tests: else its data would be elsewhere, and stay.
+        #expect(chmod(directory, 0o711) == 0)
         let redis = try await LocalRedisServer.start(directory: "\(directory)/redis")
         let postgres = try await LocalPostgresServer.start(
             directory: "\(directory)/postgres",
