@@ -126,7 +126,11 @@ package struct RedisSharedCache: SharedCache, SharedCacheInspection, RelayProgre
     ) async throws(SharedCacheError) -> [LeaseGrant] {
         guard !keys.isEmpty else { return [] }
         let milliseconds = Self.decimal(duration)
-        let calls = keys.map { (keys: [Self.name($0)], arguments: [Self.leaseID(), milliseconds]) }
+        // Two numbers from the system are two system calls: keys of one call have them in common.
+        let prefix = Self.leaseID() + [UInt8(ascii: ".")]
+        let calls = keys.enumerated().map { index, key in
+            (keys: [Self.name(key)], arguments: [prefix + Array(String(index).utf8), milliseconds])
+        }
         return try await Self.mapped { () async throws(RedisError) in
             let (replies, session) = try await self.client.pipelineReportingSession(Scripts.acquireLease, calls)
             return try zip(calls, replies).map { call, reply throws(RedisError) in

@@ -26,7 +26,7 @@ final class FastLane: ChannelInboundHandler, RemovableChannelHandler {
     private struct Waiting {
         let number: UInt64
         var bytes: ByteBuffer
-        let timer: Scheduled<Void>
+        let patienceEnds: NIODeadline
     }
 
     private let desk: LaneDesk
@@ -41,6 +41,7 @@ final class FastLane: ChannelInboundHandler, RemovableChannelHandler {
     private var idleTimer: Scheduled<Void>?
     private var waiting: Waiting?
     private var waited: UInt64 = 0
+    private var patienceTimer: Scheduled<Void>?
 
     init(desk: LaneDesk, connection: ConnectionGuard, limits: HTTPConfiguration.Limits) {
         self.desk = desk
@@ -56,11 +57,13 @@ final class FastLane: ChannelInboundHandler, RemovableChannelHandler {
     func handlerRemoved(context: ChannelHandlerContext) {
         self.idleTimer?.cancel()
         self.idleTimer = nil
-        self.forget()
+        self.patienceTimer?.cancel()
+        self.patienceTimer = nil
+        self.waiting = nil
     }
 
     func channelInactive(context: ChannelHandlerContext) {
-        self.forget()
+        self.waiting = nil
         context.fireChannelInactive()
     }
 
@@ -175,22 +178,30 @@ final class FastLane: ChannelInboundHandler, RemovableChannelHandler {
         self.waited += 1
         let number = self.waited
         self.desk.ask(wanted) { found in self.deliver(found, to: number, context: context) }
-        let timer = context.eventLoop.assumeIsolated().scheduleTask(in: self.patience) {
-            self.passWaiting(context: context)
-        }
-        self.waiting = Waiting(number: number, bytes: bytes, timer: timer)
+        let end = NIODeadline.now() + self.patience
+        self.waiting = Waiting(number: number, bytes: bytes, patienceEnds: end)
+        if self.patienceTimer == nil { self.watchPatience(until: end, context: context) }
     }
 
-    private func forget() {
-        self.waiting?.timer.cancel()
-        self.waiting = nil
+    /// One timer for all that wait on this connection, one after the other: to set and to cancel one for each cost more than
+    /// to look at the time when it fires.
+    private func watchPatience(until end: NIODeadline, context: ChannelHandlerContext) {
+        self.patienceTimer = context.eventLoop.assumeIsolated().scheduleTask(deadline: end) {
+            self.patienceTimer = nil
+            guard let waiting = self.waiting else { return }
+            if waiting.patienceEnds <= .now() {
+                self.passWaiting(context: context)
+            } else {
+                self.watchPatience(until: waiting.patienceEnds, context: context)
+            }
+        }
     }
 
     /// Answers the request that waits, if it still does, and takes what came behind it.
     private func deliver(_ found: LaneDesk.Found?, to number: UInt64, context: ChannelHandlerContext) {
         guard let waiting, waiting.number == number else { return }
         guard let found else { return self.passWaiting(context: context) }
-        self.forget()
+        self.waiting = nil
         var bytes = waiting.bytes
         let answer = bytes.withUnsafeReadableBytes { head -> (ByteBuffer, Int)? in
             // It was whole when it came.
@@ -211,7 +222,7 @@ final class FastLane: ChannelInboundHandler, RemovableChannelHandler {
     /// Has the routes answer the request that waits, and takes what came behind it.
     private func passWaiting(context: ChannelHandlerContext) {
         guard let waiting else { return }
-        self.forget()
+        self.waiting = nil
         self.take(waiting.bytes, asks: false, context: context)
         self.channelReadComplete(context: context)
     }

@@ -1,6 +1,10 @@
+import Synchronization
+
 /// xoshiro256** (Blackman and Vigna, "Scrambled linear pseudorandom number generators", 2021), seeded by the system: for ids,
 /// where every number from the system would be a system call. Not for secrets.
 package struct QuickGenerator: RandomNumberGenerator, Sendable {
+    private static let shared = Mutex(QuickGenerator())
+
     private var state: (UInt64, UInt64, UInt64, UInt64)
 
     package init() {
@@ -20,5 +24,10 @@ package struct QuickGenerator: RandomNumberGenerator, Sendable {
         self.state.2 ^= shifted
         self.state.3 = self.state.3 << 45 | self.state.3 >> 19
         return result
+    }
+
+    /// What a use makes of one generator that callers on all threads have in common.
+    static func sharing<Value: Sendable>(_ use: (inout QuickGenerator) -> Value) -> Value {
+        Self.shared.withLock { use(&$0) }
     }
 }

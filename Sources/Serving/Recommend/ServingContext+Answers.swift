@@ -151,7 +151,8 @@ extension Lifetimes {
     /// How long a policy lets a pool be served, with a draw of its jitter.
     init(_ policy: Policy) {
         // A tenth is what a jitter of 1 takes off.
-        let jitter = .random(in: 0...1) * policy.jitterPercent / 10
+        let draw = QuickGenerator.sharing { Double.random(in: 0...1, using: &$0) }
+        let jitter = draw * policy.jitterPercent / 10
         self.init(soft: policy.softTTL, hard: policy.hardTTL, jitter: jitter)
     }
 }

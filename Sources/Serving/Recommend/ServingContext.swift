@@ -74,8 +74,8 @@ struct Opening: Sendable {
     }
 
     func makeID() -> RecommendationID {
-        var generator = SystemRandomNumberGenerator()
-        return RecommendationID(milliseconds: self.now.milliseconds, random: (generator.next(), generator.next()))
+        let random = QuickGenerator.sharing { ($0.next(), $0.next()) }
+        return RecommendationID(milliseconds: self.now.milliseconds, random: random)
     }
 
     /// Refuses a surface that is not one of the policy's.
