@@ -20,6 +20,7 @@ package struct SnapshotSchedule: Service {
     private let policy: @Sendable (Tenant.ID) -> Policy?
     private let interval: Duration
     private let announce: @Sendable () async -> Void
+    private let wallClock: @Sendable () -> Timestamp
     private let log: Logger
 
     /// - Parameters:
@@ -31,6 +32,7 @@ package struct SnapshotSchedule: Service {
         models: any ModelRepository,
         leadership: any BuildLeadership,
         interval: Duration,
+        wallClock: @escaping @Sendable () -> Timestamp,
         log: Logger,
         tenants: @escaping @Sendable () -> [Tenant.ID],
         policy: @escaping @Sendable (Tenant.ID) -> Policy?,
@@ -40,6 +42,7 @@ package struct SnapshotSchedule: Service {
         self.models = models
         self.leadership = leadership
         self.interval = interval
+        self.wallClock = wallClock
         self.log = log
         self.tenants = tenants
         self.policy = policy
@@ -48,18 +51,39 @@ package struct SnapshotSchedule: Service {
 
     package func run() async throws {
         await cancelWhenGracefulShutdown {
-            var builtAt: ContinuousClock.Instant?
+            var next = ContinuousClock.now
             while !Task.isCancelled {
-                let isDue = builtAt.map { ContinuousClock.now - $0 >= self.interval } ?? true
-                if isDue, await self.leadership.isLeader() {
-                    builtAt = .now
-                    for tenant in self.tenants() { await self.rebuild(tenant) }
+                if ContinuousClock.now >= next, await self.leadership.isLeader() {
+                    let begun = ContinuousClock.now
+                    next = begun + self.interval
+                    for tenant in self.tenants() { next = min(next, begun + (await self.look(after: tenant))) }
                 }
                 // Often, so that a node that becomes the builder does not wait a whole interval.
                 try? await Task.sleep(for: min(self.interval, .seconds(1)))
             }
         }
         await self.leadership.resign()
+    }
+
+    /// Rebuilds a tenant's model if it is old enough: a node that starts does not build again what another has just built.
+    ///
+    /// - Returns: When to look again.
+    private func look(after tenant: Tenant.ID) async -> Duration {
+        do {
+            let newest = try await self.models.versions(tenant: tenant).first
+            let rest = newest.map { Self.rest(of: self.interval, since: $0.builtAt, at: self.wallClock()) } ?? .zero
+            guard rest == .zero else { return rest }
+            await self.rebuild(tenant)
+        } catch {
+            self.log.warning("models not read", metadata: ["tenant": "\(tenant)", "error": "\(error)"])
+        }
+        return self.interval
+    }
+
+    /// What is left of an interval that began with a build, by two clocks that may differ: not more than the interval.
+    static func rest(of interval: Duration, since builtAt: Timestamp, at now: Timestamp) -> Duration {
+        let age = Duration.microseconds(max(0, now.microseconds - builtAt.microseconds))
+        return max(.zero, interval - age)
     }
 
     private func rebuild(_ tenant: Tenant.ID) async {

@@ -223,6 +223,7 @@ package struct Node: Sendable {
                     models: models,
                     leadership: BuildLock(lock: buildLock),
                     interval: settings.snapshotInterval,
+                    wallClock: WallClock.now,
                     log: log,
                     tenants: { control.tenants },
                     policy: { tenant in control.state(of: tenant).flatMap { $0.isOnLastGoodPolicy ? nil : $0.policy } },
