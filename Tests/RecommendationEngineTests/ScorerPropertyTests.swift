@@ -29,7 +29,8 @@ import Testing
                 history: history,
                 snapshot: snapshot,
                 policy: policy,
-                excluded: bitmap(excluded, count: items)
+                excluded: bitmap(excluded, count: items),
+                keepsSeen: true
             )
         )
     }

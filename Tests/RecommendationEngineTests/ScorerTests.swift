@@ -21,7 +21,7 @@ import Testing
         policy: Policy = .builtIn,
         excluded: [UInt64] = []
     ) -> CandidatePool {
-        Scorer().pool(history: history, snapshot: snapshot, policy: policy, excluded: excluded)
+        Scorer().pool(history: history, snapshot: snapshot, policy: policy, excluded: excluded, keepsSeen: true)
     }
 
     private func candidate(_ item: Item.Number, in list: [CandidatePool.Candidate]) -> CandidatePool.Candidate? {
@@ -77,6 +77,22 @@ import Testing
         for type in [EventType.purchase, .addToCart, .like, .rating, .click] {
             #expect(self.pool([event(1, type)], snapshot).seen.map(\.item) == [1])
         }
+    }
+
+    @Test("who is shown nothing seen has a pool without it, but for its number, and the same unseen items")
+    func seenLeftOut() throws {
+        let history = [event(0, .purchase), event(4, .like), event(1, .view), event(2, .hide)]
+        let (snapshot, full) = (try self.snapshot(), self.pool(history, try self.snapshot()))
+        let spare = Scorer().pool(
+            history: history,
+            snapshot: snapshot,
+            policy: .builtIn,
+            excluded: [],
+            keepsSeen: false
+        )
+        #expect(full.seen.count == 2 && full.seenLeftOut == 0)
+        #expect(spare.seen.isEmpty && spare.seenLeftOut == 2)
+        #expect(spare.unseen.map(\.item) == full.unseen.map(\.item))
     }
 
     @Test("neighbours of a disliked item lose")
@@ -164,7 +180,13 @@ import Testing
         for round in 0..<6 {
             let snapshot = round.isMultiple(of: 2) ? small : large
             let history = randomHistory(30, items: snapshot.itemCount, using: &generator)
-            let found = scorer.pool(history: history, snapshot: snapshot, policy: .builtIn, excluded: [])
+            let found = scorer.pool(
+                history: history,
+                snapshot: snapshot,
+                policy: .builtIn,
+                excluded: [],
+                keepsSeen: true
+            )
             #expect(found == self.pool(history, snapshot))
             _ = scorer.ranked(history: history, snapshot: snapshot, limit: 5)
         }

@@ -238,7 +238,13 @@ import Testing
             do throws(ArtifactError) {
                 let snapshot = try SnapshotArtifact(decoding: self.restamped(bytes)).snapshot
                 let history = [event(0, .purchase), event(1, .click), event(2, .dislike)]
-                let pool = scorer.pool(history: history, snapshot: snapshot, policy: .builtIn, excluded: [])
+                let pool = scorer.pool(
+                    history: history,
+                    snapshot: snapshot,
+                    policy: .builtIn,
+                    excluded: [],
+                    keepsSeen: true
+                )
                 #expect(pool.unseen.count + pool.seen.count <= snapshot.itemCount)
                 accepted += 1
             } catch {

@@ -77,6 +77,21 @@ struct BatchServingTests {
         #expect(Set(answers.map(\.items)).count == 4)
     }
 
+    @Test("a cached list without items the user has had is not the answer to a request for them")
+    func seenAskedFor() async throws {
+        let node = try await Node { _ in }
+        node.users.has([HistoryEvent(item: 4, type: .purchase, value: 1, occurredAt: Fixture.now)])
+        var request = self.requests()[0]
+        request.limit = 100
+        let usual = try await node.service.recommend(request)
+        request.filters.excludesSeen = false
+        let asking = try await node.service.recommend(request)
+        #expect(!usual.items.map(\.item.string).contains("i4") && usual.filtered.seen == 1)
+        #expect(asking.items.map(\.item.string).contains("i4") && asking.filtered.seen == 0)
+        request.filters.excludesSeen = true
+        #expect(try await node.service.recommend(request).items.map(\.item) == usual.items.map(\.item))
+    }
+
     /// What an event loop says to a request of ann's: at once, or by a look and a computation.
     private func immediate(_ node: Node, _ surface: String = "home") async throws -> (said: [String], tier: Tier)? {
         let workspace = ImmediateWorkspace()

@@ -193,7 +193,7 @@ struct FilterTests {
             filters.categories = categories.map { ItemCategory.ID(trusted: $0) }
             filters.excludedCategories = excluded.map { ItemCategory.ID(trusted: $0) }
             filters.region = ItemRegion.ID(trusted: "eu")
-            return filters.poolDigest(in: Catalog())
+            return filters.poolDigest(in: Catalog(), policy: .builtIn)
         }
         #expect(digest([]) == "")
         #expect(digest(["a", "b"]) == digest(["b", "a", "a"]))
@@ -222,14 +222,14 @@ struct FilterTests {
         filters.categories = [Identifier(trusted: "rare")]
         var catalog = Catalog()
         catalog.update(Fixture.items(3))
-        let without = filters.poolDigest(in: catalog)
+        let without = filters.poolDigest(in: catalog, policy: .builtIn)
         catalog.update(Fixture.items(3) { $0.categories = ["rare"] })
-        let with = filters.poolDigest(in: catalog)
+        let with = filters.poolDigest(in: catalog, policy: .builtIn)
         #expect(with != without)
         catalog.remove([1])
-        #expect(filters.poolDigest(in: catalog) != with)
+        #expect(filters.poolDigest(in: catalog, policy: .builtIn) != with)
         catalog.update(Fixture.items(3))
-        #expect(filters.poolDigest(in: catalog) == without)
-        #expect(RequestFilters.none.poolDigest(in: catalog) == "")
+        #expect(filters.poolDigest(in: catalog, policy: .builtIn) == without)
+        #expect(RequestFilters.none.poolDigest(in: catalog, policy: .builtIn) == "")
     }
 }

@@ -25,6 +25,7 @@ struct PoolCodecTests {
             seeds: (0..<seeds).map { _ in .random(in: .min ... .max, using: &generator) },
             unseen: candidates(200, seeds: seeds),
             seen: candidates(50, seeds: seeds),
+            seenLeftOut: .random(in: 0...50, using: &generator),
             isPersonal: .random(using: &generator),
             suppressedCount: .random(in: 0...200, using: &generator),
             suppressions: (0..<Int.random(in: 0...3, using: &generator)).map { number in

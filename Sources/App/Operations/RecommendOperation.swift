@@ -71,7 +71,13 @@ package struct RecommendOperation: Sendable {
             if history.isEmpty { unknown += 1 }
             let ranked: [Item.Number]
             if let policy {
-                let pool = scorer.pool(history: history, snapshot: snapshot, policy: policy, excluded: [])
+                let pool = scorer.pool(
+                    history: history,
+                    snapshot: snapshot,
+                    policy: policy,
+                    excluded: [],
+                    keepsSeen: !policy.seenFilter
+                )
                 ranked = pool.unseen.prefix(limit).map(\.item)
             } else {
                 ranked = scorer.ranked(history: history, snapshot: snapshot, limit: limit)

@@ -70,6 +70,8 @@ public struct CandidatePool: Sendable, Equatable {
     public var unseen: [Candidate]
     /// Items the user has had, best first.
     public var seen: [Candidate]
+    /// How many items the user has had that are not in ``seen``, because whoever asks for this pool is not shown any.
+    public var seenLeftOut: Int
     /// Whether the user has history that says something about taste.
     public var isPersonal: Bool
     /// How many of the best candidates the user's suppressions took out when the pool was computed; others took their
@@ -85,6 +87,7 @@ public struct CandidatePool: Sendable, Equatable {
         seeds: [Item.Number],
         unseen: [Candidate],
         seen: [Candidate],
+        seenLeftOut: Int = 0,
         isPersonal: Bool,
         suppressedCount: Int = 0,
         suppressions: [Suppression] = []
@@ -93,6 +96,7 @@ public struct CandidatePool: Sendable, Equatable {
         self.seeds = seeds
         self.unseen = unseen
         self.seen = seen
+        self.seenLeftOut = seenLeftOut
         self.isPersonal = isPersonal
         self.suppressedCount = suppressedCount
         self.suppressions = suppressions

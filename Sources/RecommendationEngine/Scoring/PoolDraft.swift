@@ -53,12 +53,13 @@ struct PoolDraft {
     }
 
     /// The pool, each list in the order of its dequantised scores, ties by number.
-    func pool(isPersonal: Bool) -> CandidatePool {
+    func pool(seenLeftOut: Int, isPersonal: Bool) -> CandidatePool {
         CandidatePool(
             scales: self.scales,
             seeds: self.seeds,
             unseen: self.ordered(self.unseen),
             seen: self.ordered(self.seen),
+            seenLeftOut: seenLeftOut,
             isPersonal: isPersonal
         )
     }

@@ -25,13 +25,15 @@ package final class Scorer {
     ///   - history: The user's events, newest first; any order is right, but others cost a sort. The newest 500 are
     ///     weighed, all of them say what was seen, hidden or disliked.
     ///   - excluded: A bit by item number, lowest first, of items that are no candidates; it may be short or empty.
+    ///   - keepsSeen: Whether items the user has had are in the pool, too; else they are counted.
     package func pool(
         history: [HistoryEvent],
         snapshot: Snapshot,
         policy: Policy,
-        excluded: [UInt64]
+        excluded: [UInt64],
+        keepsSeen: Bool
     ) -> CandidatePool {
-        self.workspace.pool(history, snapshot: snapshot, policy: policy, excluded: excluded)
+        self.workspace.pool(history, snapshot: snapshot, policy: policy, excluded: excluded, keepsSeen: keepsSeen)
     }
 
     /// The items that go best with the positive part of a history, by collaborative sums alone, the items of popularity

@@ -14,7 +14,8 @@ struct ScoringWorkspace {
         _ events: [HistoryEvent],
         snapshot: Snapshot,
         policy: Policy,
-        excluded: [UInt64]
+        excluded: [UInt64],
+        keepsSeen: Bool
     ) -> CandidatePool {
         self.scratch.resize(itemCount: snapshot.itemCount)
         self.history.weigh(events, policy: policy, itemCount: snapshot.itemCount, scratch: &self.scratch)
@@ -29,13 +30,15 @@ struct ScoringWorkspace {
         }
         self.candidates.gather(self.scratch, history: self.history, snapshot: snapshot, excluded: excluded)
         let factors = self.candidates.factors(policy.weights, isPersonal: isPersonal)
+        let seenCount = min(self.candidates.seen.count, Scorer.seenLimit)
+        self.seen.reset(capacity: keepsSeen ? seenCount : 0)
         self.select(factors, snapshot: snapshot, poolSize: policy.poolSize, excluded: excluded)
         var draft = PoolDraft(
             unseen: self.unseen.keys.map { self.scored(RankKey.number($0), factors, snapshot) },
             seen: self.seen.keys.map { self.scored(RankKey.number($0), factors, snapshot) }
         )
         if isPersonal { draft.explain(self.history, snapshot: snapshot, scratch: &self.scratch) }
-        return draft.pool(isPersonal: isPersonal)
+        return draft.pool(seenLeftOut: keepsSeen ? 0 : seenCount, isPersonal: isPersonal)
     }
 
     mutating func ranked(
@@ -77,7 +80,6 @@ struct ScoringWorkspace {
     /// Fills ``unseen`` and ``seen`` with the best of the candidates and of the popularity order.
     private mutating func select(_ factors: ComponentFactors, snapshot: Snapshot, poolSize: Int, excluded: [UInt64]) {
         self.unseen.reset(capacity: min(max(poolSize, 0), snapshot.itemCount, Scorer.poolLimit))
-        self.seen.reset(capacity: min(Scorer.seenLimit, snapshot.itemCount))
         self.candidates.insertUnseen(factors, into: &self.unseen)
         for candidate in self.candidates.seen {
             self.seen.insert(RankKey.make(factors.score(candidate), candidate.item))

@@ -84,7 +84,8 @@ struct ListCandidates {
             history: [liked],
             snapshot: snapshot,
             policy: policy,
-            excluded: self.state.excluded.words
+            excluded: self.state.excluded.words,
+            keepsSeen: false
         )
         return pool.unseen.compactMap { candidate in
             let (collaborative, content, popularity) = pool.components(candidate)

@@ -23,8 +23,11 @@ struct Asked: Sendable {
         self.request = request
         self.opening = opening
         self.id = opening.makeID()
-        self.digest = request.filters.poolDigest(in: opening.state.catalog)
+        self.digest = request.filters.poolDigest(in: opening.state.catalog, policy: opening.state.policy)
     }
+
+    /// Whether its pool holds items the user has had: most are shown none, and spared a fifth of the pool.
+    var keepsSeen: Bool { !self.state.policy.seenFilter || self.request.filters.asksForSeen(of: self.state.policy) }
 
     /// Where its pool is cached.
     var place: CachePlace {

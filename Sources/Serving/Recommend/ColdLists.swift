@@ -9,7 +9,7 @@ final class ColdLists: Sendable {
     /// What a list is of.
     private struct Key: Hashable {
         let tenant: Tenant.ID
-        /// ``RequestFilters/poolDigest(in:)``.
+        /// ``RequestFilters/poolDigest(in:policy:)``.
         let digest: String
     }
 

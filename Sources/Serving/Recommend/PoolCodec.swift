@@ -2,7 +2,7 @@ package import RecommendationCore
 
 /// The bytes of a ``CandidatePool`` in cache entries, little endian:
 ///
-///     0  format (1 byte)   1 flags (bit 0: personal, bit 1: suppressions)   2 number of seeds   3 zero
+///     0  format (1 byte)   1 flags (bit 0: personal, bit 1: suppressions)   2 number of seeds   3 seen, but left out
 ///     4  unseen (2)        6 seen (2)
 ///     8  offset and step of collaborative, content, popularity (6 × 4)
 ///     32 seeds (4 each), then unseen and seen candidates (8 each):
@@ -30,7 +30,7 @@ package enum PoolCodec {
             put(Self.format)
             put(UInt8(pool.isPersonal ? 1 : 0) | (hasTail ? Self.tailFlag : 0))
             put(UInt8(pool.seeds.count))
-            put(UInt8(0))
+            put(UInt8(clamping: pool.seenLeftOut))
             put(UInt16(pool.unseen.count))
             put(UInt16(pool.seen.count))
             for scale in pool.scales {

@@ -102,7 +102,8 @@ struct PoolComputer: Sendable {
         excluded: Bitmap
     ) -> CandidatePool {
         self.scorers.withScorer { scorer in
-            UserPool(state: asked.state, snapshot: model.snapshot, excluded: excluded).pool(of: user, scorer: scorer)
+            UserPool(state: asked.state, snapshot: model.snapshot, excluded: excluded, keepsSeen: asked.keepsSeen)
+                .pool(of: user, scorer: scorer)
         }
     }
 }

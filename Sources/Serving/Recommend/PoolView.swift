@@ -10,6 +10,8 @@ package struct PoolView {
     let seedCount: Int
     package let unseenCount: Int
     package let seenCount: Int
+    /// As ``CandidatePool/seenLeftOut``.
+    let seenLeftOut: Int
     /// Whether the user has history that says something about taste.
     package let isPersonal: Bool
     /// As ``CandidatePool/suppressedCount``.
@@ -27,6 +29,7 @@ package struct PoolView {
         self.bytes = bytes
         self.isPersonal = bytes[1] & 1 == 1
         self.seedCount = Int(bytes[2])
+        self.seenLeftOut = Int(bytes[3])
         self.unseenCount = Int(load(4, as: UInt16.self))
         self.seenCount = Int(load(6, as: UInt16.self))
         self.candidatesStart = PoolCodec.headerSize + 4 * self.seedCount
@@ -115,6 +118,7 @@ package struct PoolView {
             seeds: (0..<self.seedCount).map(self.seedItem),
             unseen: (0..<self.unseenCount).map(self.candidate),
             seen: (self.unseenCount..<self.unseenCount + self.seenCount).map(self.candidate),
+            seenLeftOut: self.seenLeftOut,
             isPersonal: self.isPersonal,
             suppressedCount: self.suppressedCount,
             suppressions: self.suppressions

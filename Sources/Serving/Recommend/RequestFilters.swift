@@ -41,10 +41,15 @@ package struct RequestFilters: Sendable, Hashable {
     /// Whether anything is asked for that the final stage must look at.
     package var isNone: Bool { self == .none }
 
-    /// The part of a cache field that tells pools apart: empty where no category is named. It moves with the members of the
-    /// categories, so that an item that comes into one is not missed by a pool from before.
-    func poolDigest(in catalog: Catalog) -> String {
-        guard !self.categories.isEmpty || !self.excludedCategories.isEmpty else { return "" }
+    /// Whether items the user has had are asked for, which the policy shows nobody who does not ask.
+    func asksForSeen(of policy: Policy) -> Bool { policy.seenFilter && self.excludesSeen == false }
+
+    /// The part of a cache field that tells pools apart: empty where neither a category is named nor items the user has had are
+    /// asked for. It moves with the members of the categories, so that an item that comes into one is not missed by a pool from
+    /// before.
+    func poolDigest(in catalog: Catalog, policy: Policy) -> String {
+        let asksForSeen = self.asksForSeen(of: policy)
+        guard !self.categories.isEmpty || !self.excludedCategories.isEmpty || asksForSeen else { return "" }
         var hash = SHA256()
         for list in [self.categories, self.excludedCategories] {
             for category in Set(list).sorted() {
@@ -56,6 +61,7 @@ package struct RequestFilters: Sendable, Hashable {
             // No name is of this length.
             hash.update(data: [UInt8.max])
         }
+        if asksForSeen { hash.update(data: [1]) }
         return Base64URL.encode(Array(hash.finalize().prefix(16)))
     }
 }

@@ -26,7 +26,7 @@ struct SlateBuilder {
         var filtered = FilteredCounts()
         let excludesSeen = filter.excludesSeen ?? self.state.policy.seenFilter
         let order = excludesSeen || pool.seenCount == 0 ? nil : pool.merged
-        if order == nil { filtered.seen = pool.seenCount }
+        if order == nil { filtered.seen = pool.seenCount + pool.seenLeftOut }
         filtered.suppressed = pool.suppressedCount
         let admission = Admission(
             self.state,

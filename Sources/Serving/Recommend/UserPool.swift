@@ -7,6 +7,8 @@ struct UserPool {
     let snapshot: Snapshot
     /// What no pool of this kind holds; nil: what the state leaves out.
     var excluded: Bitmap?
+    /// As ``Asked/keepsSeen``.
+    let keepsSeen: Bool
 
     /// The pool of a user. Without consent it is the cold list. What the user suppresses is in none; others take the places, and
     /// the pool tells of how many of the best candidates that was.
@@ -38,6 +40,12 @@ struct UserPool {
     }
 
     private func pool(_ history: [HistoryEvent], excluded: Bitmap, scorer: Scorer) -> CandidatePool {
-        scorer.pool(history: history, snapshot: self.snapshot, policy: self.state.policy, excluded: excluded.words)
+        scorer.pool(
+            history: history,
+            snapshot: self.snapshot,
+            policy: self.state.policy,
+            excluded: excluded.words,
+            keepsSeen: self.keepsSeen
+        )
     }
 }
