@@ -14,17 +14,19 @@ package struct HTTPServer: Service {
 
         /// What the port answers; all of it is in `deploy/openapi.json`, and nothing else is.
         func routes(_ useCases: UseCases, wallClock: @escaping @Sendable () -> Timestamp) -> [Route] {
-            switch self {
+            let waiting = Waiting(everywhere: useCases.everywhere)
+            return switch self {
             case .public:
                 RecommendationRoutes(useCases: useCases).routes + ListRoutes(useCases: useCases.lists).routes
                     + FeedbackRoutes(useCases: useCases).routes
-                    + ItemRoutes(useCases: useCases.catalogue).routes
+                    + ItemRoutes(useCases: useCases.catalogue, waiting: waiting).routes
                     + UserRoutes(useCases: useCases.catalogue).routes
             case .admin:
                 TombstoneRoutes(useCases: useCases, wallClock: wallClock).routes
                     + PurgeRoutes(useCases: useCases).routes
                     + CacheRoutes(useCases: useCases.catalogue).routes
-                    + PolicyRoutes(useCases: useCases.policies).routes
+                    + PolicyRoutes(useCases: useCases.policies, waiting: waiting).routes
+                    + EpochRoutes(useCases: useCases).routes
                     + FleetRoutes(useCases: useCases).routes + OperationsRoutes(useCases: useCases).routes
             }
         }
@@ -76,6 +78,7 @@ package struct HTTPServer: Service {
                 identity: identity,
                 deadlines: deadlines,
                 telemetry: telemetry,
+                waitTime: limits.waitTime,
                 maximumBody: limits.body,
                 isStopping: useCases.isStopping
             ),

@@ -18,6 +18,10 @@ package struct UseCases: Sendable {
     package var catalogue: CatalogueUseCases
     package var models: @Sendable (Tenant.ID) async throws(ServingError) -> [ModelVersion]
     package var nodes: @Sendable () async throws(ServingError) -> [NodeStatus]
+    /// How far a change has come; nil: there is no such change, or it is of another tenant than the one named.
+    package var epoch: @Sendable (Int64, Tenant.ID?) async throws(ServingError) -> EpochProgress?
+    /// Waits until a change is in what every node serves, as long as that may take; false: it is not known to be.
+    package var everywhere: @Sendable (Announcement) async -> Bool
     package var policies: PolicyUseCases
     /// The caller behind a presented key; it compares in constant time or by hash, among keys that are current.
     package var authenticate: @Sendable (String) async throws(ServingError) -> Principal?
@@ -43,6 +47,8 @@ package struct UseCases: Sendable {
         catalogue: CatalogueUseCases,
         models: @escaping @Sendable (Tenant.ID) async throws(ServingError) -> [ModelVersion],
         nodes: @escaping @Sendable () async throws(ServingError) -> [NodeStatus],
+        epoch: @escaping @Sendable (Int64, Tenant.ID?) async throws(ServingError) -> EpochProgress?,
+        everywhere: @escaping @Sendable (Announcement) async -> Bool,
         policies: PolicyUseCases,
         authenticate: @escaping @Sendable (String) async throws(ServingError) -> Principal?,
         readiness: @escaping @Sendable () -> Readiness,
@@ -59,6 +65,8 @@ package struct UseCases: Sendable {
         self.catalogue = catalogue
         self.models = models
         self.nodes = nodes
+        self.epoch = epoch
+        self.everywhere = everywhere
         self.policies = policies
         self.authenticate = authenticate
         self.readiness = readiness

@@ -11,6 +11,7 @@ package final class StubJournal: Journal, ControlFeed {
         var controlFails = false
         var applied: Int64 = 0
         var onPage: @Sendable () -> Void = {}
+        var onCatchUp: @Sendable () -> Void = {}
     }
 
     private let state = Mutex(State())
@@ -38,6 +39,12 @@ package final class StubJournal: Journal, ControlFeed {
         set { self.state.withLock { $0.onPage = newValue } }
     }
 
+    /// Runs while the control log is read.
+    package var onCatchUp: @Sendable () -> Void {
+        get { self.state.withLock { $0.onCatchUp } }
+        set { self.state.withLock { $0.onCatchUp = newValue } }
+    }
+
     /// The positions that were asked for.
     package var positions: [JournalPosition?] { self.state.withLock { $0.positions } }
     package var catchUps: Int { self.state.withLock { $0.catchUps } }
@@ -63,6 +70,7 @@ package final class StubJournal: Journal, ControlFeed {
     package func maintain() async throws(JournalError) {}
 
     package func catchUp() async throws {
+        self.onCatchUp()
         let fails = self.state.withLock { state in
             state.catchUps += 1
             return state.controlFails

@@ -36,6 +36,7 @@ struct TombstoneCommand: AsyncParsableCommand {
         )
 
         @OptionGroup var options: AdminOptions
+        @OptionGroup var waiting: WaitOption
         @OptionGroup var target: Target
         @Option(help: "Why, for people.")
         var reason: String?
@@ -49,11 +50,17 @@ struct TombstoneCommand: AsyncParsableCommand {
                 reason: self.reason,
                 expiresAt: self.expiresAt
             )
-            try await self.options.run("POST", path, document, as: AdminDocuments.TombstoneChange.self) { change in
-                Terminal.line(
-                    "\(change.added ?? 0) added, \(change.already ?? 0) there already; \(change.propagated.spread)"
-                )
+            let complete = try await self.options.run(
+                "POST",
+                path + self.waiting.query,
+                document,
+                as: AdminDocuments.TombstoneChange.self,
+                returning: \.complete
+            ) { change in
+                let spread = spread(propagated: change.propagated, complete: change.complete)
+                Terminal.line("\(change.added ?? 0) added, \(change.already ?? 0) there already; \(spread)")
             }
+            try self.waiting.check(complete)
         }
     }
 
@@ -64,6 +71,7 @@ struct TombstoneCommand: AsyncParsableCommand {
         )
 
         @OptionGroup var options: AdminOptions
+        @OptionGroup var waiting: WaitOption
         @OptionGroup var target: Target
 
         func run() async throws {
@@ -73,11 +81,17 @@ struct TombstoneCommand: AsyncParsableCommand {
                 reason: nil,
                 expiresAt: nil
             )
-            try await self.options.run("DELETE", path, document, as: AdminDocuments.TombstoneChange.self) { change in
-                Terminal.line(
-                    "\(change.removed ?? 0) removed, \(change.absent ?? 0) not there; \(change.propagated.spread)"
-                )
+            let complete = try await self.options.run(
+                "DELETE",
+                path + self.waiting.query,
+                document,
+                as: AdminDocuments.TombstoneChange.self,
+                returning: \.complete
+            ) { change in
+                let spread = spread(propagated: change.propagated, complete: change.complete)
+                Terminal.line("\(change.removed ?? 0) removed, \(change.absent ?? 0) not there; \(spread)")
             }
+            try self.waiting.check(complete)
         }
     }
 
@@ -113,6 +127,7 @@ struct PurgeCommand: AsyncParsableCommand {
     )
 
     @OptionGroup var options: AdminOptions
+    @OptionGroup var waiting: WaitOption
     @Argument(help: "user, surface, model, policy or tenant.")
     var scope: String
     @Argument(help: "Of what; of a tenant, the key's if it is left out.")
@@ -129,15 +144,22 @@ struct PurgeCommand: AsyncParsableCommand {
 
     func run() async throws {
         let document = AdminDocuments.Purge(scope: self.scope, id: self.id, dryRun: self.dryRun)
-        try await self.options.run("POST", "/v1/admin/purge", document, as: AdminDocuments.Purged.self) { purged in
+        let complete = try await self.options.run(
+            "POST",
+            "/v1/admin/purge" + self.waiting.query,
+            document,
+            as: AdminDocuments.Purged.self,
+            returning: \.complete
+        ) { purged in
             if purged.dry_run == true { return Terminal.line("nothing was purged") }
-            let spread = (purged.propagated ?? false).spread
+            let spread = spread(propagated: purged.propagated ?? false, complete: purged.complete)
             if let version = purged.user_version {
                 Terminal.line(version == 0 ? "there is no such user" : "the user is at version \(version), \(spread)")
             } else {
                 Terminal.line("generation \(purged.generation ?? 0), \(spread)")
             }
         }
+        try self.waiting.check(complete)
     }
 }
 

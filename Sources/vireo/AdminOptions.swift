@@ -28,16 +28,44 @@ struct AdminOptions: ParsableArguments {
         as type: Value.Type,
         show: (Value) -> Void
     ) async throws {
+        _ = try await self.run(method, path, document, as: type, returning: { $0 }, show: show)
+    }
+
+    /// As ``run(_:_:_:as:show:)``, and returns what of the answer is asked for.
+    func run<Value: Decodable, Part>(
+        _ method: String,
+        _ path: String,
+        _ document: (any Encodable)? = nil,
+        as type: Value.Type,
+        returning part: (Value) -> Part,
+        show: (Value) -> Void
+    ) async throws -> Part {
         let client = try await self.client()
         let answer = try await client.call(method, path, document)
         let value = try client.decode(answer, as: type)
         if self.json { Terminal.line(String(decoding: answer, as: UTF8.self)) } else { show(value) }
+        return part(value)
     }
 }
 
-extension Bool {
-    /// What a change says of the other nodes.
-    var spread: String {
-        self ? "on every node within the freshness lease" : "not announced; nodes follow by their own reads"
+/// Of commands that change what nodes serve.
+struct WaitOption: ParsableArguments {
+    @Flag(help: "Answer when every node serves by it; ends with 1 where that is not known in time, though it is done.")
+    var wait = false
+
+    /// The query that asks for it.
+    var query: String { self.wait ? "?wait=all" : "" }
+
+    /// Fails where the answer was waited for, and is not what was waited for.
+    func check(_ complete: Bool?) throws {
+        guard self.wait, complete == false else { return }
+        Terminal.error("vireo: it is done, and not known to be on every node yet; GET /v1/admin/epochs/EPOCH tells")
+        throw ExitCode(1)
     }
+}
+
+/// What a change says of the other nodes.
+func spread(propagated: Bool, complete: Bool?) -> String {
+    if complete == true { return "on every node" }
+    return propagated ? "on every node within the freshness lease" : "not announced; nodes follow by their own reads"
 }

@@ -106,18 +106,21 @@ struct PolicyCommand: AsyncParsableCommand {
         )
 
         @OptionGroup var options: AdminOptions
+        @OptionGroup var waiting: WaitOption
         @OptionGroup var version: Version
         @Flag(help: "Only say what would be in force.")
         var dryRun = false
 
         func run() async throws {
-            try await self.options.run(
+            let complete = try await self.options.run(
                 "POST",
-                "\(path)/\(self.version.version):activate",
+                "\(path)/\(self.version.version):activate\(self.waiting.query)",
                 AdminDocuments.Activation(dryRun: self.dryRun),
                 as: AdminDocuments.PolicyChange.self,
+                returning: \.complete,
                 show: PolicyCommand.show
             )
+            try self.waiting.check(complete)
         }
     }
 
@@ -128,23 +131,27 @@ struct PolicyCommand: AsyncParsableCommand {
         )
 
         @OptionGroup var options: AdminOptions
+        @OptionGroup var waiting: WaitOption
         @OptionGroup var version: Version
         @Flag(help: "Only say what would be in force.")
         var dryRun = false
 
         func run() async throws {
-            try await self.options.run(
+            let complete = try await self.options.run(
                 "POST",
-                "\(path)/\(self.version.version):rollback",
+                "\(path)/\(self.version.version):rollback\(self.waiting.query)",
                 AdminDocuments.DryRun(self.dryRun),
                 as: AdminDocuments.PolicyChange.self,
+                returning: \.complete,
                 show: PolicyCommand.show
             )
+            try self.waiting.check(complete)
         }
     }
 
     private static func show(_ change: AdminDocuments.PolicyChange) {
         guard let propagated = change.propagated else { return Terminal.line("\(change.active) would be in force") }
-        Terminal.line("\(change.active) is in force, \(propagated.spread); before it: \(change.previous ?? "none")")
+        let spread = spread(propagated: propagated, complete: change.complete)
+        Terminal.line("\(change.active) is in force, \(spread); before it: \(change.previous ?? "none")")
     }
 }

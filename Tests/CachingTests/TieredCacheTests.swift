@@ -21,7 +21,7 @@ struct Node {
     /// What early refreshes draw.
     let draw = Draw()
 
-    init(clock: ManualClock = ManualClock(), shared: InMemorySharedCache? = nil) {
+    init(clock: ManualClock = ManualClock(), shared: InMemorySharedCache? = nil, isAdmitted: Bool = true) {
         let (patience, draw) = (self.patience, self.draw)
         let shared = shared ?? InMemorySharedCache(clock: clock)
         self.clock = clock
@@ -33,6 +33,7 @@ struct Node {
             control: self.journal,
             journal: self.journal,
             log: Logger(label: "test"),
+            isAdmitted: isAdmitted,
             now: { clock.now },
             wallClock: { clock.milliseconds }
         )

@@ -51,6 +51,7 @@ struct JudgeTests {
             minimum: Int64 = 0,
             isPersonal: Bool = false,
             isUnverified: Bool = false,
+            isControlUnverified: Bool = false,
             probing: Write.ID? = nil
         ) {
             var read = Read(
@@ -64,6 +65,7 @@ struct JudgeTests {
             read.minimumVersion = minimum
             read.isPersonal = isPersonal
             read.isUnverified = isUnverified
+            read.isControlUnverified = isControlUnverified
             read.probed = probing
             self.judge.answered(read)
         }
@@ -193,6 +195,21 @@ struct JudgeTests {
         #expect(table.judge.verdict.unverified == 2)
         table.read(["x"], at: 2_000)
         #expect(table.outcome == [1, 1])
+    }
+
+    @Test("what is not known of the user excuses no tombstone, what is not known of the control state no purchase")
+    func unverifiedKinds() {
+        for kind in WriteKind.allCases {
+            for (isUser, isControl) in [(false, false), (true, false), (false, true), (true, true)] {
+                var table = Table()
+                _ = table.write(kind)
+                table.read(["x"], at: 2_000, isPersonal: true, isUnverified: isUser, isControlUnverified: isControl)
+                let isExempt = kind.isControl ? isControl : isUser
+                #expect(table.outcome == (isExempt ? [0, 0] : [1, 1]), "\(kind) \(isUser) \(isControl)")
+                #expect(table.judge.verdict[kind].exemptShown == (isExempt ? 1 : 0))
+                #expect(table.judge.verdict.unverified == (isUser || isControl ? 1 : 0))
+            }
+        }
     }
 
     @Test("a suppression holds until taking it back begins; a read that goes on beyond that may show either")

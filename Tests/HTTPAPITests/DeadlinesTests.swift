@@ -38,6 +38,26 @@ struct DeadlinesTests {
         #expect(deadlines.count == 0)
     }
 
+    @Test("what may take longer is late by so much later")
+    func extra() async throws {
+        let deadlines = self.deadlines()
+        let gate = Gate()
+        let answer = Task {
+            try await deadlines.run(extra: .seconds(1)) {
+                await gate.wait()
+                return .failure(.notFound)
+            }
+        }
+        await poll { deadlines.count == 1 }
+        self.offset.value = .milliseconds(2_999)
+        #expect(deadlines.expire().isEmpty)
+        self.offset.value = .seconds(3)
+        let work = deadlines.expire()
+        await #expect(throws: Problem.deadlineExceeded) { try await answer.value }
+        gate.open()
+        for task in work { await task.value }
+    }
+
     @Test("work that is late is answered for and cancelled, though it goes on")
     func late() async throws {
         let deadlines = self.deadlines()

@@ -83,6 +83,9 @@ final class Canned: Sendable {
         var policies: [(Policy, Tenant.ID)] = []
         /// What was done with which version of whom.
         var policyCalls: [String] = []
+        var epochs: [(Int64, Tenant.ID?)] = []
+        /// Changes that were waited for.
+        var waits: [Announcement] = []
     }
 
     fileprivate let asked = Mutex(Asked())
@@ -129,11 +132,11 @@ final class Canned: Sendable {
             },
             addTombstones: { tombstones, reason, expiresAt, tenant throws(ServingError) in
                 self.asked.withLock { $0.added.append((tombstones, reason, expiresAt, tenant)) }
-                return TombstoneAnswer(epoch: 9012, changed: 1, unchanged: 0, propagated: true)
+                return TombstoneAnswer(epoch: 9012, changed: 1, unchanged: 0, announcement: .example(9012))
             },
             removeTombstones: { tombstones, tenant throws(ServingError) in
                 self.asked.withLock { $0.removed.append((tombstones, tenant)) }
-                return TombstoneAnswer(epoch: 9013, changed: 2, unchanged: 3, propagated: false)
+                return TombstoneAnswer(epoch: 9013, changed: 2, unchanged: 3, announcement: .example(9013, false))
             },
             listTombstones: { kind, tenant throws(ServingError) in
                 self.asked.withLock { $0.listed.append((kind, tenant)) }
@@ -150,8 +153,8 @@ final class Canned: Sendable {
             purge: { scope, dryRun, tenant throws(ServingError) in
                 self.asked.withLock { $0.purges.append((scope, dryRun, tenant)) }
                 if dryRun { return .nothing }
-                if case .user = scope { return .user(version: 121, propagated: true) }
-                return .generation(epoch: 9013, propagated: true)
+                if case .user = scope { return .user(version: 121, .example(nil)) }
+                return .generation(epoch: 9013, .example(9013))
             },
             catalogue: self.catalogue,
             models: { tenant throws(ServingError) in
@@ -159,6 +162,14 @@ final class Canned: Sendable {
                 return [.active, .building]
             },
             nodes: { () throws(ServingError) in [.example] },
+            epoch: { epoch, tenant in
+                self.asked.withLock { $0.epochs.append((epoch, tenant)) }
+                return epoch == 9012 ? .example : nil
+            },
+            everywhere: { announcement in
+                self.asked.withLock { $0.waits.append(announcement) }
+                return announcement.isPropagated
+            },
             policies: self.policies,
             authenticate: { key in
                 self.asked.withLock { $0.presentedKeys.append(key) }
@@ -183,7 +194,7 @@ extension Canned {
             putItem: { item, condition, tenant throws(ServingError) in
                 self.note { $0.items.append((item, condition, tenant)) }
                 guard condition.holds(at: item.id == .i7 ? 5 : nil) else { return .conditionFailed }
-                return .stored(revision: 6, created: item.id != .i7, propagated: true)
+                return .stored(revision: 6, created: item.id != .i7, .example(nil))
             },
             patchItem: { id, patch, condition, tenant throws(ServingError) in
                 self.note { $0.patches.append((id, patch, condition, tenant)) }
@@ -191,12 +202,12 @@ extension Canned {
                 guard condition.holds(at: 5) else { return .conditionFailed }
                 let item = patch.applied(to: StoredItem.full.item)
                 guard item.violations.isEmpty else { return .invalid(item.violations) }
-                return .stored(revision: 6, created: false, propagated: false)
+                return .stored(revision: 6, created: false, .example(nil, false))
             },
             deleteItem: { id, condition, tenant throws(ServingError) in
                 self.note { $0.deletions.append((id, condition, tenant)) }
                 guard id == .i7 else { return .unknown }
-                return condition.holds(at: 5) ? .deleted(epoch: 9014, propagated: true) : .conditionFailed
+                return condition.holds(at: 5) ? .deleted(epoch: 9014, .example(9014)) : .conditionFailed
             },
             item: { id, tenant throws(ServingError) in id == .i7 ? .full : nil },
             items: { cursor, limit, tenant throws(ServingError) in
@@ -305,12 +316,12 @@ extension Canned {
             activate: { version, dryRun, tenant throws(ServingError) in
                 self.asked.withLock { $0.policyCalls.append("activate \(version) \(dryRun) of \(tenant)") }
                 if version == "missing" { return nil }
-                return dryRun ? .would(version) : .done(standing, propagated: true)
+                return dryRun ? .would(version) : .done(standing, .example(standing.epoch))
             },
             rollback: { version, dryRun, tenant throws(ServingError) in
                 self.asked.withLock { $0.policyCalls.append("rollback \(version) \(dryRun) of \(tenant)") }
                 guard version == "p7" else { throw .conflict("\(version) is not in force; p7 is") }
-                return dryRun ? .would("p6") : .done(standing, propagated: false)
+                return dryRun ? .would("p6") : .done(standing, .example(standing.epoch, false))
             }
         )
     }
@@ -444,4 +455,21 @@ extension ItemList {
             tag: "9013.m42.p7.abc"
         )
     }
+}
+
+extension Announcement {
+    static func example(_ epoch: Int64?, _ isPropagated: Bool = true) -> Announcement {
+        Announcement(epoch: epoch, isPropagated: isPropagated, publishedAt: nil)
+    }
+}
+
+extension EpochProgress {
+    static let example = EpochProgress(
+        epoch: 9012,
+        createdAt: Timestamp(seconds: 1_788_256_800),
+        nodes: [
+            Node(id: "n1", appliedAt: Timestamp(microseconds: 1_788_256_800_041_900)),
+            Node(id: "n2", appliedAt: nil),
+        ]
+    )
 }

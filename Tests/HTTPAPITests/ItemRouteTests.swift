@@ -155,7 +155,7 @@ struct ItemRouteTests {
                     .expectProblem(400, "unknown_parameter", [Wrong("#/item_id", "unknown_parameter", Self.fields)])
             }
             try await send(ports.public, "PUT", "/v1/items/i7?force=1", Self.whole)
-                .expectProblem(400, "unknown_parameter", [Wrong("#/force", "unknown_parameter", "none")])
+                .expectProblem(400, "unknown_parameter", [Wrong("#/force", "unknown_parameter", "wait")])
             #expect(canned.last.items.isEmpty)
             #expect(canned.last.patches.isEmpty)
         }

@@ -81,7 +81,7 @@ struct PolicyServingTests {
                 models: self.store,
                 policies: PolicyCodec(encode: { _ in "" }, decode: { _ throws(UnreadablePolicy) in active }),
                 log: Logger(label: "test"),
-                wallClock: { Fixture.now },
+                wallClock: { Timestamp(microseconds: clock.milliseconds * 1_000) },
                 incarnationChanged: { _ in }
             )
             let journal = StubJournal()
@@ -111,7 +111,7 @@ struct PolicyServingTests {
                 signer: TokenSigner(Fixture.keys),
                 limit: ComputeLimit(8),
                 log: Logger(label: "test"),
-                wallClock: { Fixture.now }
+                wallClock: { Timestamp(microseconds: clock.milliseconds * 1_000) }
             )
             self.service = RecommendationService(context)
             self.lists = ListService(context)

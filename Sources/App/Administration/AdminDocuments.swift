@@ -21,6 +21,7 @@ package enum AdminDocuments {
         package let previous: String?
         package let dry_run: Bool?
         package let propagated: Bool?
+        package let complete: Bool?
     }
 
     package struct DryRun: Encodable, Sendable {
@@ -61,6 +62,7 @@ package enum AdminDocuments {
         package let removed: Int?
         package let absent: Int?
         package let propagated: Bool
+        package let complete: Bool?
     }
 
     package struct TombstoneList: Decodable, Sendable {
@@ -92,6 +94,7 @@ package enum AdminDocuments {
         package let user_version: Int64?
         package let dry_run: Bool?
         package let propagated: Bool?
+        package let complete: Bool?
     }
 
     package struct Nodes: Decodable, Sendable {

@@ -186,6 +186,8 @@ extension SettingName {
         case .nodeID: "(random)"
         case .l1Bytes: "268435456"
         case .lease: "1000"
+        case .feedbackStream: "on"
+        case .feedbackReclaim: "30000"
         case .snapshotInterval: "300"
         case .computeLimit: "64"
         case .logLevel: "info"

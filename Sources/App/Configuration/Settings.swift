@@ -16,6 +16,7 @@ package struct Settings: Sendable {
     package var nodeID: String
     package var signingKeys: SigningKeys?
     package var coherence: CoherenceSettings
+    package var feedbackStream: FeedbackStreamSettings
     package var snapshotInterval: Duration
     package var computeLimit: Int
     package var logLevel: Logger.Level
@@ -70,6 +71,12 @@ package struct Settings: Sendable {
         if let nodeID, !PlainName.isValid(nodeID.value) {
             throw .invalid(.nodeID, source: nodeID.source, allowed: PlainName.allowed)
         }
+        let coherence = CoherenceSettings(
+            lease: .milliseconds(try sources.integer(.lease, in: 300...60_000) ?? 1_000),
+            localBytes: try sources.integer(.l1Bytes, in: 1_048_576...(1 << 40)) ?? 268_435_456
+        )
+        var limits = HTTPConfiguration.Limits()
+        limits.waitTime = coherence.waitLimit
         let level = try sources.oneOf(.logLevel, Logger.Level.allCases.map(\.rawValue)) ?? "info"
         return Settings(
             postgres: postgres,
@@ -80,13 +87,15 @@ package struct Settings: Sendable {
                 port: try sources.integer(.httpPort, in: 0...65_535) ?? 8_080,
                 adminHost: adminHost,
                 adminPort: try sources.integer(.adminPort, in: 0...65_535) ?? 9_080,
-                authentication: auth == "on"
+                authentication: auth == "on",
+                limits: limits
             ),
             nodeID: nodeID?.value ?? random,
             signingKeys: signingKeys,
-            coherence: CoherenceSettings(
-                lease: .milliseconds(try sources.integer(.lease, in: 300...60_000) ?? 1_000),
-                localBytes: try sources.integer(.l1Bytes, in: 1_048_576...(1 << 40)) ?? 268_435_456
+            coherence: coherence,
+            feedbackStream: FeedbackStreamSettings(
+                isOn: (try sources.oneOf(.feedbackStream, ["on", "off"]) ?? "on") == "on",
+                reclaimAfter: .milliseconds(try sources.integer(.feedbackReclaim, in: 1_000...3_600_000) ?? 30_000)
             ),
             snapshotInterval: .seconds(try sources.integer(.snapshotInterval, in: 1...86_400) ?? 300),
             computeLimit: try sources.integer(.computeLimit, in: 1...100_000) ?? 64,
@@ -112,6 +121,14 @@ package struct Settings: Sendable {
     private static let loopback: Set<String> = ["127.0.0.1", "::1", "localhost"]
 }
 
+/// How feedback is taken from Redis streams.
+package struct FeedbackStreamSettings: Sendable {
+    /// `VIREO_FEEDBACK_STREAM`
+    package var isOn: Bool
+    /// `VIREO_FEEDBACK_RECLAIM_MS`: how long an entry is pending before another node takes it over.
+    package var reclaimAfter: Duration
+}
+
 /// A setting by its name in the environment.
 package enum SettingName: String, CaseIterable, Sendable {
     case postgresURL = "VIREO_POSTGRES_URL"
@@ -127,6 +144,8 @@ package enum SettingName: String, CaseIterable, Sendable {
     case signingKey = "VIREO_SIGNING_KEY"
     case l1Bytes = "VIREO_L1_BYTES"
     case lease = "VIREO_LEASE_MS"
+    case feedbackStream = "VIREO_FEEDBACK_STREAM"
+    case feedbackReclaim = "VIREO_FEEDBACK_RECLAIM_MS"
     case snapshotInterval = "VIREO_SNAPSHOT_INTERVAL_S"
     case computeLimit = "VIREO_COMPUTE_LIMIT"
     case logLevel = "VIREO_LOG_LEVEL"

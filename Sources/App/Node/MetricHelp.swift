@@ -46,6 +46,11 @@ package enum MetricHelp {
         "vireo_feedback_total": "Feedback events, by result.",
         "vireo_feedback_events_total": "Feedback events stored, by type.",
         "vireo_feedback_channel_total": "Feedback events heard over Redis, by result.",
+        "vireo_feedback_stream_total":
+            "Entries of feedback streams, by what became of them; failed: tries, not entries.",
+        "vireo_feedback_stream_reclaimed_total": "Entries of feedback streams taken over after long being pending.",
+        "vireo_feedback_stream_pending":
+            "Entries of feedback streams that are delivered and not acknowledged, of all nodes.",
         "vireo_replica_reads_total": "Reads of users for which the replica was asked first, by what they came to.",
         "vireo_postgres_call_duration_seconds":
             "Time of a call on its connection, by pool; the wait for it is not counted.",

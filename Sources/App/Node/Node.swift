@@ -73,6 +73,7 @@ package struct Node: Sendable {
             control: control,
             journal: journal,
             log: log,
+            isAdmitted: false,
             wallClock: { WallClock.now().milliseconds }
         )
         keeperBox.fill(keeper)
@@ -84,6 +85,7 @@ package struct Node: Sendable {
             log: log
         )
         let invalidator = Invalidator(keeper: keeper, shared: shared, bus: bus)
+        let fleetWait = FleetWait(settings: settings.coherence, confirmations: nodes, log: log)
         let signer = TokenSigner(signingKeys)
 
         // A replica is asked for one user at a time, each with the version it has to have.
@@ -108,6 +110,10 @@ package struct Node: Sendable {
             log: log,
             wallClock: WallClock.now
         )
+        // Reads of streams block their connection.
+        var streamConfiguration = redisConfiguration
+        streamConfiguration.commandTimeout = .seconds(5)
+        let streamRedis = RedisClient(configuration: streamConfiguration, logger: log)
         let admin = AdminService(control: controlRepository, users: users, state: control, invalidator: invalidator)
         let items = CatalogueService(items: PostgresItemRepository(store: store), invalidator: invalidator)
         let profiles = ProfileService(
@@ -165,6 +171,12 @@ package struct Node: Sendable {
             nodes: { () async throws(ServingError) in
                 try await AdminService.mapped { () async throws(RepositoryError) in try await nodes.nodes() }
             },
+            epoch: { epoch, tenant async throws(ServingError) in
+                try await AdminService.mapped { () async throws(RepositoryError) in
+                    try await nodes.progress(of: epoch, tenant: tenant)
+                }
+            },
+            everywhere: { change in await fleetWait.wait(for: change.epoch, publishedAt: change.publishedAt) },
             policies: PolicyUseCases(policies),
             authenticate: { key async throws(ServingError) in
                 // A revocation is as critical as a tombstone: without a lease, keys are read before they are believed.
@@ -207,6 +219,7 @@ package struct Node: Sendable {
                 subscription,
                 keeper,
                 cache,
+                fleetWait,
                 relayLock,
                 Relay(
                     settings: settings.coherence,
@@ -230,6 +243,14 @@ package struct Node: Sendable {
                     announce: { _ = await invalidator.announceControl() }
                 ),
                 FeedbackChannel(configuration: redisConfiguration, feedback: feedback, control: control, log: log),
+                streamRedis,
+                FeedbackStream(
+                    stream: RedisFeedbackStream(client: streamRedis, consumer: settings.nodeID),
+                    configuration: settings.feedbackStream,
+                    feedback: feedback,
+                    control: control,
+                    log: log
+                ),
                 HTTPServer(
                     .admin,
                     configuration: settings.http,

@@ -15,11 +15,18 @@ final class NodeStatusReporter: Service {
         var isStopping = false
     }
 
+    /// How long a node counts as known to the fleet after it was last reported: it is on the list for twice as long. One that
+    /// cannot report for that long has no lease, and reads the control log for each request.
+    private static let admission = Duration.seconds(12 * 3_600)
+
     private let state = Mutex(State())
+    /// Reports that are due at once, for ``run()``.
+    private let dues: AsyncStream<Void>
+    private let due: AsyncStream<Void>.Continuation
     private let nodeID: String
     private let control: ControlState
     private let keeper: CoherenceKeeper
-    private let nodes: any NodeRepository
+    private let nodes: any NodeRepository & EpochRepository
     private let redis: RedisClient
     private let log: Logger
     private let startedAt = WallClock.now()
@@ -31,7 +38,7 @@ final class NodeStatusReporter: Service {
         nodeID: String,
         control: ControlState,
         keeper: CoherenceKeeper,
-        nodes: any NodeRepository,
+        nodes: any NodeRepository & EpochRepository,
         redis: RedisClient,
         log: Logger
     ) {
@@ -41,15 +48,18 @@ final class NodeStatusReporter: Service {
         self.nodes = nodes
         self.redis = redis
         self.log = log
+        (self.dues, self.due) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
     }
 
     func bound(http port: Int, host: String) {
         self.state.withLock { $0.httpURL = Self.url(host, port) }
+        self.due.yield()
         self.log.info("serving", metadata: ["address": "\(Self.url(host, port))"])
     }
 
     func bound(admin port: Int, host: String) {
         self.state.withLock { $0.adminURL = Self.url(host, port) }
+        self.due.yield()
         self.log.info("administration and operations", metadata: ["address": "\(Self.url(host, port))"])
     }
 
@@ -83,9 +93,22 @@ final class NodeStatusReporter: Service {
 
     func run() async throws {
         await cancelWhenGracefulShutdown {
-            while !Task.isCancelled {
-                await self.report()
-                try? await Task.sleep(for: .seconds(1))
+            await withDiscardingTaskGroup { group in
+                // What is applied is confirmed at once: others may wait for it.
+                group.addTask { for await _ in self.control.advances { self.due.yield() } }
+                group.addTask {
+                    while !Task.isCancelled {
+                        self.due.yield()
+                        try? await Task.sleep(for: .seconds(1))
+                    }
+                }
+                group.addTask {
+                    while !Task.isCancelled {
+                        await self.forget()
+                        try? await Task.sleep(for: .seconds(3_600))
+                    }
+                }
+                for await _ in self.dues { await self.report() }
             }
         }
         // Best effort: a node that cannot say good-bye is forgotten after a minute.
@@ -98,7 +121,8 @@ final class NodeStatusReporter: Service {
 
     private func report() async {
         let (httpURL, adminURL) = self.state.withLock { ($0.httpURL, $0.adminURL) }
-        guard let httpURL, let adminURL, let applied = self.control.appliedID else { return }
+        guard let httpURL, let adminURL, let applied = self.control.position else { return }
+        let begun = ContinuousClock.now
         let usage = self.keeper.localUsage
         let tenant = self.control.state(of: .default)
         let status = NodeStatus(
@@ -111,7 +135,9 @@ final class NodeStatusReporter: Service {
                 let (seconds, attoseconds) = age.components
                 return seconds * 1_000 + attoseconds / 1_000_000_000_000_000
             },
-            controlApplied: applied,
+            controlApplied: applied.id,
+            // A node that serves by the last good policy has not applied what it cannot read, and confirms nothing.
+            incarnation: self.control.tenantsOnLastGoodPolicy.isEmpty ? applied.incarnation : "",
             model: tenant?.model?.name,
             policy: (tenant?.policy ?? .builtIn).version,
             l1Entries: usage.entries,
@@ -121,8 +147,17 @@ final class NodeStatusReporter: Service {
         )
         do {
             try await self.nodes.report(status)
+            self.keeper.admitted(until: begun.advanced(by: Self.admission))
         } catch {
             self.log.debug("status not reported", metadata: ["error": "\(error)"])
+        }
+    }
+
+    private func forget() async {
+        do {
+            try await self.nodes.forget()
+        } catch {
+            self.log.debug("nodes that are gone not forgotten", metadata: ["error": "\(error)"])
         }
     }
 

@@ -22,6 +22,16 @@ public final class CoherenceKeeper: Service, Sendable {
         /// When the subscription last proved to be alive; nil without a session.
         var heardAt: Instant?
         var stopping = false
+        /// Until when the fleet knows of this node, and waits for it; nil: it need not.
+        var admittedUntil: Instant?
+        /// The first read of the control log that was begun when the fleet knew of this node.
+        var admissionTicket: UInt64 = 0
+
+        func isLive(at now: Instant) -> Bool {
+            if let admittedUntil, now >= admittedUntil { return false }
+            guard self.lease.appliedTicket >= self.admissionTicket else { return false }
+            return self.lease.isLive(at: now)
+        }
     }
 
     let local: LocalCache
@@ -46,6 +56,7 @@ public final class CoherenceKeeper: Service, Sendable {
     /// A keeper over the node's adapters.
     ///
     /// - Parameters:
+    ///   - isAdmitted: Whether nobody waits for this node; else it has no lease before ``admitted(until:)``.
     ///   - now: The monotonic clock, which must run while the machine is suspended (CLOCK_BOOTTIME).
     ///   - wallClock: Milliseconds since 1970, used for expiries until the first heartbeat has told Redis time.
     public init(
@@ -54,6 +65,7 @@ public final class CoherenceKeeper: Service, Sendable {
         control: any ControlFeed,
         journal: any Journal,
         log: Logger,
+        isAdmitted: Bool = true,
         now: @escaping @Sendable () -> ContinuousClock.Instant = { .now },
         wallClock: @escaping @Sendable () -> Int64
     ) {
@@ -69,7 +81,11 @@ public final class CoherenceKeeper: Service, Sendable {
         (self.sessions, self.sessionBegan) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
         (self.beats, self.beatSoon) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
         self.state = Mutex(
-            State(lease: FreshnessLease(duration: settings.lease), trust: SharedTrust(duration: settings.lease))
+            State(
+                lease: FreshnessLease(duration: settings.lease),
+                trust: SharedTrust(duration: settings.lease),
+                admittedUntil: isAdmitted ? nil : self.origin
+            )
         )
     }
 
@@ -78,14 +94,14 @@ public final class CoherenceKeeper: Service, Sendable {
     /// Whether the lease is live, and the session entries are stamped with.
     func standing() -> (isLive: Bool, session: UInt64?) {
         let now = self.now()
-        return self.state.withLock { ($0.lease.isLive(at: now), $0.lease.session) }
+        return self.state.withLock { ($0.isLive(at: now), $0.lease.session) }
     }
 
     /// All that a request which will not wait has to know of this node, read at once.
     public func moment() -> Moment {
         let now = self.now()
         let (isLive, session, offset, isReachable) = self.state.withLock { state in
-            (state.lease.isLive(at: now), state.lease.session, state.redisOffset, state.trust.isReachable(at: now))
+            (state.isLive(at: now), state.lease.session, state.redisOffset, state.trust.isReachable(at: now))
         }
         return Moment(
             instant: now,
@@ -107,7 +123,7 @@ public final class CoherenceKeeper: Service, Sendable {
     public func leaseAge() -> Duration? {
         let now = self.now()
         return self.state.withLock { state in
-            state.lease.isLive(at: now) ? state.lease.provenAt.map { now - $0 } : nil
+            state.isLive(at: now) ? state.lease.provenAt.map { now - $0 } : nil
         }
     }
 
@@ -198,6 +214,23 @@ public final class CoherenceKeeper: Service, Sendable {
     public func controlChangedLocally() async -> Bool {
         self.state.withLock { $0.lease.controlBehind() }
         return await self.checks.wait(since: self.now())
+    }
+
+    /// The fleet knows of this node, and waits for it where a change is to be everywhere, at least until then.
+    ///
+    /// Where it did not until now, there is no lease before the control log has been read again: whoever looked for nodes
+    /// before did not wait for this one, and what was changed by then is in that read.
+    public func admitted(until end: ContinuousClock.Instant) {
+        let now = self.now()
+        let wasUnknown = self.state.withLock { state in
+            guard let before = state.admittedUntil else { return false }
+            state.admittedUntil = end
+            guard now >= before else { return false }
+            state.lease.controlChanged()
+            state.admissionTicket = state.lease.openTicket
+            return true
+        }
+        if wasUnknown { self.checks.request() }
     }
 
     // MARK: Running

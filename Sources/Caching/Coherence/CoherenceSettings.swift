@@ -25,6 +25,13 @@ public struct CoherenceSettings: Sendable {
     /// The byte bound of L1.
     public var localBytes: Int
 
+    /// How long after the publication of a change no node has a lease any more that does not know of it, with what clocks
+    /// may differ by.
+    public var everywhereAfter: Duration { self.lease + .milliseconds(50) }
+
+    /// How long anybody waits for a change to be everywhere: where it was not published, nodes read of it by themselves.
+    public var waitLimit: Duration { self.controlInterval + self.everywhereAfter }
+
     /// Settings, each with its default.
     public init(
         lease: Duration = .seconds(1),

@@ -39,15 +39,17 @@ public struct Invalidator: Sendable {
         }
     }
 
-    /// Announces that the control log has grown, after this node has applied it itself. False: nodes learn of it by their
-    /// own reads, within the control interval and a lease.
-    public func announceControl() async -> Bool {
-        let applied = await self.keeper.controlChangedLocally()
+    /// Announces that the control log has grown, after this node has applied it itself.
+    ///
+    /// - Returns: Whether this node has applied it (it has no lease until it has), and when the message was with Redis; nil:
+    ///   it is not, and nodes learn of the change by their own reads, within the control interval and a lease.
+    public func announceControl() async -> (isApplied: Bool, publishedAt: ContinuousClock.Instant?) {
+        let isApplied = await self.keeper.controlChangedLocally()
         do {
             try await self.bus.publish([.control], on: nil)
-            return applied
+            return (isApplied, .now)
         } catch {
-            return false
+            return (isApplied, nil)
         }
     }
 }

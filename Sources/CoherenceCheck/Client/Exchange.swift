@@ -14,9 +14,9 @@ package struct Exchange: Sendable {
     package var end: Duration
     package var outcome: Outcome
 
-    /// The body of an answer of status 200.
+    /// The body of an answer that did what was asked.
     package var body: ByteBuffer? {
-        if case .answer(200, let body) = self.outcome { body } else { nil }
+        if case .answer(let status, let body) = self.outcome, status == 200 || status == 202 { body } else { nil }
     }
 
     /// The status, or why there is none.

@@ -33,6 +33,7 @@ struct ListDocument: Decodable, Sendable {
         read.items = self.items.map { OpaqueID($0.item_id) }
         read.isPersonal = self.items.contains { $0.explanation.map { Self.personal.contains($0.code) } ?? false }
         read.isUnverified = self.degraded.contains("unverified")
+        read.isControlUnverified = self.degraded.contains("control_unverified")
         read.declared =
             "\(self.served_from.tier), \(self.served_from.age_ms) ms old\(self.served_from.stale ? ", stale" : ""), "
             + "user_version \(self.user_version), \(self.model_version)"
@@ -66,6 +67,8 @@ struct BatchDocument: Decodable, Sendable {
 struct WriteDocument: Decodable, Sendable {
     let user_version: Int64?
     let propagated: Bool?
+    /// Whether every node serves by it, where that was asked.
+    let complete: Bool?
 }
 
 /// What the checker reads of a user.

@@ -146,7 +146,7 @@ package struct Judge: Sendable {
 
     package mutating func answered(_ read: Read) {
         self.verdict.reads += 1
-        if read.isUnverified { self.verdict.unverified += 1 }
+        if read.isUnverified || read.isControlUnverified { self.verdict.unverified += 1 }
         for id in self.control { self.judge(read, id) }
         guard let user = read.user, let known = self.users[user] else { return }
         for id in known.writes { self.judge(read, id) }
@@ -160,7 +160,9 @@ package struct Judge: Sendable {
         if let undone = entry.undone, read.end > undone { return }
         let shows = entry.write.item.map(read.items.contains) ?? read.isPersonal
         let kind = entry.write.kind
-        if !read.isUnverified, read.minimumVersion == 0 {
+        // What is unknown of a user is no excuse for showing what everybody is denied, nor the other way round.
+        let isExempt = kind.isControl ? read.isControlUnverified : read.isUnverified
+        if !isExempt, read.minimumVersion == 0 {
             let isOwn = read.node == entry.write.node
             let age = shows ? read.begin - acknowledgement.at : .zero
             if entry.isProbed {
@@ -176,7 +178,7 @@ package struct Judge: Sendable {
             return
         }
         guard read.begin > acknowledgement.at + bound else { return }
-        if read.isUnverified {
+        if isExempt {
             self.verdict[kind].exempt += 1
             if shows { self.verdict[kind].exemptShown += 1 }
             return

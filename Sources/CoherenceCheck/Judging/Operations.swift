@@ -84,8 +84,10 @@ package struct Read: Sendable {
     package var items: [OpaqueID] = []
     /// Whether an item is explained by the user's history.
     package var isPersonal = false
-    /// Whether the answer says that it could not be verified, which the policy allows.
+    /// Whether the answer says that what the user has had or does not want could not be known, which the policy allows.
     package var isUnverified = false
+    /// Whether it says so of what all lists depend on: tombstones, stock, what is hidden.
+    package var isControlUnverified = false
     /// What the answer says of itself, for a person.
     package var declared = ""
     /// The write that it was made to judge.

@@ -165,13 +165,13 @@ final class CheckSession: Sendable {
         // Whether a fleet can wait for all is found out by trying.
         let exchange = try await self.send(request, node: node, admin: admin, mayBeUnknown: isEverywhere)
         switch exchange.outcome {
-        case .answer(200, let body):
+        case .answer(let status, let body) where status == 200 || status == 202:
             guard let document: WriteDocument = body.decoded() else { break }
             let acknowledgement = Acknowledgement(
                 at: exchange.end,
                 userVersion: document.user_version,
                 propagated: document.propagated ?? true,
-                isEverywhere: isEverywhere
+                isEverywhere: isEverywhere && document.complete == true
             )
             self.state.withLock { $0.judge.acknowledged(id, acknowledgement) }
             return .acknowledged(id, acknowledgement)

@@ -47,7 +47,7 @@ struct ControlWriter {
         let admin = isTombstone ? Int.random(in: 0..<options.admins.count, using: &self.generator) : nil
         let node = isTombstone ? (options.admins.count == options.nodes.count ? admin : nil) : self.anyNode()
         self.count += 1
-        let waits = isTombstone && self.count % 2 == 0 && self.session.mayWaitForAll
+        let waits = self.count % 2 == 0 && self.session.mayWaitForAll
         let answer = try await self.session.write(
             self.kind,
             item: item,
@@ -69,7 +69,7 @@ struct ControlWriter {
         case .refused(let status):
             if waits, status == 400 {
                 self.session.waitsForAll(false)
-                self.session.note("this fleet knows no wait=all: tombstones are judged by the lease alone")
+                self.session.note("this fleet knows no wait=all: what everybody is denied is judged by the lease alone")
             } else {
                 self.session.note("a \(self.kind.rawValue) was refused with status \(status)")
             }
@@ -105,7 +105,7 @@ struct ControlWriter {
 
     private func request(_ item: OpaqueID, waits: Bool) -> OutgoingRequest {
         switch self.kind {
-        case .hidden, .stock: self.patch(item, isAway: true)
+        case .hidden, .stock: self.patch(item, isAway: true, waits: waits)
         case .tombstone, .purchase, .suppression, .consent, .reset:
             OutgoingRequest(
                 method: .post,
@@ -119,7 +119,7 @@ struct ControlWriter {
 
     private func undo(_ item: OpaqueID) -> OutgoingRequest {
         switch self.kind {
-        case .hidden, .stock: self.patch(item, isAway: false)
+        case .hidden, .stock: self.patch(item, isAway: false, waits: false)
         case .tombstone, .purchase, .suppression, .consent, .reset:
             OutgoingRequest(
                 method: .delete,
@@ -129,10 +129,10 @@ struct ControlWriter {
         }
     }
 
-    private func patch(_ item: OpaqueID, isAway: Bool) -> OutgoingRequest {
+    private func patch(_ item: OpaqueID, isAway: Bool, waits: Bool) -> OutgoingRequest {
         OutgoingRequest(
             method: .patch,
-            target: "/v1/items/\(item.text.percentEncoded)",
+            target: "/v1/items/\(item.text.percentEncoded)\(waits ? "?wait=all" : "")",
             body: self.kind == .hidden ? #"{"hidden":\#(isAway)}"# : #"{"in_stock":\#(!isAway)}"#
         )
     }

@@ -34,12 +34,17 @@ final class Deadlines: Service, Sendable {
     var count: Int { self.waiting.withLock { $0.count } }
 
     /// The result of some work, or 504.
-    func run(_ operation: @escaping @Sendable () async -> Result<Answer, Problem>) async throws(Problem) -> Answer {
+    ///
+    /// - Parameter extra: By how much longer than the limit it may take.
+    func run(
+        extra: Duration = .zero,
+        _ operation: @escaping @Sendable () async -> Result<Answer, Problem>
+    ) async throws(Problem) -> Answer {
         let race = Race()
         let work = Self.start { race.finish(await operation()) }
         if let result = race.result { return try result.get() }
         let key = ObjectIdentifier(race)
-        let entry = Waiting(deadline: self.now() + self.limit, race: race, work: work)
+        let entry = Waiting(deadline: self.now() + self.limit + extra, race: race, work: work)
         self.waiting.withLock { $0[key] = entry }
         let result = await withTaskCancellationHandler {
             await race.wait()

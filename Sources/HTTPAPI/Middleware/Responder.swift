@@ -18,6 +18,8 @@ struct Responder: HTTPResponder {
     let identity: RequestIdentity
     let deadlines: Deadlines
     let telemetry: RequestTelemetry
+    /// Added to the deadline of a change that waits for all nodes.
+    let waitTime: Duration
     let maximumBody: Int
     let isStopping: @Sendable () -> Bool
 
@@ -83,7 +85,8 @@ struct Responder: HTTPResponder {
                 bodyType: bodyType,
                 body: body
             )
-            return try await self.deadlines.run { () async -> Result<Answer, Problem> in
+            let extra = query[Waiting.parameter] == nil ? Duration.zero : self.waitTime
+            return try await self.deadlines.run(extra: extra) { () async -> Result<Answer, Problem> in
                 do throws(Problem) {
                     return .success(try await route.answer(call))
                 } catch {

@@ -66,7 +66,13 @@ extension JSONWriter {
     /// - Parameters:
     ///   - changed: The name of the number that was changed, with its colon.
     ///   - unchanged: The name of the number that was so before.
-    static func document(_ answer: TombstoneAnswer, changed: StaticString, unchanged: StaticString) -> ByteBuffer {
+    ///   - isComplete: Whether it is everywhere; nil: that was not asked.
+    static func document(
+        _ answer: TombstoneAnswer,
+        changed: StaticString,
+        unchanged: StaticString,
+        isComplete: Bool?
+    ) -> ByteBuffer {
         var json = JSONWriter(capacity: 128)
         json.raw(#"{"epoch":"#)
         json.integer(answer.epoch)
@@ -74,7 +80,7 @@ extension JSONWriter {
         json.integer(answer.changed)
         json.raw(unchanged)
         json.integer(answer.unchanged)
-        json.propagated(answer.propagated)
+        json.announced(answer.announcement, isComplete: isComplete)
         return json.buffer
     }
 
@@ -100,24 +106,31 @@ extension JSONWriter {
         return json.buffer
     }
 
-    /// - Parameter scope: What was asked for: nothing done is said as its scope would say it.
-    static func document(_ answer: PurgeAnswer, of scope: PurgeScope, dryRun: Bool) -> ByteBuffer {
+    /// - Parameters:
+    ///   - scope: What was asked for: nothing done is said as its scope would say it.
+    ///   - isComplete: Whether it is everywhere; nil: that was not asked.
+    static func document(
+        _ answer: PurgeAnswer,
+        of scope: PurgeScope,
+        dryRun: Bool,
+        isComplete: Bool?
+    ) -> ByteBuffer {
         var json = JSONWriter(capacity: 128)
         switch (answer, scope) {
-        case (.generation(let epoch, let propagated), _):
+        case (.generation(let epoch, let announcement), _):
             json.raw(#"{"epoch":"#)
             json.integer(epoch)
             json.raw(#","generation":"#)
             json.integer(epoch)
-            json.propagated(propagated)
-        case (.user(let version, let propagated), _):
+            json.announced(announcement, isComplete: isComplete)
+        case (.user(let version, let announcement), _):
             json.raw(#"{"user_version":"#)
             json.integer(version)
-            json.propagated(propagated)
+            json.announced(announcement, isComplete: isComplete)
         case (.nothing, .user) where !dryRun:
             // A user without a row has version 0, and nothing that could be purged.
             json.raw(#"{"user_version":0"#)
-            json.propagated(true)
+            json.announced(isPropagated: true, isComplete: isComplete)
         case (.nothing, _):
             json.raw(#"{"dry_run":"#)
             json.bool(dryRun)
@@ -185,12 +198,5 @@ extension JSONWriter {
         }
         json.raw("}")
         return json.buffer
-    }
-
-    /// The last member of an answer to a change.
-    mutating func propagated(_ propagated: Bool) {
-        self.raw(#","propagated":"#)
-        self.bool(propagated)
-        self.raw("}")
     }
 }

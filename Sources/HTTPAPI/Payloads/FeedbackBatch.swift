@@ -125,7 +125,7 @@ struct FeedbackBatch {
             json.integer(version.version)
         }
         json.raw("}")
-        json.propagated(answer?.propagated ?? true)
+        json.announced(isPropagated: answer?.propagated ?? true, isComplete: nil)
         return json.buffer
     }
 }

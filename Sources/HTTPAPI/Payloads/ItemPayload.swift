@@ -142,7 +142,13 @@ extension JSONWriter {
         return json.buffer
     }
 
-    static func document(of id: Item.ID, revision: Item.Revision, created: Bool, propagated: Bool) -> ByteBuffer {
+    static func document(
+        of id: Item.ID,
+        revision: Item.Revision,
+        created: Bool,
+        _ announcement: Announcement,
+        isComplete: Bool?
+    ) -> ByteBuffer {
         var json = JSONWriter(capacity: 256)
         json.raw(#"{"item_id":"#)
         json.string(id.string)
@@ -150,17 +156,22 @@ extension JSONWriter {
         json.integer(revision)
         json.raw(#","created":"#)
         json.bool(created)
-        json.propagated(propagated)
+        json.announced(announcement, isComplete: isComplete)
         return json.buffer
     }
 
-    static func deletion(of id: Item.ID, epoch: Int64, propagated: Bool) -> ByteBuffer {
+    static func deletion(
+        of id: Item.ID,
+        epoch: Int64,
+        _ announcement: Announcement,
+        isComplete: Bool?
+    ) -> ByteBuffer {
         var json = JSONWriter(capacity: 256)
         json.raw(#"{"item_id":"#)
         json.string(id.string)
         json.raw(#","deleted":true,"epoch":"#)
         json.integer(epoch)
-        json.propagated(propagated)
+        json.announced(announcement, isComplete: isComplete)
         return json.buffer
     }
 

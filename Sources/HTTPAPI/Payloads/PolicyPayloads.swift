@@ -51,23 +51,22 @@ extension JSONWriter {
         return json.buffer
     }
 
-    static func document(_ change: PolicyChange) -> ByteBuffer {
+    static func document(_ change: PolicyChange, isComplete: Bool?) -> ByteBuffer {
         var json = JSONWriter(capacity: 128)
         switch change {
-        case .done(let standing, let propagated):
+        case .done(let standing, let announcement):
             json.raw(#"{"active":"#)
             json.string(standing.active)
             json.raw(#","previous":"#)
             json.string(standing.previous)
             json.raw(#","canary":null,"epoch":"#)
             json.integer(standing.epoch)
-            json.raw(#","propagated":"#)
-            json.bool(propagated)
+            json.announced(announcement, isComplete: isComplete)
         case .would(let version):
             json.raw(#"{"dry_run":true,"active":"#)
             json.string(version)
+            json.raw("}")
         }
-        json.raw("}")
         return json.buffer
     }
 }

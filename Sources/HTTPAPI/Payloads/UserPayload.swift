@@ -58,7 +58,7 @@ extension JSONWriter {
         json.string(id.string)
         json.raw(#","user_version":"#)
         json.integer(version)
-        json.propagated(propagated)
+        json.announced(isPropagated: propagated, isComplete: nil)
         return json.buffer
     }
 

@@ -6,6 +6,7 @@ import Serving
 /// `/v1/admin/policies`: how the key's tenant scores and chooses, version by version.
 struct PolicyRoutes {
     let useCases: PolicyUseCases
+    let waiting: Waiting
 
     private static let list = "/v1/admin/policies"
     private static let one = "/v1/admin/policies/{version}"
@@ -17,6 +18,7 @@ struct PolicyRoutes {
                 .post,
                 Self.one + ":activate",
                 scope: .admin,
+                parameters: [Waiting.parameter],
                 takesBody: true,
                 mayOmitBody: true,
                 answer: self.activate
@@ -25,6 +27,7 @@ struct PolicyRoutes {
                 .post,
                 Self.one + ":rollback",
                 scope: .admin,
+                parameters: [Waiting.parameter],
                 takesBody: true,
                 mayOmitBody: true,
                 answer: self.rollback
@@ -71,22 +74,32 @@ struct PolicyRoutes {
     @Sendable
     private func activate(_ call: Call) async throws(Problem) -> Answer {
         let version = try Self.version(call)
+        let waits = try Waiting.isAsked(call)
         let payload = try ActivationPayload(try call.json())
         let change = try await mapped { () async throws(ServingError) in
             try await self.useCases.activate(version, payload.dryRun, call.principal.tenant)
         }
         guard let change else { throw .notFound }
-        return .json(JSONWriter.document(change))
+        return await self.answer(change, waits: waits)
     }
 
     @Sendable
     private func rollback(_ call: Call) async throws(Problem) -> Answer {
         let version = try Self.version(call)
+        let waits = try Waiting.isAsked(call)
         let payload = try RollbackPayload(try call.json())
         let change = try await mapped { () async throws(ServingError) in
             try await self.useCases.rollback(version, payload.dryRun, call.principal.tenant)
         }
-        return .json(JSONWriter.document(change))
+        return await self.answer(change, waits: waits)
+    }
+
+    private func answer(_ change: PolicyChange, waits: Bool) async -> Answer {
+        var isComplete: Bool?
+        if case .done(_, let announcement) = change {
+            isComplete = await self.waiting.isComplete(announcement, isAsked: waits)
+        }
+        return .change(JSONWriter.document(change, isComplete: isComplete), isComplete: isComplete)
     }
 
     private static func version(_ call: Call) throws(Problem) -> String {

@@ -7,11 +7,21 @@ struct PurgeRoutes {
     let useCases: UseCases
 
     var routes: [Route] {
-        [Route(.post, "/v1/admin/purge", scope: .admin, takesBody: true, answer: self.purge)]
+        [
+            Route(
+                .post,
+                "/v1/admin/purge",
+                scope: .admin,
+                parameters: [Waiting.parameter],
+                takesBody: true,
+                answer: self.purge
+            )
+        ]
     }
 
     @Sendable
     private func purge(_ call: Call) async throws(Problem) -> Answer {
+        let waits = try Waiting.isAsked(call)
         let own = call.principal.tenant
         // The tenant of the fleet has nothing to purge: its keys name another.
         let payload = try PurgePayload(try call.json(), ownTenant: own == .fleet ? nil : own)
@@ -23,6 +33,15 @@ struct PurgeRoutes {
         let answer = try await mapped { () async throws(ServingError) in
             try await self.useCases.purge(payload.scope, payload.dryRun, tenant)
         }
-        return .json(JSONWriter.document(answer, of: payload.scope, dryRun: payload.dryRun))
+        var isComplete: Bool?
+        switch answer {
+        case .generation(_, let announcement), .user(_, let announcement):
+            isComplete = await Waiting(everywhere: self.useCases.everywhere)
+                .isComplete(announcement, isAsked: waits)
+        // Of a user who is not there nothing is served anywhere.
+        case .nothing: isComplete = waits && !payload.dryRun ? true : nil
+        }
+        let body = JSONWriter.document(answer, of: payload.scope, dryRun: payload.dryRun, isComplete: isComplete)
+        return .change(body, isComplete: isComplete)
     }
 }

@@ -12,8 +12,22 @@ struct TombstoneRoutes {
     var routes: [Route] {
         [
             Route(.get, Self.path, scope: .admin, parameters: ["kind"], answer: self.list),
-            Route(.post, Self.path, scope: .admin, takesBody: true, answer: self.add),
-            Route(.delete, Self.path, scope: .admin, takesBody: true, answer: self.remove),
+            Route(
+                .post,
+                Self.path,
+                scope: .admin,
+                parameters: [Waiting.parameter],
+                takesBody: true,
+                answer: self.add
+            ),
+            Route(
+                .delete,
+                Self.path,
+                scope: .admin,
+                parameters: [Waiting.parameter],
+                takesBody: true,
+                answer: self.remove
+            ),
         ]
     }
 
@@ -35,6 +49,7 @@ struct TombstoneRoutes {
 
     @Sendable
     private func add(_ call: Call) async throws(Problem) -> Answer {
+        let waits = try Waiting.isAsked(call)
         let payload = try TombstonePayload(try call.json(), expiresAfter: self.wallClock())
         let answer = try await mapped { () async throws(ServingError) in
             try await self.useCases.addTombstones(
@@ -44,15 +59,28 @@ struct TombstoneRoutes {
                 call.principal.tenant
             )
         }
-        return .json(JSONWriter.document(answer, changed: #","added":"#, unchanged: #","already":"#))
+        return await self.answer(answer, changed: #","added":"#, unchanged: #","already":"#, waits: waits)
     }
 
     @Sendable
     private func remove(_ call: Call) async throws(Problem) -> Answer {
+        let waits = try Waiting.isAsked(call)
         let payload = try TombstonePayload(try call.json(), expiresAfter: nil)
         let answer = try await mapped { () async throws(ServingError) in
             try await self.useCases.removeTombstones(payload.tombstones, call.principal.tenant)
         }
-        return .json(JSONWriter.document(answer, changed: #","removed":"#, unchanged: #","absent":"#))
+        return await self.answer(answer, changed: #","removed":"#, unchanged: #","absent":"#, waits: waits)
+    }
+
+    private func answer(
+        _ answer: TombstoneAnswer,
+        changed: StaticString,
+        unchanged: StaticString,
+        waits: Bool
+    ) async -> Answer {
+        let waiting = Waiting(everywhere: self.useCases.everywhere)
+        let isComplete = await waiting.isComplete(answer.announcement, isAsked: waits)
+        let body = JSONWriter.document(answer, changed: changed, unchanged: unchanged, isComplete: isComplete)
+        return .change(body, isComplete: isComplete)
     }
 }

@@ -3,9 +3,9 @@ package import RecommendationCore
 
 /// The answer to a write of an item.
 package enum ItemAnswer: Sendable, Equatable {
-    /// `propagated`: false: the write is durable, and nodes hear of it by their own reads, within the control interval and a
+    /// Not propagated: the write is durable, and nodes hear of it by their own reads, within the control interval and a
     /// lease.
-    case stored(revision: Item.Revision, created: Bool, propagated: Bool)
+    case stored(revision: Item.Revision, created: Bool, Announcement)
     case conditionFailed
     case unknown
     case invalid([ItemViolation])
@@ -13,7 +13,7 @@ package enum ItemAnswer: Sendable, Equatable {
 
 /// The answer to the deletion of an item.
 package enum ItemDeletionAnswer: Sendable, Equatable {
-    case deleted(epoch: Int64, propagated: Bool)
+    case deleted(epoch: Int64, Announcement)
     case conditionFailed
     case unknown
 }
@@ -75,7 +75,7 @@ package struct CatalogueService: Sendable {
         }
         switch deletion {
         case .deleted(let epoch):
-            return .deleted(epoch: epoch, propagated: await self.invalidator.announceControl())
+            return .deleted(epoch: epoch, await self.invalidator.announce(epoch: epoch))
         case .conditionFailed: return .conditionFailed
         case .unknown: return .unknown
         }
@@ -111,8 +111,8 @@ package struct CatalogueService: Sendable {
     private func announced(_ write: ItemWrite) async -> ItemAnswer {
         switch write {
         case .stored(let revision, let created):
-            let propagated = await self.invalidator.announceControl()
-            return .stored(revision: revision, created: created, propagated: propagated)
+            // Rows of items are not in the control log: there is no id that nodes could confirm.
+            return .stored(revision: revision, created: created, await self.invalidator.announce(epoch: nil))
         case .conditionFailed: return .conditionFailed
         case .unknown: return .unknown
         case .invalid(let violations): return .invalid(violations)

@@ -6,22 +6,22 @@ package struct TombstoneAnswer: Sendable, Equatable {
     /// Added, or removed where they were taken away.
     package let changed: Int
     package let unchanged: Int
-    package let propagated: Bool
+    package let announcement: Announcement
 
-    package init(epoch: Int64, changed: Int, unchanged: Int, propagated: Bool) {
+    package init(epoch: Int64, changed: Int, unchanged: Int, announcement: Announcement) {
         self.epoch = epoch
         self.changed = changed
         self.unchanged = unchanged
-        self.propagated = propagated
+        self.announcement = announcement
     }
 }
 
 /// The answer to a purge.
 package enum PurgeAnswer: Sendable, Equatable {
     /// Everything of the scope computed before is out of use.
-    case generation(epoch: Int64, propagated: Bool)
+    case generation(epoch: Int64, Announcement)
     /// The user's version was raised.
-    case user(version: User.Version, propagated: Bool)
+    case user(version: User.Version, Announcement)
     /// Nothing was done: `dry_run`, or a user without a row.
     case nothing
 }

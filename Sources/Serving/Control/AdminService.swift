@@ -49,12 +49,11 @@ package struct AdminService: Sendable {
     ) async throws(ServingError) -> TombstoneAnswer {
         let unique = Array(Set(tombstones))
         let (epoch, changed) = try await Self.mapped { () async throws(RepositoryError) in try await change(unique) }
-        let propagated = await self.invalidator.announceControl()
         return TombstoneAnswer(
             epoch: epoch,
             changed: changed,
             unchanged: unique.count - changed,
-            propagated: propagated
+            announcement: await self.invalidator.announce(epoch: epoch)
         )
     }
 
@@ -80,12 +79,18 @@ package struct AdminService: Sendable {
                 transaction: raised.transaction,
                 within: self.propagationLimit
             )
-            return .user(version: raised.version, propagated: propagated)
+            // The relay, where it had to do it, has published by now.
+            let announcement = Announcement(
+                epoch: nil,
+                isPropagated: propagated,
+                publishedAt: propagated ? .now : nil
+            )
+            return .user(version: raised.version, announcement)
         }
         let generation = try await Self.mapped { () async throws(RepositoryError) in
             try await self.control.purge(scope, tenant: tenant)
         }
-        return .generation(epoch: generation, propagated: await self.invalidator.announceControl())
+        return .generation(epoch: generation, await self.invalidator.announce(epoch: generation))
     }
 
     /// What a store's failure means to a caller.

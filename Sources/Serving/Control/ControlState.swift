@@ -33,6 +33,9 @@ package final class ControlState: ControlFeed, Sendable {
     private let now: @Sendable () -> ContinuousClock.Instant
     private let incarnationChanged: @Sendable (String) -> Void
     private let changes = Atomic<UInt64>(0)
+    /// Says that a later id of the control log was applied, or another incarnation's; for one reader.
+    package let advances: AsyncStream<Void>
+    private let advance: AsyncStream<Void>.Continuation
     private let applied = Gauge(label: "vireo_control_applied")
     private let textBytes = Gauge(label: "vireo_item_text_bytes")
     private let snapshots = CacheMetrics(.snapshot)
@@ -55,6 +58,7 @@ package final class ControlState: ControlFeed, Sendable {
         self.wallClock = wallClock
         self.now = now
         self.incarnationChanged = incarnationChanged
+        (self.advances, self.advance) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
     }
 
     package func state(of tenant: Tenant.ID) -> TenantState? { self.state.withLock { $0.tenants[tenant] } }
@@ -71,6 +75,11 @@ package final class ControlState: ControlFeed, Sendable {
 
     /// The last control log id that is applied; nil before the first read.
     package var appliedID: Int64? { self.state.withLock { $0.applied } }
+
+    /// The last id that is applied, and the incarnation it is of; nil before the first read.
+    package var position: (id: Int64, incarnation: String)? {
+        self.state.withLock { state in state.applied.map { ($0, state.incarnation) } }
+    }
 
     package var loadedModels: [ModelVersion.Number] { self.state.withLock { $0.models.keys.sorted() } }
 
@@ -128,6 +137,7 @@ package final class ControlState: ControlFeed, Sendable {
         if restarted { self.incarnationChanged(delta.incarnation) }
         let policies = self.policiesInForce(delta, restarted: restarted)
         self.apply(delta, policies, restarted: restarted, begun: begun)
+        if restarted || delta.head != after { self.advance.yield() }
         self.applied.record(delta.head)
         self.items.entries.record(self.state.withLock { $0.tenants.values.reduce(0) { $0 + $1.catalog.count } })
         // Ahead of its activation, and no reason to fail.

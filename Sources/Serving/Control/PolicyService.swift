@@ -94,7 +94,7 @@ package struct PolicyService: Sendable {
     ) async throws(ServingError) -> PolicyChange {
         let standing = try await AdminService.mapped(change)
         // Also where nothing changed: who changed it may have died before it could say so.
-        return .done(standing, propagated: await self.invalidator.announceControl())
+        return .done(standing, await self.invalidator.announce(epoch: standing.epoch))
     }
 
     private func decoded(_ stored: StoredPolicy) throws(ServingError) -> Policy {
@@ -108,7 +108,7 @@ package struct PolicyService: Sendable {
 
 /// What an activation or a rollback came to.
 package enum PolicyChange: Sendable, Equatable {
-    case done(PolicyStanding, propagated: Bool)
+    case done(PolicyStanding, Announcement)
     /// A dry run: the version that would be in force.
     case would(String)
 }

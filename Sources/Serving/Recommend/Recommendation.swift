@@ -34,7 +34,11 @@ package enum Fallback: String, CaseIterable, Sendable {
 
 /// A part of the system an answer had to do without.
 package enum Degradation: String, CaseIterable, Sendable {
-    case redis, postgres, unverified, overloaded
+    case redis, postgres, overloaded
+    /// What the user has seen or does not want could not be known.
+    case unverified
+    /// Whether the control state (tombstones, stock, policy, model) is current could not be known.
+    case controlUnverified = "control_unverified"
     /// The active policy cannot be read by this node; it serves by the one before.
     case policy
 }

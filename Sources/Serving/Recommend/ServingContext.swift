@@ -42,7 +42,7 @@ package struct ServingContext: Sendable {
         guard let state = self.control.state(of: tenant) else { throw .notReady }
         guard standing != .unverified || state.policy.onUnverified == .serve else { throw .unverified }
         var degraded: [Degradation] = []
-        if standing == .unverified { degraded.append(.unverified) }
+        if standing == .unverified { degraded.append(.controlUnverified) }
         if state.isOnLastGoodPolicy { degraded.append(.policy) }
         let now = self.wallClock()
         return Opening(

@@ -1,0 +1,29 @@
+import Caching
+
+/// How far a change that is committed has been told to the fleet.
+package struct Announcement: Sendable, Equatable {
+    /// Its id in the control log; nil: it has none.
+    package let epoch: Int64?
+    /// Whether every node that has a lease one lease from now has applied it.
+    package let isPropagated: Bool
+    /// When its message was with Redis; nil: it is not.
+    package let publishedAt: ContinuousClock.Instant?
+
+    package init(epoch: Int64?, isPropagated: Bool, publishedAt: ContinuousClock.Instant?) {
+        self.epoch = epoch
+        self.isPropagated = isPropagated
+        self.publishedAt = publishedAt
+    }
+}
+
+extension Invalidator {
+    /// Applies a change of the control state here and tells the other nodes.
+    func announce(epoch: Int64?) async -> Announcement {
+        let (isApplied, publishedAt) = await self.announceControl()
+        return Announcement(
+            epoch: epoch,
+            isPropagated: isApplied && publishedAt != nil,
+            publishedAt: publishedAt
+        )
+    }
+}
