@@ -21,7 +21,8 @@ struct Node {
     /// What early refreshes draw.
     let draw = Draw()
 
-    init(clock: ManualClock = ManualClock(), shared: InMemorySharedCache? = nil) {
+    /// - Parameter followsJournal: Whether the node reads the journal itself where the bus proves nothing.
+    init(clock: ManualClock = ManualClock(), shared: InMemorySharedCache? = nil, followsJournal: Bool = false) {
         let (patience, draw) = (self.patience, self.draw)
         let shared = shared ?? InMemorySharedCache(clock: clock)
         self.clock = clock
@@ -32,6 +33,7 @@ struct Node {
             bus: shared,
             control: self.journal,
             journal: self.journal,
+            tail: followsJournal ? self.journal : nil,
             log: Logger(label: "test"),
             now: { clock.now },
             wallClock: { clock.milliseconds }
