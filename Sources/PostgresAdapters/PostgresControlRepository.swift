@@ -42,8 +42,7 @@ package struct PostgresControlRepository: ControlRepository {
                 SELECT i.id, (SELECT coalesce(max(id), 0) FROM control_log), pg_snapshot_xmin(pg_current_snapshot()),
                        EXISTS (SELECT FROM items WHERE xid >= $1)
                            OR EXISTS (SELECT FROM item_deletions WHERE xid >= $1),
-                       i.system_identifier = (SELECT system_identifier FROM pg_control_system())
-                           AND i.timeline = \(PostgresIncarnation.currentTimeline)
+                       \(PostgresIncarnation.isCurrent)
                 FROM incarnation i
                 """,
                 [position]

@@ -8,6 +8,12 @@ enum PostgresIncarnation {
     static let currentTimeline: PostgresStatement =
         "('x' || substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8))::bit(32)::integer"
 
+    /// Of a row `i` of the table, on a primary: whether it is of this database and timeline.
+    static let isCurrent: PostgresStatement =
+        """
+        (i.system_identifier = (SELECT system_identifier FROM pg_control_system()) AND i.timeline = \(currentTimeline))
+        """
+
     /// Makes sure that the stored incarnation is of this database and timeline.
     static func ensure(_ store: PostgresStore) async throws(RepositoryError) {
         _ = try await store.mapped {

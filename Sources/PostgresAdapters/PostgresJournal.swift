@@ -4,8 +4,15 @@ import RecommendationCore
 
 /// The journal of invalidations and its partitions.
 package struct PostgresJournal: Journal {
-    private let store: PostgresStore
-    private let incarnation: @Sendable () -> String
+    let store: PostgresStore
+    let incarnation: @Sendable () -> String
+
+    /// Of a row: whether it was not visible at the position `$1`.
+    static let isLater: PostgresStatement =
+        """
+        (xid >= pg_snapshot_xmax($1::text::pg_snapshot)
+            OR xid = ANY (ARRAY(SELECT pg_snapshot_xip($1::text::pg_snapshot))))
+        """
 
     /// - Parameter incarnation: The incarnation that keys are made for.
     package init(store: PostgresStore, incarnation: @escaping @Sendable () -> String) {
@@ -27,8 +34,7 @@ package struct PostgresJournal: Journal {
             FROM (SELECT 1) AS always
             LEFT JOIN (
                 (SELECT tenant, user_id, max(version) AS version FROM invalidations
-                 WHERE xid >= pg_snapshot_xmax($1::text::pg_snapshot)
-                    OR xid = ANY (ARRAY(SELECT pg_snapshot_xip($1::text::pg_snapshot)))
+                 WHERE \(Self.isLater)
                  GROUP BY tenant, user_id) i
                 JOIN tenants t USING (tenant)
             ) ON true

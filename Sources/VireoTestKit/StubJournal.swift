@@ -2,7 +2,7 @@ package import Caching
 import Synchronization
 
 /// A journal and a control feed whose content a test sets.
-package final class StubJournal: Journal, ControlFeed {
+package final class StubJournal: Journal, JournalTail, ControlFeed {
     private struct State {
         var page = JournalPage(invalidations: [], next: JournalPosition("1:1:")!, controlHead: 0)
         var head: UInt64 = 1
@@ -12,6 +12,9 @@ package final class StubJournal: Journal, ControlFeed {
         var applied: Int64 = 0
         var onPage: @Sendable () -> Void = {}
         var onCatchUp: @Sendable () -> Void = {}
+        var rows: [(transaction: UInt64, invalidation: Invalidation)] = []
+        var polls: [JournalPosition?] = []
+        var pollFails = false
     }
 
     private let state = Mutex(State())
@@ -60,6 +63,37 @@ package final class StubJournal: Journal, ControlFeed {
             state.positions.append(position)
             return state.page
         }
+    }
+
+    /// Commits a row: the next transaction, of which the head knows.
+    package func commit(_ key: CacheKey, _ version: Int64) {
+        self.state.withLock { state in
+            state.rows.append((state.head, Invalidation(key: key, version: version)))
+            state.head += 1
+        }
+    }
+
+    package var pollFails: Bool {
+        get { self.state.withLock { $0.pollFails } }
+        set { self.state.withLock { $0.pollFails = newValue } }
+    }
+
+    /// The positions that were polled from.
+    package var polls: [JournalPosition?] { self.state.withLock { $0.polls } }
+
+    package func poll(from position: JournalPosition?, limit: Int) async throws(JournalError) -> JournalPoll {
+        self.onPage()
+        let (fails, rows, head) = self.state.withLock { state in
+            state.polls.append(position)
+            return (state.pollFails, state.rows, state.head)
+        }
+        if fails { throw .unavailable("told to") }
+        let later = rows.filter { row in position.map { !$0.covers(row.transaction) } ?? false }
+        return JournalPoll(
+            invalidations: later.prefix(limit).map(\.invalidation),
+            next: JournalPosition("\(head):\(head):")!,
+            isWhole: later.count <= limit
+        )
     }
 
     package func head() async throws(JournalError) -> JournalPosition {

@@ -21,7 +21,13 @@ struct Node {
     /// What early refreshes draw.
     let draw = Draw()
 
-    init(clock: ManualClock = ManualClock(), shared: InMemorySharedCache? = nil, isAdmitted: Bool = true) {
+    /// - Parameter followsJournal: Whether the node reads the journal itself where the bus proves nothing.
+    init(
+        clock: ManualClock = ManualClock(),
+        shared: InMemorySharedCache? = nil,
+        isAdmitted: Bool = true,
+        followsJournal: Bool = false
+    ) {
         let (patience, draw) = (self.patience, self.draw)
         let shared = shared ?? InMemorySharedCache(clock: clock)
         self.clock = clock
@@ -32,6 +38,7 @@ struct Node {
             bus: shared,
             control: self.journal,
             journal: self.journal,
+            tail: followsJournal ? self.journal : nil,
             log: Logger(label: "test"),
             isAdmitted: isAdmitted,
             now: { clock.now },

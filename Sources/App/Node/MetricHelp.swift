@@ -32,6 +32,11 @@ package enum MetricHelp {
         "vireo_cache_hot_key_share": "Share of requests of the last seconds that went to the keys most asked for.",
         "vireo_cache_batch_size": "Reads that went out as one, by what was read.",
         "vireo_lease_age_seconds": "Time since the state of this node was proved fresh.",
+        "vireo_lease_live":
+            "What proves at the moment that this node is fresh: the bus, the journal in PostgreSQL, or nothing.",
+        "vireo_journal_polls_total":
+            "Reads of the journal by this node itself, while the bus proves nothing, by result.",
+        "vireo_journal_rows_total": "Rows of the journal that this node read itself.",
         "vireo_heartbeats_failed_total": "Heartbeats that Redis did not take.",
         "vireo_bus_messages_applied_total": "Messages of the bus applied.",
         "vireo_control_applied": "The last control log id applied.",

@@ -42,7 +42,8 @@ package struct Node: Sendable {
         // The keeper hears of the connections, and is made after them.
         let keeperBox = KeeperBox()
         let namespace = RedisNamespace(node: settings.nodeID)
-        let redis = RedisClient(configuration: redisConfiguration, logger: log) { _ in keeperBox.keeper?.sharedDoubted()
+        let redis = RedisClient(configuration: redisConfiguration, logger: log) { _ in
+            keeperBox.keeper?.sharedConnectionChanged()
         }
         let subscription = RedisSubscription(
             configuration: redisConfiguration,
@@ -62,8 +63,7 @@ package struct Node: Sendable {
                 namespace.adopt(incarnation: incarnation)
                 store.forget()
                 // Nothing stamped under the old incarnation is believed, and L2 is another place now.
-                keeperBox.keeper?.sharedDoubted()
-                subscription.reset(reason: "another incarnation of the database")
+                keeperBox.keeper?.incarnationChanged()
             }
         )
         let journal = PostgresJournal(store: store) { control.incarnation }
@@ -72,6 +72,7 @@ package struct Node: Sendable {
             bus: bus,
             control: control,
             journal: journal,
+            tail: journal,
             log: log,
             isAdmitted: false,
             wallClock: { WallClock.now().milliseconds }

@@ -11,51 +11,33 @@ import Synchronization
 public final class CoherenceKeeper: Service, Sendable {
     typealias Instant = ContinuousClock.Instant
 
-    private struct State {
-        var lease: FreshnessLease
-        var trust: SharedTrust
-        /// Redis time minus the time since `origin`, in milliseconds; nil until the first heartbeat.
-        var redisOffset: Int64?
-        var relayed: JournalPosition?
-        var relayWaiters: [(transaction: UInt64, continuation: CheckedContinuation<Bool, Never>, id: UInt64)] = []
-        var nextWaiter: UInt64 = 0
-        /// When the subscription last proved to be alive; nil without a session.
-        var heardAt: Instant?
-        var stopping = false
-        /// Until when the fleet knows of this node, and waits for it; nil: it need not.
-        var admittedUntil: Instant?
-        /// The first read of the control log that was begun when the fleet knew of this node.
-        var admissionTicket: UInt64 = 0
-
-        func isLive(at now: Instant) -> Bool {
-            if let admittedUntil, now >= admittedUntil { return false }
-            guard self.lease.appliedTicket >= self.admissionTicket else { return false }
-            return self.lease.isLive(at: now)
-        }
-    }
-
     let local: LocalCache
-    /// Sessions that began, the newest one if they come faster than they are read; for one reader.
+    /// Stamps that began, by which L1 is to be verified; the newest if they come faster than they are read; for one reader.
     let sessions: AsyncStream<UInt64>
-    private let sessionBegan: AsyncStream<UInt64>.Continuation
+    let sessionBegan: AsyncStream<UInt64>.Continuation
     /// Heartbeats that are due at once, for ``run()``.
     let beats: AsyncStream<Void>
-    private let beatSoon: AsyncStream<Void>.Continuation
-    private let state: Mutex<State>
-    private let settings: CoherenceSettings
-    private let bus: any InvalidationBus
+    let beatSoon: AsyncStream<Void>.Continuation
+    /// Reads of the journal that may be due, for ``run()``.
+    let polls: AsyncStream<Void>
+    let pollSoon: AsyncStream<Void>.Continuation
+    let state: Mutex<State>
+    let settings: CoherenceSettings
+    let bus: any InvalidationBus
     private let control: any ControlFeed
     private let journal: any Journal
-    private let checks = ControlChecks()
-    private let log: Logger
-    private let metrics = CoherenceMetrics()
-    private let now: @Sendable () -> ContinuousClock.Instant
+    let tail: (any JournalTail)?
+    let checks = ControlChecks()
+    let log: Logger
+    let metrics = CoherenceMetrics()
+    let now: @Sendable () -> ContinuousClock.Instant
     private let origin: Instant
     private let wallClock: @Sendable () -> Int64
 
     /// A keeper over the node's adapters.
     ///
     /// - Parameters:
+    ///   - tail: Read while the bus proves nothing; nil: without the bus there is no lease, and no stamp outlives it.
     ///   - isAdmitted: Whether nobody waits for this node; else it has no lease before ``admitted(until:)``.
     ///   - now: The monotonic clock, which must run while the machine is suspended (CLOCK_BOOTTIME).
     ///   - wallClock: Milliseconds since 1970, used for expiries until the first heartbeat has told Redis time.
@@ -64,6 +46,7 @@ public final class CoherenceKeeper: Service, Sendable {
         bus: any InvalidationBus,
         control: any ControlFeed,
         journal: any Journal,
+        tail: (any JournalTail)? = nil,
         log: Logger,
         isAdmitted: Bool = true,
         now: @escaping @Sendable () -> ContinuousClock.Instant = { .now },
@@ -73,6 +56,7 @@ public final class CoherenceKeeper: Service, Sendable {
         self.bus = bus
         self.control = control
         self.journal = journal
+        self.tail = tail
         self.log = log
         self.now = now
         self.wallClock = wallClock
@@ -80,10 +64,14 @@ public final class CoherenceKeeper: Service, Sendable {
         self.local = LocalCache(maximumBytes: settings.localBytes)
         (self.sessions, self.sessionBegan) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
         (self.beats, self.beatSoon) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
+        (self.polls, self.pollSoon) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
+        // Before the lease runs out, and not for a heartbeat that is a little late.
+        let patience = max(settings.lease / 2, settings.heartbeatInterval / 2 * 3)
         self.state = Mutex(
             State(
                 lease: FreshnessLease(duration: settings.lease),
                 trust: SharedTrust(duration: settings.lease),
+                journal: JournalSession(duration: settings.lease, patience: patience),
                 admittedUntil: isAdmitted ? nil : self.origin
             )
         )
@@ -91,17 +79,20 @@ public final class CoherenceKeeper: Service, Sendable {
 
     // MARK: What readers ask
 
-    /// Whether the lease is live, and the session entries are stamped with.
+    /// Whether the lease is live, and the stamp of entries.
     func standing() -> (isLive: Bool, session: UInt64?) {
         let now = self.now()
-        return self.state.withLock { ($0.isLive(at: now), $0.lease.session) }
+        return self.state.withLock { ($0.proof(at: now) != .none, $0.journal.stamp) }
     }
 
     /// All that a request which will not wait has to know of this node, read at once.
     public func moment() -> Moment {
         let now = self.now()
         let (isLive, session, offset, isReachable) = self.state.withLock { state in
-            (state.isLive(at: now), state.lease.session, state.redisOffset, state.trust.isReachable(at: now))
+            (
+                state.proof(at: now) != .none, state.journal.stamp, state.redisOffset,
+                state.trust.isReachable(at: now)
+            )
         }
         return Moment(
             instant: now,
@@ -123,7 +114,11 @@ public final class CoherenceKeeper: Service, Sendable {
     public func leaseAge() -> Duration? {
         let now = self.now()
         return self.state.withLock { state in
-            state.isLive(at: now) ? state.lease.provenAt.map { now - $0 } : nil
+            switch state.proof(at: now) {
+            case .none: nil
+            case .journal: state.journal.provenAt.map { now - $0 }
+            case .bus: state.lease.provenAt.map { now - max($0, state.journal.provenAt ?? $0) }
+            }
         }
     }
 
@@ -159,9 +154,14 @@ public final class CoherenceKeeper: Service, Sendable {
         self.local.invalidate(invalidation.key, below: invalidation.version)
     }
 
-    /// Waits until the relay has brought every row of a transaction to Redis; false at the deadline.
+    /// Waits until the relay has brought every row of a transaction to Redis; false at the deadline, and earlier where this
+    /// node reaches no Redis that could tell it.
     public func relayed(past transaction: UInt64, within limit: Duration) async -> Bool {
-        let deadline = self.now().advanced(by: limit)
+        let start = self.now()
+        let deadline = start.advanced(by: limit)
+        self.beatSoon.yield()
+        let grace = min(limit, self.settings.relayInterval)
+        if self.state.withLock({ $0.failingSince.map { start - $0 >= grace } ?? false }) { return false }
         return await withTaskGroup(of: Bool.self) { group in
             let id = self.state.withLock { state in
                 state.nextWaiter += 1
@@ -170,7 +170,10 @@ public final class CoherenceKeeper: Service, Sendable {
             group.addTask { await self.waitForRelay(past: transaction, id: id) }
             group.addTask {
                 // A cancelled sleep ends the wait as well.
-                try? await Task.sleep(until: deadline, clock: .continuous)
+                try? await Task.sleep(until: start.advanced(by: grace), clock: .continuous)
+                if self.state.withLock({ $0.failingSince == nil }) {
+                    try? await Task.sleep(until: deadline, clock: .continuous)
+                }
                 self.endRelayWait(id)
                 return false
             }
@@ -207,12 +210,13 @@ public final class CoherenceKeeper: Service, Sendable {
 
     /// The subscription connection is lost. Called at once by the adapter, ahead of the FIFO.
     public func subscriptionLost(session: UInt64) {
-        self.state.withLock { $0.lease.sessionEnded(session) }
+        self.state.withLock { $0.sessionEnded(session) }
+        self.pollSoon.yield()
     }
 
     /// The control log was changed on this node: nothing is served as fresh until it is read, and the caller waits for that.
     public func controlChangedLocally() async -> Bool {
-        self.state.withLock { $0.lease.controlBehind() }
+        self.state.withLock { $0.controlBehind() }
         return await self.checks.wait(since: self.now())
     }
 
@@ -245,6 +249,8 @@ public final class CoherenceKeeper: Service, Sendable {
                 group.addTask { await self.checks.run { await self.readControl() } }
                 group.addTask { await self.followControl() }
                 group.addTask { await self.followTrust() }
+                group.addTask { await self.followJournal() }
+                group.addTask { for await _ in self.polls { await self.pollJournal() } }
             }
         }
         let waiters = self.state.withLock { state in
@@ -264,18 +270,21 @@ public final class CoherenceKeeper: Service, Sendable {
         switch event {
         case .began(let session):
             let now = self.now()
-            self.state.withLock { state in
+            let isNewStamp = self.state.withLock { state in
                 state.lease.sessionBegan(session)
                 state.heardAt = now
+                return state.lease.session == session && state.journal.sessionBegan(session)
             }
             self.checks.request()
-            self.sessionBegan.yield(session)
+            self.pollSoon.yield()
+            if isNewStamp { self.sessionBegan.yield(session) }
             self.log.info("subscription session began", metadata: ["session": "\(session)"])
         case .ended(let session):
             self.state.withLock { state in
-                state.lease.sessionEnded(session)
+                state.sessionEnded(session)
                 state.heardAt = nil
             }
+            self.pollSoon.yield()
             self.log.info("subscription session ended", metadata: ["session": "\(session)"])
         case .message(.invalidation(let invalidation)):
             self.local.invalidate(invalidation.key, below: invalidation.version)
@@ -288,6 +297,7 @@ public final class CoherenceKeeper: Service, Sendable {
             let now = self.now()
             self.state.withLock { state in
                 state.lease.heartbeatReached(heartbeat)
+                if self.tail != nil { state.journal.heartbeatReached(heartbeat, at: now) }
                 state.heardAt = now
             }
         }
@@ -303,11 +313,12 @@ public final class CoherenceKeeper: Service, Sendable {
     func beatOnce() async {
         let sentAt = self.now()
         let silence = self.settings.lease * 3
-        let (heartbeat, isSilent) = self.state.withLock { state in
+        let (heartbeat, mark, isSilent) = self.state.withLock { state in
             let isSilent = state.heardAt.map { sentAt - $0 > silence } ?? false
             if isSilent { state.heardAt = sentAt }
             // Without a session there is no lease to renew, but Redis is still to be heard of.
-            return (state.lease.heartbeatSending(at: sentAt) ?? Heartbeat(session: 0, number: 0), isSilent)
+            let heartbeat = state.lease.heartbeatSending(at: sentAt) ?? Heartbeat(session: 0, number: 0)
+            return (heartbeat, state.beliefs.mark, isSilent)
         }
         self.checks.expire(waitingSince: sentAt.advanced(by: Duration.zero - self.settings.heartbeatInterval * 2))
         if isSilent {
@@ -315,29 +326,40 @@ public final class CoherenceKeeper: Service, Sendable {
             self.log.warning("the subscription is silent; it is opened again")
             self.bus.restartSession()
         }
-        if let age = self.leaseAge() { self.metrics.leaseAge.record(age.seconds) }
+        self.recordLease(at: sentAt)
         do {
             let reply = try await self.bus.send(heartbeat)
-            self.received(reply, sentAt: sentAt)
+            self.received(reply, to: heartbeat, sentAt: sentAt, mark: mark)
         } catch {
             self.metrics.heartbeatsFailed.increment()
+            self.state.withLock { $0.failingSince = $0.failingSince ?? sentAt }
             self.sharedDoubted()
             self.log.debug("heartbeat failed", metadata: ["error": "\(error)"])
         }
     }
 
-    private func received(_ reply: HeartbeatReply, sentAt: Instant) {
+    private func received(_ reply: HeartbeatReply, to heartbeat: Heartbeat, sentAt: Instant, mark: UInt64) {
         let elapsed = (sentAt - self.origin).milliseconds
         let isBehind = (reply.controlHead ?? 0) > self.control.appliedControl
         let (finding, waiters) = self.state.withLock { state in
             state.redisOffset = reply.milliseconds - elapsed
             state.relayed = reply.relayed
-            if isBehind { state.lease.controlBehind() }
+            state.failingSince = nil
+            if isBehind { state.controlBehind() }
             let finding = state.trust.heartbeatTaken(
                 sentAt: sentAt,
                 relayed: reply.relayed,
                 history: reply.history
             )
+            switch finding {
+            case .asBefore, .emptied:
+                state.beliefs.confirm(through: mark)
+                if self.tail != nil {
+                    state.journal.heartbeatReplied(heartbeat, relayed: reply.relayed, at: sentAt)
+                }
+            case .wentBack: state.journal.broken()
+            case .replaced: state.journal.sessionDoubted()
+            }
             guard let relayed = reply.relayed else { return (finding, [CheckedContinuation<Bool, Never>]()) }
             let done = state.relayWaiters.filter { relayed.covers($0.transaction) }
             state.relayWaiters.removeAll { relayed.covers($0.transaction) }
@@ -350,6 +372,9 @@ public final class CoherenceKeeper: Service, Sendable {
         case .emptied: self.log.warning("Redis was emptied; L2 is verified until the journal is replayed")
         case .wentBack:
             self.log.warning("Redis holds older data than before; L1 is verified again")
+            self.bus.restartSession()
+        case .replaced:
+            self.log.warning("Redis came back with other data; L2 is verified until the journal is replayed")
             self.bus.restartSession()
         }
     }
@@ -399,16 +424,6 @@ public final class CoherenceKeeper: Service, Sendable {
         if isWithoutLease { self.beatSoon.yield() }
         return true
     }
-}
-
-/// What the keeper counts.
-private struct CoherenceMetrics: Sendable {
-    /// A hit: covered by the lease; a miss: it had to be read for the request.
-    let control = CacheMetrics(.control)
-    let messages = Counter(label: "vireo_bus_messages_applied_total")
-    let heartbeatsFailed = Counter(label: "vireo_heartbeats_failed_total")
-    let controlReadsFailed = Counter(label: "vireo_control_reads_failed_total")
-    let leaseAge = Gauge(label: "vireo_lease_age_seconds")
 }
 
 extension Duration {

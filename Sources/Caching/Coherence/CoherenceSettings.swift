@@ -8,6 +8,10 @@ public struct CoherenceSettings: Sendable {
     public var controlInterval: Duration
     /// How often the relay drains the journal.
     public var relayInterval: Duration
+    /// How often the journal is read by a node that hears nothing from the bus.
+    public var journalInterval: Duration
+    /// Rows of the journal in one such read; more are not followed one by one.
+    public var journalRows: Int
     /// How long a computation may hold the compute lease.
     public var computeLease: Duration
     /// How long a waiter sleeps between two looks at an entry that another node computes.
@@ -38,6 +42,8 @@ public struct CoherenceSettings: Sendable {
         heartbeatInterval: Duration = .milliseconds(250),
         controlInterval: Duration = .seconds(1),
         relayInterval: Duration = .milliseconds(100),
+        journalInterval: Duration = .milliseconds(200),
+        journalRows: Int = 10_000,
         computeLease: Duration = .seconds(2),
         foreignComputePoll: Duration = .milliseconds(5),
         foreignComputeLimit: Duration = .milliseconds(500),
@@ -51,6 +57,8 @@ public struct CoherenceSettings: Sendable {
         self.heartbeatInterval = heartbeatInterval
         self.controlInterval = controlInterval
         self.relayInterval = relayInterval
+        self.journalInterval = journalInterval
+        self.journalRows = journalRows
         self.computeLease = computeLease
         self.foreignComputePoll = foreignComputePoll
         self.foreignComputeLimit = foreignComputeLimit

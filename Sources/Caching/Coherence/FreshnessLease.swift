@@ -16,6 +16,9 @@ struct FreshnessLease: Sendable {
     /// The last send time that proves freshness; nil: no lease.
     private(set) var provenAt: Instant?
 
+    /// The last send time of a heartbeat that came back in this session, whatever it proves.
+    private(set) var heardAt: Instant?
+
     private var endedThrough: UInt64 = 0
     private var heartbeats: UInt64 = 0
     private var inFlight: [(heartbeat: Heartbeat, sentAt: Instant)] = []
@@ -37,6 +40,7 @@ struct FreshnessLease: Sendable {
         guard session > self.endedThrough else { return }
         self.session = session
         self.provenAt = nil
+        self.heardAt = nil
         self.waiting = nil
         self.inFlight.removeAll()
         self.heartbeats = 0
@@ -49,6 +53,7 @@ struct FreshnessLease: Sendable {
         guard let current = self.session, current <= session else { return }
         self.session = nil
         self.provenAt = nil
+        self.heardAt = nil
         self.waiting = nil
         self.inFlight.removeAll()
     }
@@ -71,7 +76,8 @@ struct FreshnessLease: Sendable {
         else { return }
         let sentAt = self.inFlight[index].sentAt
         self.inFlight.removeSubrange(...index)
-        if self.appliedTicket >= self.openTicket {
+        self.heardAt = max(self.heardAt ?? sentAt, sentAt)
+        if self.isControlCurrent {
             self.renew(from: sentAt)
         } else {
             self.waiting = (sentAt, self.openTicket)
@@ -85,9 +91,12 @@ struct FreshnessLease: Sendable {
 
     /// The control log is ahead of what is applied here, whoever said so: nothing is proved fresh until it is read.
     mutating func controlBehind() {
-        if self.appliedTicket >= self.openTicket { self.openTicket += 1 }
+        if self.isControlCurrent { self.openTicket += 1 }
         self.provenAt = nil
     }
+
+    /// Whether every change of the control log that was heard of has been read.
+    var isControlCurrent: Bool { self.appliedTicket >= self.openTicket }
 
     /// A read of the control log, begun when `ticket` was the open one, has been applied.
     mutating func controlApplied(ticket: UInt64) {

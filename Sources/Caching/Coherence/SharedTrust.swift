@@ -19,12 +19,14 @@ struct SharedTrust: Sendable, Equatable {
     private var isProven = false
     /// When the last heartbeat that Redis took was sent.
     private(set) var takenAt: Instant?
-    private var generation: UInt64 = 0
+    private(set) var generation: UInt64 = 0
     private var target: JournalPosition?
     /// The last position that was told; outlives a loss of keys, so that what is told next is held against it.
     private var lastRelayed: JournalPosition?
     private var isEmptied = false
     private var lastHistory: DataHistory?
+    /// Whether the connection was lost since the last heartbeat that Redis took.
+    private var isApart = false
 
     init(duration: Duration) {
         self.duration = duration
@@ -37,6 +39,8 @@ struct SharedTrust: Sendable, Equatable {
         case emptied
         /// The data is, or may be, older than it was: the session must be renewed.
         case wentBack
+        /// The same, but the connection had been lost before: nothing that was read since was believed.
+        case replaced
     }
 
     /// What must be done for trust to come back.
@@ -60,6 +64,22 @@ struct SharedTrust: Sendable, Equatable {
         self.target = nil
     }
 
+    /// The connection to Redis is lost, or there is a new one.
+    mutating func connectionChanged() {
+        self.isApart = true
+        self.doubted()
+    }
+
+    /// This node is about to apply rows of the journal that it read itself, up to a position, and the relay may be behind: a
+    /// floor that is still to be raised was never heard of in a message.
+    ///
+    /// - Parameter generation: When the read began; a doubt since then is about more than this position tells.
+    mutating func journalApplying(upTo position: JournalPosition, since generation: UInt64) {
+        let isUndoubted = generation == self.generation
+        self.doubted()
+        if isUndoubted { self.target = position }
+    }
+
     /// The journal's head, read after the doubt of that generation.
     mutating func headRead(_ head: JournalPosition, generation: UInt64) {
         guard generation == self.generation, !self.isProven else { return }
@@ -69,7 +89,7 @@ struct SharedTrust: Sendable, Equatable {
     /// Redis took a heartbeat and told how far the relay is, and of what history that is.
     mutating func heartbeatTaken(sentAt: Instant, relayed: JournalPosition?, history: DataHistory?) -> Finding {
         self.takenAt = max(self.takenAt ?? sentAt, sentAt)
-        let finding: Finding =
+        var finding: Finding =
             switch (self.lastRelayed, relayed) {
             case (nil, _): .asBefore
             case (.some, nil) where self.goesOn(in: history): self.isEmptied ? .asBefore : .emptied
@@ -80,6 +100,8 @@ struct SharedTrust: Sendable, Equatable {
         if relayed != nil || finding == .wentBack { self.lastRelayed = relayed }
         self.lastHistory = history
         if finding != .asBefore { self.doubted() }
+        if finding == .wentBack, self.isApart { finding = .replaced }
+        self.isApart = false
         if !self.isProven, let target, let relayed, relayed.reaches(target) { self.isProven = true }
         return finding
     }

@@ -57,7 +57,7 @@ extension TieredCache {
             for index in asked { looks[index].withoutShared = true }
             return looks
         }
-        let isTrusted = wasTrusted && self.keeper.isSharedTrusted
+        let isTrusted = asked.allSatisfy { wasTrusted && self.keeper.believesShared(of: requests[$0].place.key) }
         var doubtful: [(index: Int, entry: CacheEntry, tier: CacheTier)] = []
         for (index, read) in zip(asked, reads) {
             if let entry = self.shared(read, requests[index], now: now) {

@@ -86,7 +86,7 @@ struct CacheLookup: Sendable {
                 self.metrics.sharedMisses.increment()
                 return .missing
             }
-            if !(wasTrusted && self.keeper.isSharedTrusted) {
+            if !(wasTrusted && self.keeper.believesShared(of: key)) {
                 guard let version = try? await self.versions.load(key), Self.isCurrent(entry, version) else {
                     self.metrics.untrusted.increment()
                     return .missing
@@ -130,7 +130,7 @@ struct CacheLookup: Sendable {
                     self.keeper.local.drop(key, below: floor)
                     return nil
                 }
-                isKnown = wasTrusted && self.keeper.isSharedTrusted
+                isKnown = wasTrusted && self.keeper.believesShared(of: key)
             }
         } catch {
             self.metrics.sharedErrors.increment()
@@ -158,10 +158,14 @@ struct CacheLookup: Sendable {
     }
 
     /// Writes L1 with the session noted before the first command was sent, if neither session nor stripe has moved since.
-    func promote(_ entry: CacheEntry, _ key: CacheKey, _ field: CacheField, _ note: LocalCache.Note) {
-        guard let session = note.session, self.keeper.standing().session == session else { return }
-        if !self.keeper.local.write(entry, key, field, note: note, session: session) {
+    /// False: they have.
+    @discardableResult
+    func promote(_ entry: CacheEntry, _ key: CacheKey, _ field: CacheField, _ note: LocalCache.Note) -> Bool {
+        guard let session = note.session, self.keeper.standing().session == session else { return false }
+        guard self.keeper.local.write(entry, key, field, note: note, session: session) else {
             self.metrics.localWritesRefused.increment()
+            return false
         }
+        return true
     }
 }

@@ -48,7 +48,7 @@ struct Reverification: Sendable {
             floors = keys.map { _ in nil }
         }
         var lowest = floors.map { $0 ?? 0 }
-        let isTrusted = wasTrusted && self.keeper.isSharedTrusted
+        let isTrusted = keys.allSatisfy { wasTrusted && self.keeper.believesShared(of: $0) }
         let doubtful = keys.indices.filter { floors[$0] == nil || !isTrusted }
         if !doubtful.isEmpty {
             do {

@@ -75,13 +75,17 @@ extension TieredCache {
         let outcomes = await self.fill(computing, entries, computations, requests)
         for (position, flight) in computing.enumerated() {
             let entry = entries[position]
-            let isFilled = outcomes[position] == .stored
+            var isFilled = outcomes[position] == .stored
             if !computations[position].isCacheable {
                 self.flight.remember(flight.key, flight.name.field, version: entry.version, note: flight.note)
             }
-            if isFilled { self.lookup.promote(entry, flight.key, flight.name.field, flight.note) }
-            self.flights.land(flight.ticket, isFilled ? .filled(entry) : .refused)
             let withoutShared = flight.withoutShared || outcomes[position] == .failed
+            if isFilled {
+                self.lookup.promote(entry, flight.key, flight.name.field, flight.note)
+            } else if withoutShared, computations[position].isCacheable {
+                isFilled = self.flight.holdAlone(entry, flight.key, flight.name.field, flight.note)
+            }
+            self.flights.land(flight.ticket, isFilled ? .filled(entry) : .refused)
             flown.append((flight, .success((entry, .computed, withoutShared: withoutShared))))
         }
         return flown

@@ -86,7 +86,7 @@ struct CacheFlight: Sendable {
         lifetimes: Lifetimes,
         compute: @Sendable () async throws(Failure) -> Computation
     ) async -> FlightTable.Landing {
-        let lease: ComputeLease
+        var lease: ComputeLease?
         do {
             guard
                 case .granted(let granted) = try await self.shared.acquireLease(
@@ -97,10 +97,12 @@ struct CacheFlight: Sendable {
             lease = granted
         } catch {
             self.metrics.sharedErrors.increment()
-            self.metrics.refreshFailures.increment()
-            return .failed
+            guard self.lookup.keeper.isFollowingJournal else {
+                self.metrics.refreshFailures.increment()
+                return .failed
+            }
         }
-        if let entry = await self.filledMeanwhile(key, field, note, held.version, held.computedAt) {
+        if let lease, let entry = await self.filledMeanwhile(key, field, note, held.version, held.computedAt) {
             await self.release(lease, key)
             return .filled(entry)
         }
@@ -110,7 +112,7 @@ struct CacheFlight: Sendable {
                 field,
                 note: note,
                 lease: lease,
-                withoutShared: false,
+                withoutShared: lease == nil,
                 lifetimes: lifetimes,
                 compute: compute
             )
@@ -170,7 +172,9 @@ struct CacheFlight: Sendable {
             return Flown(entry: entry, tier: .computed, landing: .refused, withoutShared: withoutShared)
         }
         guard let lease else {
-            return Flown(entry: entry, tier: .computed, landing: .failed, withoutShared: withoutShared)
+            let isHeld = withoutShared && self.holdAlone(entry, key, field, note)
+            let landing: FlightTable.Landing = isHeld ? .filled(entry) : .failed
+            return Flown(entry: entry, tier: .computed, landing: landing, withoutShared: withoutShared)
         }
         do {
             let outcome = try await self.shared.fill(
@@ -190,10 +194,18 @@ struct CacheFlight: Sendable {
             }
         } catch {
             self.metrics.fillErrors.increment()
-            return Flown(entry: entry, tier: .computed, landing: .refused, withoutShared: true)
+            let isHeld = self.holdAlone(entry, key, field, note)
+            let landing: FlightTable.Landing = isHeld ? .filled(entry) : .refused
+            return Flown(entry: entry, tier: .computed, landing: landing, withoutShared: true)
         }
         self.lookup.promote(entry, key, field, note)
         return Flown(entry: entry, tier: .computed, landing: .filled(entry), withoutShared: false)
+    }
+
+    /// Writes to L1 what L2 could not be asked about, while this node follows the journal itself: what is committed after the
+    /// snapshot of the entry moves its stripe or drops it.
+    func holdAlone(_ entry: CacheEntry, _ key: CacheKey, _ field: CacheField, _ note: LocalCache.Note) -> Bool {
+        self.lookup.keeper.isFollowingJournal && self.lookup.promote(entry, key, field, note)
     }
 
     /// Remembers that an owner had no value of its own when the store was read after `note` was taken.

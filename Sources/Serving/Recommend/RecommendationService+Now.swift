@@ -25,7 +25,7 @@ package struct ImmediateStanding {
 /// An answer whose items are not written out: their numbers are in the workspace, their texts in the state.
 package struct ImmediateAnswer {
     /// All but the items.
-    package let recommendation: Recommendation
+    package fileprivate(set) var recommendation: Recommendation
     package let signing: TokenSigner.Response
     package let state: TenantState
 }
@@ -55,11 +55,11 @@ package final class ImmediateWorkspace {
 }
 
 extension RecommendationService {
-    /// How this node stands now; nil where requests must wait for a check, or answers have to say what is missing.
+    /// How this node stands now; nil where requests must wait for a check.
     package func standNow() -> ImmediateStanding? {
         let moment = self.context.keeper.moment()
         // Loaded after the lease was seen live: what the lease vouches for has been counted.
-        guard moment.isLive, moment.isSharedReachable else { return nil }
+        guard moment.isLive else { return nil }
         return ImmediateStanding(changes: self.context.control.changeCount, moment: moment)
     }
 
@@ -96,10 +96,13 @@ extension RecommendationService {
                     at: moment,
                     payload: { self.context.pools.shared(Asked(question, in: self.context), model) }
                 )
-        else { return .ask(question) }
+        else { return moment.isSharedReachable ? .ask(question) : .wait }
         let pool = ImmediatePool(entry: entry, tier: .l1, lookup: .now - controlled, compute: .zero)
-        return self.answer(question, from: pool, at: standing.moment.milliseconds, in: workspace)
-            .map { .answer($0) } ?? .wait
+        guard var answer = self.answer(question, from: pool, at: moment.milliseconds, in: workspace) else {
+            return .wait
+        }
+        if !moment.isSharedReachable { answer.recommendation.degraded.note(.redis) }
+        return .answer(answer)
     }
 
     /// The answer that a pool gives to a question; nil where its bytes are none.

@@ -1,0 +1,61 @@
+import Metrics
+
+extension CoherenceKeeper {
+    /// What is behind the keeper's lock.
+    struct State {
+        var lease: FreshnessLease
+        var trust: SharedTrust
+        /// Redis time minus the time since `origin`, in milliseconds; nil until the first heartbeat.
+        var redisOffset: Int64?
+        var relayed: JournalPosition?
+        var relayWaiters: [(transaction: UInt64, continuation: CheckedContinuation<Bool, Never>, id: UInt64)] = []
+        var nextWaiter: UInt64 = 0
+        /// When the subscription last proved to be alive; nil without a session.
+        var heardAt: Instant?
+        var journal: JournalSession
+        var beliefs = SharedBeliefs()
+        /// When the first heartbeat of those failed that have failed in a row.
+        var failingSince: Instant?
+        var stopping = false
+        /// Until when the fleet knows of this node, and waits for it; nil: it need not.
+        var admittedUntil: Instant?
+        /// The first read of the control log that was begun when the fleet knew of this node.
+        var admissionTicket: UInt64 = 0
+
+        /// What proves at a moment that this node is fresh.
+        func proof(at now: Instant) -> JournalSession.Proof {
+            if let admittedUntil, now >= admittedUntil { return .none }
+            guard self.lease.appliedTicket >= self.admissionTicket else { return .none }
+            return self.journal.proof(at: now, lease: self.lease)
+        }
+
+        mutating func sessionEnded(_ session: UInt64) {
+            let provenAt = self.lease.provenAt
+            let hadSession = self.lease.session != nil
+            self.lease.sessionEnded(session)
+            if hadSession, self.lease.session == nil { self.journal.sessionEnded(provenAt: provenAt) }
+        }
+
+        mutating func controlBehind() {
+            self.lease.controlBehind()
+            self.journal.controlBehind()
+        }
+    }
+}
+
+/// What the keeper counts.
+struct CoherenceMetrics: Sendable {
+    /// A hit: covered by the lease; a miss: it had to be read for the request.
+    let control = CacheMetrics(.control)
+    let messages = Counter(label: "vireo_bus_messages_applied_total")
+    let heartbeatsFailed = Counter(label: "vireo_heartbeats_failed_total")
+    let controlReadsFailed = Counter(label: "vireo_control_reads_failed_total")
+    let leaseAge = Gauge(label: "vireo_lease_age_seconds")
+    let proofs = JournalSession.Proof.allCases.map {
+        ($0, Gauge(label: "vireo_lease_live", dimensions: [("proof", $0.rawValue)]))
+    }
+    let journalPolls = Counter(label: "vireo_journal_polls_total", dimensions: [("result", "applied")])
+    let journalPollsCutShort = Counter(label: "vireo_journal_polls_total", dimensions: [("result", "overflow")])
+    let journalPollsFailed = Counter(label: "vireo_journal_polls_total", dimensions: [("result", "failed")])
+    let journalRows = Counter(label: "vireo_journal_rows_total")
+}
