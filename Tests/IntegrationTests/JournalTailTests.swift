@@ -3,7 +3,6 @@ import LocalServers
 import Postgres
 import PostgresAdapters
 import RecommendationCore
-import Synchronization
 import Testing
 
 /// The journal as a node follows it that hears nothing over Redis (coherence, section 6).
@@ -145,15 +144,15 @@ struct JournalTailTests {
         try await withDatabase(connections: 10) { database in
             let journal = try await Self.tail(database)
             let start = try await journal.poll(from: nil, limit: 1_000).next
-            let committed = Mutex<Set<Int64>>([])
-            let isDone = Mutex(false)
+            let committed = EventLog<Int64>()
+            let isDone = Shared(false)
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask {
                     var position = start
                     var seen: Set<Int64> = []
                     while true {
-                        let wasDone = isDone.withLock { $0 }
-                        let before = committed.withLock { $0 }
+                        let wasDone = isDone.now
+                        let before = Set(committed.all)
                         let poll = try await journal.poll(from: position, limit: 1_000)
                         #expect(poll.isWhole)
                         seen.formUnion(poll.invalidations.map(\.version))
@@ -181,16 +180,16 @@ struct JournalTailTests {
                                     try transaction.execute("SELECT pg_sleep($1)", [after])
                                     return versions[0]
                                 }
-                                committed.withLock { _ = $0.insert(version) }
+                                committed.append(version)
                             }
                         }
                     }
                     try await writers.waitForAll()
                 }
-                isDone.withLock { $0 = true }
+                isDone.set(true)
                 try await group.waitForAll()
             }
-            #expect(committed.withLock { $0.count } == 120)
+            #expect(committed.all.count == 120)
         }
     }
 
