@@ -26,6 +26,10 @@ package struct Migrator: Sendable {
         Migration(name: "0001_schema", sql: String(decoding: PackageResources._001_schema_sql, as: UTF8.self)),
         Migration(name: "0002_catalogue", sql: String(decoding: PackageResources._002_catalogue_sql, as: UTF8.self)),
         Migration(name: "0003_policies", sql: String(decoding: PackageResources._003_policies_sql, as: UTF8.self)),
+        Migration(
+            name: "0004_node_epochs",
+            sql: String(decoding: PackageResources._004_node_epochs_sql, as: UTF8.self)
+        ),
     ]
 
     private let store: PostgresStore
