@@ -149,7 +149,8 @@ public final class TieredCache: Service, Sendable {
             {
                 return watch.answer(self.coldEntry(version, cold()), .computed)
             }
-            switch self.flights.enter(request.name, note: note, isLive: isLive) {
+            // Who is cancelled cannot wait for another, and would ask again and again.
+            switch self.flights.enter(request.name, note: note, isLive: isLive && !Task.isCancelled) {
             case .join(let ticket):
                 hasJoined = true
                 if case .filled(let entry) = await self.flights.landing(of: ticket),
