@@ -49,7 +49,7 @@ package struct Node: Sendable {
             channels: [RedisNamespace.busChannel, namespace.heartbeatChannel],
             logger: log
         ) { session, _ in keeperBox.keeper?.subscriptionLost(session: session) }
-        let shared = RedisSharedCache(client: redis, namespace: namespace)
+        let shared = RedisSharedCache(client: redis, namespace: namespace, faults: settings.coherence.faults)
         let bus = RedisInvalidationBus(client: redis, subscription: subscription, namespace: namespace, log: log)
 
         let control = ControlState(
@@ -58,6 +58,7 @@ package struct Node: Sendable {
             policies: .json,
             log: log,
             wallClock: WallClock.now,
+            faults: settings.coherence.faults,
             incarnationChanged: { incarnation in
                 namespace.adopt(incarnation: incarnation)
                 store.forget()
@@ -106,6 +107,7 @@ package struct Node: Sendable {
             control: control,
             signer: signer,
             log: log,
+            faults: settings.coherence.faults,
             wallClock: WallClock.now
         )
         let admin = AdminService(control: controlRepository, users: users, state: control, invalidator: invalidator)

@@ -25,6 +25,8 @@ public final class CoherenceKeeper: Service, Sendable {
     }
 
     let local: LocalCache
+    /// What this node gets wrong, in a debug build.
+    public var faults: SeededFaults { self.settings.faults }
     /// Sessions that began, the newest one if they come faster than they are read; for one reader.
     let sessions: AsyncStream<UInt64>
     private let sessionBegan: AsyncStream<UInt64>.Continuation
@@ -36,7 +38,7 @@ public final class CoherenceKeeper: Service, Sendable {
     private let bus: any InvalidationBus
     private let control: any ControlFeed
     private let journal: any Journal
-    private let checks = ControlChecks()
+    let checks = ControlChecks()
     private let log: Logger
     private let metrics = CoherenceMetrics()
     private let now: @Sendable () -> ContinuousClock.Instant
@@ -192,6 +194,7 @@ public final class CoherenceKeeper: Service, Sendable {
     /// The subscription connection is lost. Called at once by the adapter, ahead of the FIFO.
     public func subscriptionLost(session: UInt64) {
         self.state.withLock { $0.lease.sessionEnded(session) }
+        if self.faults.has(.sessionAtLoss) { self.state.withLock { $0.lease.sessionBegan(session + 1) } }
     }
 
     /// The control log was changed on this node: nothing is served as fresh until it is read, and the caller waits for that.
@@ -245,6 +248,7 @@ public final class CoherenceKeeper: Service, Sendable {
             }
             self.log.info("subscription session ended", metadata: ["session": "\(session)"])
         case .message(.invalidation(let invalidation)):
+            if self.faults.has(.skipOneInAThousand), invalidation.version % 1_000 == 0 { break }
             self.local.invalidate(invalidation.key, below: invalidation.version)
             self.metrics.messages.increment()
         case .message(.control):
@@ -286,6 +290,7 @@ public final class CoherenceKeeper: Service, Sendable {
         do {
             let reply = try await self.bus.send(heartbeat)
             self.received(reply, sentAt: sentAt)
+            if self.faults.has(.heartbeatApart) { self.apply(.heartbeat(heartbeat)) }
         } catch {
             self.metrics.heartbeatsFailed.increment()
             self.sharedDoubted()

@@ -24,6 +24,8 @@ public struct CoherenceSettings: Sendable {
     public var coldOwnerLifetime: Duration
     /// The byte bound of L1.
     public var localBytes: Int
+    /// The rules that this node breaks, in a debug build.
+    public var faults: SeededFaults
 
     /// Settings, each with its default.
     public init(
@@ -38,7 +40,8 @@ public struct CoherenceSettings: Sendable {
         refreshesAtOnce: Int = 64,
         coldOwners: Int = 65_536,
         coldOwnerLifetime: Duration = .seconds(60),
-        localBytes: Int = 268_435_456
+        localBytes: Int = 268_435_456,
+        faults: SeededFaults = SeededFaults()
     ) {
         self.lease = lease
         self.heartbeatInterval = heartbeatInterval
@@ -52,5 +55,6 @@ public struct CoherenceSettings: Sendable {
         self.coldOwners = coldOwners
         self.coldOwnerLifetime = coldOwnerLifetime
         self.localBytes = localBytes
+        self.faults = faults
     }
 }

@@ -125,7 +125,7 @@ struct CacheLookup: Sendable {
         var asked = true
         let wasTrusted = self.keeper.isSharedTrusted
         do {
-            if let floor = try await self.shared.floor(of: key) {
+            if let floor = try await self.shared.floor(of: key) ?? (self.keeper.faults.has(.nilFloorIsZero) ? 0 : nil) {
                 guard entry.version >= floor else {
                     self.keeper.local.drop(key, below: floor)
                     return nil
@@ -159,6 +159,7 @@ struct CacheLookup: Sendable {
 
     /// Writes L1 with the session noted before the first command was sent, if neither session nor stripe has moved since.
     func promote(_ entry: CacheEntry, _ key: CacheKey, _ field: CacheField, _ note: LocalCache.Note) {
+        let note = self.keeper.faults.has(.stampAtEnd) ? self.note(key).note : note
         guard let session = note.session, self.keeper.standing().session == session else { return }
         if !self.keeper.local.write(entry, key, field, note: note, session: session) {
             self.metrics.localWritesRefused.increment()

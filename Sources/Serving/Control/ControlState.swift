@@ -1,4 +1,4 @@
-import Caching
+package import Caching
 import Crypto
 package import Logging
 import Metrics
@@ -31,6 +31,7 @@ package final class ControlState: ControlFeed, Sendable {
     private let log: Logger
     private let wallClock: @Sendable () -> Timestamp
     private let now: @Sendable () -> ContinuousClock.Instant
+    private let faults: SeededFaults
     private let incarnationChanged: @Sendable (String) -> Void
     private let changes = Atomic<UInt64>(0)
     private let applied = Gauge(label: "vireo_control_applied")
@@ -46,6 +47,7 @@ package final class ControlState: ControlFeed, Sendable {
         log: Logger,
         wallClock: @escaping @Sendable () -> Timestamp,
         now: @escaping @Sendable () -> ContinuousClock.Instant = { .now },
+        faults: SeededFaults = SeededFaults(),
         incarnationChanged: @escaping @Sendable (String) -> Void
     ) {
         self.repository = repository
@@ -54,6 +56,7 @@ package final class ControlState: ControlFeed, Sendable {
         self.log = log
         self.wallClock = wallClock
         self.now = now
+        self.faults = faults
         self.incarnationChanged = incarnationChanged
     }
 
@@ -233,7 +236,8 @@ package final class ControlState: ControlFeed, Sendable {
                     model: control.activeModel.flatMap { number in
                         state.models[number].map { TenantState.LoadedModel(number: number, snapshot: $0) }
                     },
-                    now: now
+                    now: now,
+                    faults: self.faults
                 )
             }
             self.forgetModels(&state)
