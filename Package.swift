@@ -160,6 +160,11 @@ let package = Package(
         ),
         .testTarget(name: "CachingTests", dependencies: ["Caching", "VireoTestKit", log], swiftSettings: settings),
         .testTarget(
+            name: "SimulationTests",
+            dependencies: ["Caching", "LoadClient", log],
+            swiftSettings: settings
+        ),
+        .testTarget(
             name: "RedisTests",
             dependencies: [
                 "Redis", "LocalServers", nioCore, nioPosix, log, metrics, metricsTestKit, lifecycle,

@@ -70,7 +70,8 @@ extension TieredCache {
                 let stripe = self.keeper.local.stripe(of: place.key)
                 let note = LocalCache.Note(session: standing.session, stripe: stripe)
                 let name = FlightTable.Name(key: place.key, field: place.field)
-                switch self.flights.enter(name, note: note, isLive: standing.isLive) {
+                // Who is cancelled cannot wait for another, and would ask again and again.
+                switch self.flights.enter(name, note: note, isLive: standing.isLive && !Task.isCancelled) {
                 case .fly(let ticket):
                     flights.append(BulkFlight(index: index, ticket: ticket, note: note, look: looks[index]))
                 case .join(let ticket): joins.append((index, ticket))

@@ -17,11 +17,11 @@ public final class TieredCache: Service, Sendable {
     let keeper: CoherenceKeeper
     let lookup: CacheLookup
     let flight: CacheFlight
-    private let reverification: Reverification
+    let reverification: Reverification
     let settings: CoherenceSettings
-    let flights = FlightTable()
+    let flights: FlightTable
     var shared: any SharedCache { self.lookup.shared }
-    private let refreshes: RefreshQueue
+    let refreshes: RefreshQueue
     let metrics: PoolMetrics
     private let sleep: @Sendable (Duration) async throws -> Void
     private let draw: @Sendable () -> Double
@@ -31,6 +31,7 @@ public final class TieredCache: Service, Sendable {
     /// - Parameters:
     ///   - versions: Decides while L2 cannot be asked or believed.
     ///   - sleep: Waits out the patience with a refresh.
+    ///   - pause: Waits between two looks at what another node computes.
     ///   - draw: A number in 0..<1, for early refreshes.
     public init(
         keeper: CoherenceKeeper,
@@ -39,9 +40,11 @@ public final class TieredCache: Service, Sendable {
         settings: CoherenceSettings,
         log: Logger,
         sleep: @escaping @Sendable (Duration) async throws -> Void = { try await Task.sleep(for: $0) },
+        pause: @escaping @Sendable (Duration) async throws -> Void = { try await Task.sleep(for: $0) },
         draw: @escaping @Sendable () -> Double = { .random(in: 0..<1) }
     ) {
         self.keeper = keeper
+        self.flights = FlightTable(faults: settings.faults)
         self.settings = settings
         self.sleep = sleep
         self.draw = draw
@@ -58,7 +61,7 @@ public final class TieredCache: Service, Sendable {
             coldOwners: ColdOwners(maximum: settings.coldOwners),
             metrics: self.metrics
         )
-        self.flight = CacheFlight(lookup: self.lookup, settings: settings, log: log)
+        self.flight = CacheFlight(lookup: self.lookup, settings: settings, log: log, pause: pause)
         self.reverification = Reverification(
             keeper: keeper,
             shared: shared,
@@ -149,7 +152,8 @@ public final class TieredCache: Service, Sendable {
             {
                 return watch.answer(self.coldEntry(version, cold()), .computed)
             }
-            switch self.flights.enter(request.name, note: note, isLive: isLive) {
+            // Who is cancelled cannot wait for another, and would ask again and again.
+            switch self.flights.enter(request.name, note: note, isLive: isLive && !Task.isCancelled) {
             case .join(let ticket):
                 hasJoined = true
                 if case .filled(let entry) = await self.flights.landing(of: ticket),

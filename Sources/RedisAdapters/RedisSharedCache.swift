@@ -9,10 +9,14 @@ package struct RedisSharedCache: SharedCache, SharedCacheInspection, RelayProgre
 
     private let client: RedisClient
     private let namespace: RedisNamespace
+    private let fillScript: RedisScript
+    private let raiseScript: RedisScript
 
-    package init(client: RedisClient, namespace: RedisNamespace) {
+    package init(client: RedisClient, namespace: RedisNamespace, faults: SeededFaults = SeededFaults()) {
         self.client = client
         self.namespace = namespace
+        self.fillScript = faults.has(.fillWithoutLease) ? SeededScripts.fillWithoutLease : Scripts.fill
+        self.raiseScript = faults.has(.minForMax) ? SeededScripts.minForMax : Scripts.raiseFloors
     }
 
     package func read(_ key: CacheKey, _ field: CacheField) async throws(SharedCacheError) -> SharedRead {
@@ -155,7 +159,7 @@ package struct RedisSharedCache: SharedCache, SharedCacheInspection, RelayProgre
         try await Self.mapped { () async throws(RedisError) in
             let call = Self.call(fill)
             let reply = try await self.client.run(
-                Scripts.fill,
+                self.fillScript,
                 keys: call.keys,
                 arguments: call.arguments,
                 session: fill.lease.connection
@@ -168,7 +172,7 @@ package struct RedisSharedCache: SharedCache, SharedCacheInspection, RelayProgre
         guard let first = fills.first else { return [] }
         return try await Self.mapped { () async throws(RedisError) in
             let (replies, _) = try await self.client.pipelineReportingSession(
-                Scripts.fill,
+                self.fillScript,
                 fills.map(Self.call),
                 session: first.lease.connection
             )
@@ -216,7 +220,7 @@ package struct RedisSharedCache: SharedCache, SharedCacheInspection, RelayProgre
             try await Self.mapped { () async throws(RedisError) in
                 do throws(RedisError) {
                     _ = try await self.client.run(
-                        Scripts.raiseFloors,
+                        self.raiseScript,
                         keys: keys,
                         arguments: batch.map { Array(String($0.version).utf8) },
                         session: connection

@@ -116,6 +116,40 @@ struct Node {
 struct TieredCacheTests {
     let node = Node()
 
+    @Test("a caller that is cancelled does not ask for ever whether another has landed", .timeLimit(.minutes(1)))
+    func cancelledBesideFlight() async throws {
+        await self.node.live()
+        let (node, gate) = (self.node, Gate())
+        async let first = node.ask(primary: 5, during: { await gate.wait() })
+        await gate.untilWaiting()
+        let second = Task { try await node.ask(primary: 5) }
+        second.cancel()
+        // It would join the first; as it cannot wait, it computes for itself, and stores nothing.
+        #expect(try await second.value.entry.version == 5)
+        await gate.open()
+        #expect(try await first.entry.version == 5)
+    }
+
+    @Test("many for a caller that is cancelled, beside a flight", .timeLimit(.minutes(1)))
+    func cancelledTogetherBesideFlight() async throws {
+        await self.node.live()
+        let (node, gate) = (self.node, Gate())
+        async let first = node.ask(primary: 5, during: { await gate.wait() })
+        await gate.untilWaiting()
+        let lifetimes = Lifetimes(soft: .seconds(300), hard: .seconds(1_800))
+        let second = Task {
+            let place = CachePlace(key: node.key, field: node.field)
+            return await node.cache.entries(for: [CacheRequest(place: place, lifetimes: lifetimes)]) {
+                (indices: [Int]) async throws(Node.Failed) in
+                indices.map { _ in Computation(version: 5, payload: [5], isCacheable: true) }
+            }
+        }
+        second.cancel()
+        #expect(try await second.value[0].get().entry.version == 5)
+        await gate.open()
+        _ = try await first
+    }
+
     @Test("computed once, then from L1 without a hop, and from L2 on another node")
     func tiers() async throws {
         await self.node.live()

@@ -38,7 +38,8 @@ struct CommandLineTests {
             ("VIREO_POSTGRES_REPLICA_URL", "mysql://u:s3cret@h/d", "postgresql://"),
             ("VIREO_REDIS_URL", "http://u:s3cret@h", "redis://"),
             ("VIREO_REDIS_URL", "rediss://u:s3cret@h?verify=no", "rediss://"), ("VIREO_NODE_ID", "a b", "A-Za-z0-9"),
-            ("VIREO_TYPO", "1", "VIREO_POSTGRES_URL"), ("VIREO_HTTP_PORT_FILE", "/etc/hosts", "unknown setting"),
+            ("VIREO_TYPO", "1", "VIREO_POSTGRES_URL"), ("VIREO_SEEDED_FAULTS", "typo", "publishFirst"),
+            ("VIREO_HTTP_PORT_FILE", "/etc/hosts", "unknown setting"),
         ]
     )
     func badSettings(name: String, value: String, allowed: String) async throws {

@@ -192,6 +192,9 @@ extension SettingName {
         case .computeLimit: "64"
         case .logLevel: "info"
         case .auth: "on"
+        #if DEBUG
+            case .seededFaults: "(none)"
+        #endif
         }
     }
 }

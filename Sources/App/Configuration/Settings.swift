@@ -73,7 +73,8 @@ package struct Settings: Sendable {
         }
         let coherence = CoherenceSettings(
             lease: .milliseconds(try sources.integer(.lease, in: 300...60_000) ?? 1_000),
-            localBytes: try sources.integer(.l1Bytes, in: 1_048_576...(1 << 40)) ?? 268_435_456
+            localBytes: try sources.integer(.l1Bytes, in: 1_048_576...(1 << 40)) ?? 268_435_456,
+            faults: try Self.seededFaults(sources)
         )
         var limits = HTTPConfiguration.Limits()
         limits.waitTime = coherence.waitLimit
@@ -101,6 +102,21 @@ package struct Settings: Sendable {
             computeLimit: try sources.integer(.computeLimit, in: 1...100_000) ?? 64,
             logLevel: Logger.Level(rawValue: level) ?? .info
         )
+    }
+
+    private static func seededFaults(_ sources: SettingSources) throws(SettingsError) -> SeededFaults {
+        #if DEBUG
+            guard let (text, source) = try sources.string(.seededFaults) else { return SeededFaults() }
+            let names = text.split(separator: ",").map { String($0) }
+            let faults = SeededFault.allCases.filter { names.contains("\($0)") }
+            guard faults.count == names.count else {
+                let all = SeededFault.allCases.map { "\($0)" }.joined(separator: ", ")
+                throw .invalid(.seededFaults, source: source, allowed: "some of \(all)")
+            }
+            return SeededFaults(faults)
+        #else
+            return SeededFaults()
+        #endif
     }
 
     private static func postgres(
@@ -152,6 +168,10 @@ package enum SettingName: String, CaseIterable, Sendable {
     case auth = "VIREO_AUTH"
     case adminURL = "VIREO_ADMIN_URL"
     case apiKey = "VIREO_API_KEY"
+    #if DEBUG
+        /// ``SeededFault``: rules of coherence that the node breaks, for tests.
+        case seededFaults = "VIREO_SEEDED_FAULTS"
+    #endif
 
     /// The key in the JSON file and for flags: `VIREO_POSTGRES_URL` is `postgres.url`.
     package var key: String {

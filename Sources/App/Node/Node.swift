@@ -50,7 +50,7 @@ package struct Node: Sendable {
             channels: [RedisNamespace.busChannel, namespace.heartbeatChannel],
             logger: log
         ) { session, _ in keeperBox.keeper?.subscriptionLost(session: session) }
-        let shared = RedisSharedCache(client: redis, namespace: namespace)
+        let shared = RedisSharedCache(client: redis, namespace: namespace, faults: settings.coherence.faults)
         let bus = RedisInvalidationBus(client: redis, subscription: subscription, namespace: namespace, log: log)
 
         let control = ControlState(
@@ -59,6 +59,7 @@ package struct Node: Sendable {
             policies: .json,
             log: log,
             wallClock: WallClock.now,
+            faults: settings.coherence.faults,
             incarnationChanged: { incarnation in
                 namespace.adopt(incarnation: incarnation)
                 store.forget()
@@ -109,6 +110,7 @@ package struct Node: Sendable {
             control: control,
             signer: signer,
             log: log,
+            faults: settings.coherence.faults,
             wallClock: WallClock.now
         )
         // Reads of streams block their connection.

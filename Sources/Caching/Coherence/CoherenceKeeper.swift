@@ -12,6 +12,8 @@ public final class CoherenceKeeper: Service, Sendable {
     typealias Instant = ContinuousClock.Instant
 
     let local: LocalCache
+    /// What this node gets wrong, in a debug build.
+    public var faults: SeededFaults { self.settings.faults }
     /// Stamps that began, by which L1 is to be verified; the newest if they come faster than they are read; for one reader.
     let sessions: AsyncStream<UInt64>
     let sessionBegan: AsyncStream<UInt64>.Continuation
@@ -210,7 +212,13 @@ public final class CoherenceKeeper: Service, Sendable {
 
     /// The subscription connection is lost. Called at once by the adapter, ahead of the FIFO.
     public func subscriptionLost(session: UInt64) {
-        self.state.withLock { $0.sessionEnded(session) }
+        self.state.withLock { state in
+            state.sessionEnded(session)
+            if self.faults.has(.sessionAtLoss) {
+                state.lease.sessionBegan(session + 1)
+                _ = state.journal.sessionBegan(session + 1)
+            }
+        }
         self.pollSoon.yield()
     }
 
@@ -287,6 +295,7 @@ public final class CoherenceKeeper: Service, Sendable {
             self.pollSoon.yield()
             self.log.info("subscription session ended", metadata: ["session": "\(session)"])
         case .message(.invalidation(let invalidation)):
+            if self.faults.has(.skipOneInAThousand), invalidation.version % 1_000 == 0 { break }
             self.local.invalidate(invalidation.key, below: invalidation.version)
             self.metrics.messages.increment()
         case .message(.control):
@@ -330,6 +339,7 @@ public final class CoherenceKeeper: Service, Sendable {
         do {
             let reply = try await self.bus.send(heartbeat)
             self.received(reply, to: heartbeat, sentAt: sentAt, mark: mark)
+            if self.faults.has(.heartbeatApart) { self.apply(.heartbeat(heartbeat)) }
         } catch {
             self.metrics.heartbeatsFailed.increment()
             self.state.withLock { $0.failingSince = $0.failingSince ?? sentAt }

@@ -28,6 +28,8 @@ public struct CoherenceSettings: Sendable {
     public var coldOwnerLifetime: Duration
     /// The byte bound of L1.
     public var localBytes: Int
+    /// The rules that this node breaks, in a debug build.
+    public var faults: SeededFaults
 
     /// How long after the publication of a change no node has a lease any more that does not know of it, with what clocks
     /// may differ by.
@@ -51,7 +53,8 @@ public struct CoherenceSettings: Sendable {
         refreshesAtOnce: Int = 64,
         coldOwners: Int = 65_536,
         coldOwnerLifetime: Duration = .seconds(60),
-        localBytes: Int = 268_435_456
+        localBytes: Int = 268_435_456,
+        faults: SeededFaults = SeededFaults()
     ) {
         self.lease = lease
         self.heartbeatInterval = heartbeatInterval
@@ -67,5 +70,6 @@ public struct CoherenceSettings: Sendable {
         self.coldOwners = coldOwners
         self.coldOwnerLifetime = coldOwnerLifetime
         self.localBytes = localBytes
+        self.faults = faults
     }
 }

@@ -27,8 +27,10 @@ public struct Invalidator: Sendable {
         guard !invalidations.isEmpty else { return true }
         for invalidation in invalidations { self.keeper.dropLocally(invalidation) }
         do {
+            let messages = invalidations.map { BusMessage.invalidation($0) }
+            if self.keeper.faults.has(.publishFirst) { try await self.bus.publish(messages, on: nil) }
             try await self.shared.raiseFloors(invalidations, on: nil)
-            try await self.bus.publish(invalidations.map { .invalidation($0) }, on: nil)
+            if !self.keeper.faults.has(.publishFirst) { try await self.bus.publish(messages, on: nil) }
             return true
         } catch {
             // Floors that could not be raised: what L2 says of these keys is not to be believed.

@@ -87,7 +87,7 @@ public final class Relay: Service, Sendable {
     func pass() async throws {
         let (position, connection) = try await self.progress.relayed()
         let page = try await self.journal.page(from: position)
-        if !page.invalidations.isEmpty {
+        if !page.invalidations.isEmpty, !self.settings.faults.has(.noRelay) {
             try await self.shared.raiseFloors(page.invalidations, on: connection)
             try await self.bus.publish(page.invalidations.map { .invalidation($0) }, on: connection)
             self.rows.increment(by: page.invalidations.count)

@@ -125,7 +125,7 @@ struct CacheLookup: Sendable {
         var asked = true
         let wasTrusted = self.keeper.isSharedTrusted
         do {
-            if let floor = try await self.shared.floor(of: key) {
+            if let floor = try await self.shared.floor(of: key) ?? (self.keeper.faults.has(.nilFloorIsZero) ? 0 : nil) {
                 guard entry.version >= floor else {
                     self.keeper.local.drop(key, below: floor)
                     return nil
@@ -161,6 +161,7 @@ struct CacheLookup: Sendable {
     /// False: they have.
     @discardableResult
     func promote(_ entry: CacheEntry, _ key: CacheKey, _ field: CacheField, _ note: LocalCache.Note) -> Bool {
+        let note = self.keeper.faults.has(.stampAtEnd) ? self.note(key).note : note
         guard let session = note.session, self.keeper.standing().session == session else { return false }
         guard self.keeper.local.write(entry, key, field, note: note, session: session) else {
             self.metrics.localWritesRefused.increment()

@@ -49,7 +49,8 @@ struct Reverification: Sendable {
         }
         var lowest = floors.map { $0 ?? 0 }
         let isTrusted = keys.allSatisfy { wasTrusted && self.keeper.believesShared(of: $0) }
-        let doubtful = keys.indices.filter { floors[$0] == nil || !isTrusted }
+        let isNilDoubtful = !self.keeper.faults.has(.nilFloorIsZero)
+        let doubtful = keys.indices.filter { floors[$0] == nil && isNilDoubtful || !isTrusted }
         if !doubtful.isEmpty {
             do {
                 let versions = try await self.versions.versions(of: doubtful.map { keys[$0] })

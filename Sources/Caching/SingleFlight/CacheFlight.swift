@@ -6,6 +6,7 @@ struct CacheFlight: Sendable {
     let lookup: CacheLookup
     let settings: CoherenceSettings
     let log: Logger
+    let pause: @Sendable (Duration) async throws -> Void
 
     /// What a flight gave.
     struct Flown: Sendable {
@@ -50,7 +51,7 @@ struct CacheFlight: Sendable {
                         return Flown(entry: stale, tier: .stale, landing: .busy, withoutShared: false)
                     }
                     let pause = min(remaining, self.settings.foreignComputePoll)
-                    guard ContinuousClock.now < deadline, (try? await Task.sleep(for: pause)) != nil else {
+                    guard ContinuousClock.now < deadline, (try? await self.pause(pause)) != nil else {
                         break waiting
                     }
                     hasWaited = true
@@ -190,7 +191,9 @@ struct CacheFlight: Sendable {
                 self.metrics.refused(outcome)
                 // What L2 refuses to hold is not held here either, though no message has said so yet.
                 if outcome == .belowFloor { self.lookup.keeper.local.drop(key, below: entry.version + 1) }
-                return Flown(entry: entry, tier: .computed, landing: .refused, withoutShared: false)
+                let isTaken = self.lookup.keeper.faults.has(.joinOldFlight)
+                let landing = isTaken ? FlightTable.Landing.filled(entry) : .refused
+                return Flown(entry: entry, tier: .computed, landing: landing, withoutShared: false)
             }
         } catch {
             self.metrics.fillErrors.increment()

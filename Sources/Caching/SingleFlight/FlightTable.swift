@@ -51,6 +51,11 @@ final class FlightTable: Sendable {
     }
 
     private let state = Mutex(State())
+    private let faults: SeededFaults
+
+    init(faults: SeededFaults = SeededFaults()) {
+        self.faults = faults
+    }
 
     enum Entry: Sendable {
         /// Fly, and land with this ticket.
@@ -64,7 +69,9 @@ final class FlightTable: Sendable {
     /// - Parameter isLive: Whether the lease is live now.
     func enter(_ name: Name, note: LocalCache.Note, isLive: Bool) -> Entry {
         self.state.withLock { state in
-            if let flight = state.flights[name], isLive, note.session != nil, flight.note == note {
+            if let flight = state.flights[name], isLive, note.session != nil,
+                flight.note == note || self.faults.has(.joinOldFlight)
+            {
                 return .join(Ticket(id: flight.id, name: name))
             }
             state.nextID += 1

@@ -1,4 +1,4 @@
-import Caching
+package import Caching
 import Crypto
 package import Logging
 import Metrics
@@ -31,6 +31,7 @@ package final class ControlState: ControlFeed, Sendable {
     private let log: Logger
     private let wallClock: @Sendable () -> Timestamp
     private let now: @Sendable () -> ContinuousClock.Instant
+    private let faults: SeededFaults
     private let incarnationChanged: @Sendable (String) -> Void
     private let changes = Atomic<UInt64>(0)
     /// Says that a later id of the control log was applied, or another incarnation's; for one reader.
@@ -49,6 +50,7 @@ package final class ControlState: ControlFeed, Sendable {
         log: Logger,
         wallClock: @escaping @Sendable () -> Timestamp,
         now: @escaping @Sendable () -> ContinuousClock.Instant = { .now },
+        faults: SeededFaults = SeededFaults(),
         incarnationChanged: @escaping @Sendable (String) -> Void
     ) {
         self.repository = repository
@@ -57,6 +59,7 @@ package final class ControlState: ControlFeed, Sendable {
         self.log = log
         self.wallClock = wallClock
         self.now = now
+        self.faults = faults
         self.incarnationChanged = incarnationChanged
         (self.advances, self.advance) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
     }
@@ -243,7 +246,8 @@ package final class ControlState: ControlFeed, Sendable {
                     model: control.activeModel.flatMap { number in
                         state.models[number].map { TenantState.LoadedModel(number: number, snapshot: $0) }
                     },
-                    now: now
+                    now: now,
+                    faults: self.faults
                 )
             }
             self.forgetModels(&state)

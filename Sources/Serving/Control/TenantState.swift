@@ -14,6 +14,7 @@ package final class TenantState: Sendable {
     let inForce: PolicyInForce
     package let catalog: Catalog
     package let control: TenantControl
+    private let generations: Generations
     package let model: LoadedModel?
     /// The tombstones that deny at the moment this state was made.
     private let denials: Denials
@@ -52,7 +53,8 @@ package final class TenantState: Sendable {
         catalog: Catalog,
         control: TenantControl,
         model: LoadedModel?,
-        now: Timestamp
+        now: Timestamp,
+        faults: SeededFaults = SeededFaults()
     ) {
         self.tenant = control.tenant
         self.incarnation = incarnation
@@ -61,6 +63,8 @@ package final class TenantState: Sendable {
         self.inForce = policy
         self.catalog = catalog
         self.control = control
+        let generations = faults.has(.lostGeneration) ? Generations() : control.generations
+        self.generations = generations
         self.model = model
         self.denials = Denials(control.tombstones, now: now)
         self.blocked = self.denials.denied(in: catalog)
@@ -70,7 +74,7 @@ package final class TenantState: Sendable {
         self.suspects = Self.suspects(excluded, catalog)
         self.keyPrefix = CacheKey.prefix(namespace: incarnation, owner: control.tenant.string)
         self.fields = policy.policy.surfaces.map { surface in
-            let field = Self.field(surface, model, policy.policy, filters: "", control.generations)
+            let field = Self.field(surface, model, policy.policy, filters: "", generations)
             return (surface, field)
         }
     }
@@ -83,7 +87,7 @@ package final class TenantState: Sendable {
     /// The cache field of pools for a surface that are drawn by the filters of a digest.
     func field(surface: String, filters digest: String) -> CacheField {
         if digest.isEmpty, let field = self.field(surface: surface) { return field }
-        return Self.field(surface, self.model, self.policy, filters: digest, self.control.generations)
+        return Self.field(surface, self.model, self.policy, filters: digest, self.generations)
     }
 
     private static func field(
@@ -119,6 +123,7 @@ package final class TenantState: Sendable {
         self.inForce = before.inForce
         self.catalog = catalog
         self.control = before.control
+        self.generations = before.generations
         self.model = before.model
         self.denials = before.denials
         var blocked = before.blocked

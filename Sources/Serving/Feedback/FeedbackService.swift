@@ -13,6 +13,7 @@ package final class FeedbackService: Sendable {
     private let wallClock: @Sendable () -> Timestamp
     /// How long an answer waits for the relay where this node cannot reach Redis.
     private let propagationLimit: Duration
+    private let faults: SeededFaults
     private let metrics = FeedbackMetrics()
 
     package init(
@@ -22,6 +23,7 @@ package final class FeedbackService: Sendable {
         signer: TokenSigner,
         log: Logger,
         propagationLimit: Duration = .milliseconds(800),
+        faults: SeededFaults = SeededFaults(),
         wallClock: @escaping @Sendable () -> Timestamp
     ) {
         self.repository = repository
@@ -30,6 +32,7 @@ package final class FeedbackService: Sendable {
         self.signer = signer
         self.log = log
         self.propagationLimit = propagationLimit
+        self.faults = faults
         self.wallClock = wallClock
     }
 
@@ -79,7 +82,8 @@ package final class FeedbackService: Sendable {
                 answer.duplicates += 1
                 self.metrics.duplicates.increment()
                 // The node that stored it may have died before it could say so: the same steps again.
-                if policy.invalidatingEvents.contains(event.type) { invalidated[event.user] = version }
+                let isForgotten = self.faults.has(.duplicateForgotten)
+                if policy.invalidatingEvents.contains(event.type), !isForgotten { invalidated[event.user] = version }
                 if versions.updateValue(version, forKey: event.user) == nil { order.append(event.user) }
             case .unknownItem:
                 answer.rejected.append(

@@ -1,3 +1,4 @@
+import Caching
 import RecommendationCore
 import RecommendationEngine
 
@@ -19,8 +20,16 @@ struct Admission {
     private let filter: SlateFilter
     /// Whether there is a rule beyond those of the tenant.
     private let isPersonal: Bool
+    private let faults: SeededFaults
 
-    init(_ state: TenantState, at now: Timestamp, _ exclusions: UserExclusions, _ filter: SlateFilter) {
+    init(
+        _ state: TenantState,
+        at now: Timestamp,
+        _ exclusions: UserExclusions,
+        _ filter: SlateFilter,
+        faults: SeededFaults = SeededFaults()
+    ) {
+        self.faults = faults
         self.state = state
         self.now = now
         self.exclusions = exclusions
@@ -61,7 +70,7 @@ struct Admission {
 
     /// By the rules of the tenant: what was denied, hidden or sold out, now.
     private func isServable(_ item: Item.Number, _ filtered: inout FilteredCounts) -> Bool {
-        if self.state.blocked[Int(item)] {
+        if self.state.blocked[Int(item)], !self.faults.has(.unfilteredFallback) {
             filtered.tombstone += 1
         } else if !self.state.catalog.isAvailable(item, at: self.now) {
             filtered.unavailable += 1

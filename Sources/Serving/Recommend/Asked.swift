@@ -6,7 +6,7 @@ import RecommendationEngine
 struct Asked: Sendable {
     let request: RecommendationRequest
     let opening: Opening
-    let id: RecommendationID
+    private(set) var id: RecommendationID
     /// Tells its pool from those that are drawn by other filters.
     let digest: String
 
@@ -28,6 +28,13 @@ struct Asked: Sendable {
 
     /// Whether its pool holds items the user has had: most are shown none, and spared a fifth of the pool.
     var keepsSeen: Bool { !self.state.policy.seenFilter || self.request.filters.asksForSeen(of: self.state.policy) }
+
+    /// As it was answered when its pool was computed: what ``SeededFault/cachedToken`` gets wrong.
+    func answered(before computedAt: Int64) -> Asked {
+        var asked = self
+        asked.id = RecommendationID(milliseconds: computedAt, random: (0, UInt64(self.request.user.string.utf8.count)))
+        return asked
+    }
 
     /// Where its pool is cached.
     var place: CachePlace {

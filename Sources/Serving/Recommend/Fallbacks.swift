@@ -98,7 +98,7 @@ extension ServingContext {
     private func popular(_ asked: Asked) -> Recommendation? {
         guard let model = asked.state.model else { return nil }
         return self.pools.shared(asked, model).withUnsafeBytes { bytes in
-            PoolView(bytes).map { asked.answer(Self.slate(asked, of: $0)) }
+            PoolView(bytes).map { asked.answer(Self.slate(asked, of: $0, faults: self.keeper.faults)) }
         }
     }
 

@@ -9,14 +9,16 @@ struct PoolComputer: Sendable {
     private let users: any UserRepository
     private let limit: ComputeLimit
     private let log: Logger
+    private let faults: SeededFaults
     let coldLists = ColdLists()
     private let poolSize = Recorder(label: "vireo_pool_candidates", aggregate: true)
     let scorers = ScorerPool()
 
-    init(users: any UserRepository, limit: ComputeLimit, log: Logger) {
+    init(users: any UserRepository, limit: ComputeLimit, log: Logger, faults: SeededFaults = SeededFaults()) {
         self.users = users
         self.limit = limit
         self.log = log
+        self.faults = faults
     }
 
     /// Reads users and computes of them, if the node does not do that often enough already. The snapshot of the store is
@@ -76,7 +78,8 @@ struct PoolComputer: Sendable {
     /// The bytes of the pool that all share who have none of their own, and who ask for the same.
     func shared(_ asked: Asked, _ model: TenantState.LoadedModel) -> [UInt8] {
         self.coldLists.payload(asked.state, digest: asked.digest) {
-            PoolCodec.encode(self.pool(.unknown, asked, model, excluded: asked.excluded(in: model)))
+            let excluded = self.faults.has(.unfilteredFallback) ? Bitmap() : asked.excluded(in: model)
+            return PoolCodec.encode(self.pool(.unknown, asked, model, excluded: excluded))
         }
     }
 

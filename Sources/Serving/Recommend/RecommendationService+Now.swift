@@ -115,7 +115,8 @@ extension RecommendationService {
         let begun = ContinuousClock.now
         let (state, user) = (question.state, question.request.user)
         let now = self.context.wallClock()
-        let id = workspace.newID(at: now)
+        let isOld = self.context.keeper.faults.has(.cachedToken)
+        let id = isOld ? RecommendationID(high: UInt64(pool.entry.computedAt) << 16, low: 0) : workspace.newID(at: now)
         var answer = Recommendation(id, user: user, surface: question.request.surface, state: state, now: now)
         let isPool = pool.entry.payload.withUnsafeBytes { bytes in
             guard let view = PoolView(bytes) else { return false }

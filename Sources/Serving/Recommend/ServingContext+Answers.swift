@@ -85,6 +85,7 @@ extension ServingContext {
     ) -> Recommendation? {
         payload.withUnsafeBytes { bytes in
             guard let pool = PoolView(bytes) else { return nil }
+            let asked = self.keeper.faults.has(.cachedToken) ? asked.answered(before: computedAt) : asked
             var answer = asked.answer(Self.slate(asked, of: pool))
             answer.comes(from: tier, isPersonal: pool.isPersonal)
             answer.isComputed(at: computedAt, now: self.keeper.milliseconds())
@@ -94,8 +95,10 @@ extension ServingContext {
         }
     }
 
-    static func slate(_ asked: Asked, of pool: PoolView) -> SlateBuilder.Slate {
-        asked.opening.builder.slate(
+    static func slate(_ asked: Asked, of pool: PoolView, faults: SeededFaults = SeededFaults()) -> SlateBuilder.Slate {
+        var builder = asked.opening.builder
+        builder.faults = faults
+        return builder.slate(
             of: pool,
             limit: asked.request.limit,
             filter: asked.filter,

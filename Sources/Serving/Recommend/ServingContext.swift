@@ -27,7 +27,7 @@ package struct ServingContext: Sendable {
         self.cache = cache
         self.keeper = keeper
         self.control = control
-        self.pools = PoolComputer(users: users, limit: limit, log: log)
+        self.pools = PoolComputer(users: users, limit: limit, log: log, faults: keeper.faults)
         self.signer = signer
         self.log = log
         self.wallClock = wallClock

@@ -1,3 +1,4 @@
+import Caching
 import RecommendationCore
 import RecommendationEngine
 
@@ -7,6 +8,7 @@ struct SlateBuilder {
     let state: TenantState
     let signer: TokenSigner
     let now: Timestamp
+    var faults = SeededFaults()
 
     struct Slate {
         var items: [RecommendedItem]
@@ -33,7 +35,8 @@ struct SlateBuilder {
             at: self.now,
             // By the catalogue as it is now: an item may have come into a suppressed category since.
             UserExclusions(seen: [], suppressed: self.state.catalog.suppressed(by: pool.suppressions)),
-            filter
+            filter,
+            faults: self.faults
         )
         // Out of the workspace while they are filled: every access to an object's property is checked.
         var allowed = workspace.takeAllowed()
