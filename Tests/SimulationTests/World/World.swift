@@ -196,8 +196,8 @@ final class World: @unchecked Sendable {
         guard node.isAlive else { return }
         node.run { node in
             guard let id = await node.ask({ $0.change(isPurge: isPurge) }) else { return }
-            let propagated = await node.invalidator.announceControl()
-            guard node.isAlive, propagated else { return }
+            let announced = await node.invalidator.announceControl()
+            guard node.isAlive, announced.isApplied, announced.publishedAt != nil else { return }
             scheduler.note("node \(node.index): acknowledges control \(id)")
             self.judge.changed(id, isPurge: isPurge, by: ObjectIdentifier(node), at: scheduler.now)
             for index in self.nodes.indices {
