@@ -97,8 +97,9 @@ struct PurgeTests {
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await keeper.run() }
             // The one heartbeat of its start, and the loading of scripts, are over.
-            try await eventually("the control state is read") {
-                try await Self.commands(redis)["evalsha"] ?? 0 > 0 && control.appliedID != nil
+            try await eventually("the control state is read and the heartbeat sent") {
+                _ = await keeper.controlChangedLocally()
+                return try await Self.commands(redis)["evalsha"] ?? 0 > 0 && control.appliedID != nil
             }
             for _ in 0..<2 {
                 _ = try await admin.purge(.user(User.ID(trusted: "u1")), dryRun: false, tenant: .default)
