@@ -37,6 +37,8 @@ struct JournalFleetTests {
                 }
                 group.addTask {
                     defer { stop.set() }
+                    // What L1 took from L2 since the last heartbeat goes with the connection: two heartbeats.
+                    try await Task.sleep(for: .milliseconds(600))
                     try await fleet.redis.kill()
                     for round in 0..<2 { try await Self.writeAndRead(fleet, writers, "down-\(round)") }
                     try await fleet.redis.restart(empty: true)
