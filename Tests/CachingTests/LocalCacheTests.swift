@@ -155,7 +155,7 @@ struct LocalCacheTests {
                 }
             }
             let kept = (start..<start + 200).count { cache.find(self.key($0), self.field) != nil }
-            #expect(kept >= 180, "\(kept) of 200")
+            #expect(kept >= 160, "\(kept) of 200")
         }
     }
 

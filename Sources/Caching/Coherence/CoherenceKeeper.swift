@@ -162,7 +162,7 @@ public final class CoherenceKeeper: Service, Sendable {
         let start = self.now()
         let deadline = start.advanced(by: limit)
         self.beatSoon.yield()
-        let grace = min(limit, self.settings.relayInterval)
+        let grace = min(limit, self.settings.lease / 2)
         if self.state.withLock({ $0.failingSince.map { start - $0 >= grace } ?? false }) { return false }
         return await withTaskGroup(of: Bool.self) { group in
             let id = self.state.withLock { state in
