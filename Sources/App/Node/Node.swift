@@ -42,8 +42,9 @@ package struct Node: Sendable {
         // The keeper hears of the connections, and is made after them.
         let keeperBox = KeeperBox()
         let namespace = RedisNamespace(node: settings.nodeID)
-        let redis = RedisClient(configuration: redisConfiguration, logger: log) { _ in
-            keeperBox.keeper?.sharedConnectionChanged()
+        let redis = RedisClient(configuration: redisConfiguration, logger: log) { event in
+            let isConnected = if case .connected = event { true } else { false }
+            keeperBox.keeper?.sharedConnectionChanged(isConnected: isConnected)
         }
         let subscription = RedisSubscription(
             configuration: redisConfiguration,

@@ -21,8 +21,10 @@ extension CoherenceKeeper {
     }
 
     /// The command connection is lost, or there is a new one: L2 is doubted, and what nobody has confirmed since is dropped.
-    public func sharedConnectionChanged() {
+    public func sharedConnectionChanged(isConnected: Bool) {
+        let now = self.now()
         let unconfirmed = self.state.withLock { state in
+            state.apartSince = isConnected ? nil : state.apartSince ?? now
             state.trust.connectionChanged()
             let keys = state.beliefs.take()
             if keys == nil { state.journal.broken() }

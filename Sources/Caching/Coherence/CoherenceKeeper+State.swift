@@ -14,8 +14,8 @@ extension CoherenceKeeper {
         var heardAt: Instant?
         var journal: JournalSession
         var beliefs = SharedBeliefs()
-        /// When the first heartbeat of those failed that have failed in a row.
-        var failingSince: Instant?
+        /// When the command connection was lost that there has been none since; nil: there is one, or never was.
+        var apartSince: Instant?
         var stopping = false
         /// Until when the fleet knows of this node, and waits for it; nil: it need not.
         var admittedUntil: Instant?

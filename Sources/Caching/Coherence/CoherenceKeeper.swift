@@ -162,8 +162,9 @@ public final class CoherenceKeeper: Service, Sendable {
         let start = self.now()
         let deadline = start.advanced(by: limit)
         self.beatSoon.yield()
-        let grace = min(limit, self.settings.lease / 2)
-        if self.state.withLock({ $0.failingSince.map { start - $0 >= grace } ?? false }) { return false }
+        // A connection that is there again by then may still tell.
+        let grace = min(limit, self.settings.relayInterval)
+        if self.isApart(for: grace) { return false }
         return await withTaskGroup(of: Bool.self) { group in
             let id = self.state.withLock { state in
                 state.nextWaiter += 1
@@ -173,7 +174,7 @@ public final class CoherenceKeeper: Service, Sendable {
             group.addTask {
                 // A cancelled sleep ends the wait as well.
                 try? await Task.sleep(until: start.advanced(by: grace), clock: .continuous)
-                if self.state.withLock({ $0.failingSince == nil }) {
+                if !self.isApart(for: grace) {
                     try? await Task.sleep(until: deadline, clock: .continuous)
                 }
                 self.endRelayWait(id)
@@ -184,6 +185,12 @@ public final class CoherenceKeeper: Service, Sendable {
             self.endRelayWait(id)
             return first
         }
+    }
+
+    /// Whether there has been no connection to Redis for so long.
+    private func isApart(for time: Duration) -> Bool {
+        let now = self.now()
+        return self.state.withLock { $0.apartSince.map { now - $0 >= time } ?? false }
     }
 
     private func waitForRelay(past transaction: UInt64, id: UInt64) async -> Bool {
@@ -342,7 +349,6 @@ public final class CoherenceKeeper: Service, Sendable {
             if self.faults.has(.heartbeatApart) { self.apply(.heartbeat(heartbeat)) }
         } catch {
             self.metrics.heartbeatsFailed.increment()
-            self.state.withLock { $0.failingSince = $0.failingSince ?? sentAt }
             self.sharedDoubted()
             self.log.debug("heartbeat failed", metadata: ["error": "\(error)"])
         }
@@ -354,7 +360,6 @@ public final class CoherenceKeeper: Service, Sendable {
         let (finding, waiters) = self.state.withLock { state in
             state.redisOffset = reply.milliseconds - elapsed
             state.relayed = reply.relayed
-            state.failingSince = nil
             if isBehind { state.controlBehind() }
             let finding = state.trust.heartbeatTaken(
                 sentAt: sentAt,
