@@ -145,7 +145,8 @@ struct LocalCacheTests {
     @Test("a hot set that moves is kept again soon")
     func shiftingHotSet() {
         let cache = LocalCache(maximumBytes: 1 << 20)
-        for start in [0, 10_000] {
+        var kept: [Int] = []
+        for start in stride(from: 0, to: 60_000, by: 10_000) {
             for _ in 0..<200 {
                 for number in start..<start + 200 where cache.find(self.key(number), self.field) == nil {
                     _ = self.write(cache, number, self.entry(1, bytes: 900))
@@ -154,9 +155,10 @@ struct LocalCacheTests {
                     _ = self.write(cache, number, self.entry(1, bytes: 900))
                 }
             }
-            let kept = (start..<start + 200).count { cache.find(self.key($0), self.field) != nil }
-            #expect(kept >= 160, "\(kept) of 200")
+            kept.append((start..<start + 200).count { cache.find(self.key($0), self.field) != nil })
         }
+        // Which keys share a shard is drawn anew in each process: one set keeps 178 to 198 of 200, six about 189 each.
+        #expect(kept.reduce(0, +) >= 183 * kept.count, "\(kept) of 200")
     }
 
     /// Passes over all keys under a field, in an order of its own; writes what is not found. The share found in the last one.

@@ -7,14 +7,14 @@ struct CheckFleetTests {
     @Test("three nodes, every kind of write: hundreds of pairs on every node, and no violation")
     func holds() async throws {
         try await Fleet.with(nodes: 3) { fleet in
-            let kinds = "purchase,suppression,consent,reset,tombstone,hidden,stock"
-            var outcome = try await fleet.check(fleet.checkKey(), seconds: 7, kinds: kinds)
-            // Of a kind with few writes a busy machine may leave none to judge: what Redis heard of too late says nothing.
-            for _ in 0..<3 {
-                guard outcome.code == 1, outcome.errors.contains(" was judged"), try outcome.report().violations == 0
-                else { break }
-                outcome = try await fleet.check(fleet.checkKey(), seconds: 7, kinds: kinds)
-            }
+            // A change that waits for all takes a second: time for several of each kind. Few callers, who ask without a pause:
+            // Redis, too, must get a processor within its 100 ms.
+            let outcome = try await fleet.check(
+                fleet.checkKey(),
+                seconds: 12,
+                kinds: "purchase,suppression,consent,reset,tombstone,hidden,stock",
+                more: ["--writers", "16", "--readers", "2"]
+            )
             #expect(outcome.code == 0, "\(outcome.errors)")
             let report = try outcome.report()
             #expect(report.holds)
@@ -26,7 +26,7 @@ struct CheckFleetTests {
                 let counts = try #require(report.kinds[kind])
                 #expect(counts.pairs > 0, "\(kind): \(report.kinds)")
                 // A Redis that gets no processor for 100 ms costs a write here and there its propagation.
-                #expect(counts.unpropagated <= 1 + counts.acknowledged / 2, "\(kind): \(counts)")
+                #expect(counts.unpropagated <= 1 + counts.acknowledged / 4, "\(kind): \(counts)")
                 #expect(counts.unknown <= 1 + counts.writes / 4, "\(kind): \(counts)")
             }
             #expect(report.staleness_ms.own.count > 30)
