@@ -50,17 +50,16 @@ struct TombstoneCommand: AsyncParsableCommand {
                 reason: self.reason,
                 expiresAt: self.expiresAt
             )
-            let complete = try await self.options.run(
+            try await self.options.change(
                 "POST",
-                path + self.waiting.query,
+                path,
                 document,
                 as: AdminDocuments.TombstoneChange.self,
-                returning: \.complete
+                waiting: self.waiting
             ) { change in
                 let spread = spread(propagated: change.propagated, complete: change.complete)
                 Terminal.line("\(change.added ?? 0) added, \(change.already ?? 0) there already; \(spread)")
             }
-            try self.waiting.check(complete)
         }
     }
 
@@ -81,17 +80,16 @@ struct TombstoneCommand: AsyncParsableCommand {
                 reason: nil,
                 expiresAt: nil
             )
-            let complete = try await self.options.run(
+            try await self.options.change(
                 "DELETE",
-                path + self.waiting.query,
+                path,
                 document,
                 as: AdminDocuments.TombstoneChange.self,
-                returning: \.complete
+                waiting: self.waiting
             ) { change in
                 let spread = spread(propagated: change.propagated, complete: change.complete)
                 Terminal.line("\(change.removed ?? 0) removed, \(change.absent ?? 0) not there; \(spread)")
             }
-            try self.waiting.check(complete)
         }
     }
 
@@ -144,12 +142,12 @@ struct PurgeCommand: AsyncParsableCommand {
 
     func run() async throws {
         let document = AdminDocuments.Purge(scope: self.scope, id: self.id, dryRun: self.dryRun)
-        let complete = try await self.options.run(
+        try await self.options.change(
             "POST",
-            "/v1/admin/purge" + self.waiting.query,
+            "/v1/admin/purge",
             document,
             as: AdminDocuments.Purged.self,
-            returning: \.complete
+            waiting: self.waiting
         ) { purged in
             if purged.dry_run == true { return Terminal.line("nothing was purged") }
             let spread = spread(propagated: purged.propagated ?? false, complete: purged.complete)
@@ -159,7 +157,6 @@ struct PurgeCommand: AsyncParsableCommand {
                 Terminal.line("generation \(purged.generation ?? 0), \(spread)")
             }
         }
-        try self.waiting.check(complete)
     }
 }
 

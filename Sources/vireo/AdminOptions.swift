@@ -28,23 +28,34 @@ struct AdminOptions: ParsableArguments {
         as type: Value.Type,
         show: (Value) -> Void
     ) async throws {
-        _ = try await self.run(method, path, document, as: type, returning: { $0 }, show: show)
+        _ = try await self.answer(method, path, document, as: type, show: show)
     }
 
-    /// As ``run(_:_:_:as:show:)``, and returns what of the answer is asked for.
-    func run<Value: Decodable, Part>(
+    /// As ``run(_:_:_:as:show:)``, for a change of what nodes serve: fails where it was to be everywhere, and is not known to be.
+    func change<Value: AdminChange>(
         _ method: String,
         _ path: String,
-        _ document: (any Encodable)? = nil,
+        _ document: any Encodable,
         as type: Value.Type,
-        returning part: (Value) -> Part,
+        waiting: WaitOption,
         show: (Value) -> Void
-    ) async throws -> Part {
+    ) async throws {
+        let change = try await self.answer(method, path + waiting.query, document, as: type, show: show)
+        try waiting.check(change.complete)
+    }
+
+    private func answer<Value: Decodable>(
+        _ method: String,
+        _ path: String,
+        _ document: (any Encodable)?,
+        as type: Value.Type,
+        show: (Value) -> Void
+    ) async throws -> Value {
         let client = try await self.client()
         let answer = try await client.call(method, path, document)
         let value = try client.decode(answer, as: type)
         if self.json { Terminal.line(String(decoding: answer, as: UTF8.self)) } else { show(value) }
-        return part(value)
+        return value
     }
 }
 

@@ -112,15 +112,14 @@ struct PolicyCommand: AsyncParsableCommand {
         var dryRun = false
 
         func run() async throws {
-            let complete = try await self.options.run(
+            try await self.options.change(
                 "POST",
-                "\(path)/\(self.version.version):activate\(self.waiting.query)",
+                "\(path)/\(self.version.version):activate",
                 AdminDocuments.Activation(dryRun: self.dryRun),
                 as: AdminDocuments.PolicyChange.self,
-                returning: \.complete,
+                waiting: self.waiting,
                 show: PolicyCommand.show
             )
-            try self.waiting.check(complete)
         }
     }
 
@@ -137,15 +136,14 @@ struct PolicyCommand: AsyncParsableCommand {
         var dryRun = false
 
         func run() async throws {
-            let complete = try await self.options.run(
+            try await self.options.change(
                 "POST",
-                "\(path)/\(self.version.version):rollback\(self.waiting.query)",
+                "\(path)/\(self.version.version):rollback",
                 AdminDocuments.DryRun(self.dryRun),
                 as: AdminDocuments.PolicyChange.self,
-                returning: \.complete,
+                waiting: self.waiting,
                 show: PolicyCommand.show
             )
-            try self.waiting.check(complete)
         }
     }
 

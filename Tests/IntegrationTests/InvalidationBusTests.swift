@@ -251,6 +251,25 @@ struct BusSubject: Sendable {
     var sessions: [UInt64] { self.heard.compactMap { if case .began(let session) = $0 { session } else { nil } } }
 }
 
+/// A node's ear on the bus, which does not run yet.
+func makeBus(
+    on server: LocalRedisServer,
+    _ redis: RedisSubject
+) -> (bus: RedisInvalidationBus, subscription: RedisSubscription) {
+    let subscription = RedisSubscription(
+        configuration: server.configuration(),
+        channels: [RedisNamespace.busChannel, redis.namespace.heartbeatChannel],
+        logger: .silent
+    )
+    let bus = RedisInvalidationBus(
+        client: redis.client,
+        subscription: subscription,
+        namespace: redis.namespace,
+        log: .silent
+    )
+    return (bus, subscription)
+}
+
 /// Runs the body with a node whose first session has begun, on a Redis of its own unless one is given.
 func withBus(
     on given: LocalRedisServer? = nil,
@@ -262,17 +281,7 @@ func withBus(
         return
     }
     try await withRedis(on: server, node: node) { redis in
-        let subscription = RedisSubscription(
-            configuration: server.configuration(),
-            channels: [RedisNamespace.busChannel, redis.namespace.heartbeatChannel],
-            logger: .silent
-        )
-        let bus = RedisInvalidationBus(
-            client: redis.client,
-            subscription: subscription,
-            namespace: redis.namespace,
-            log: .silent
-        )
+        let (bus, subscription) = makeBus(on: server, redis)
         let subject = BusSubject(redis: redis, bus: bus, log: EventLog())
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await subscription.run() }

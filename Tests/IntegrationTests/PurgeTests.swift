@@ -54,17 +54,7 @@ struct PurgeTests {
         _ server: LocalRedisServer,
         _ body: (AdminService) async throws -> Void
     ) async throws {
-        let subscription = RedisSubscription(
-            configuration: server.configuration(),
-            channels: [RedisNamespace.busChannel, redis.namespace.heartbeatChannel],
-            logger: .silent
-        )
-        let bus = RedisInvalidationBus(
-            client: redis.client,
-            subscription: subscription,
-            namespace: redis.namespace,
-            log: .silent
-        )
+        let (bus, _) = makeBus(on: server, redis)
         let control = ControlState(
             repository: database.control,
             models: database.models,

@@ -16,7 +16,7 @@ package enum AdminDocuments {
         }
     }
 
-    package struct PolicyChange: Decodable, Sendable {
+    package struct PolicyChange: AdminChange {
         package let active: String
         package let previous: String?
         package let dry_run: Bool?
@@ -55,7 +55,7 @@ package enum AdminDocuments {
         }
     }
 
-    package struct TombstoneChange: Decodable, Sendable {
+    package struct TombstoneChange: AdminChange {
         package let epoch: Int64
         package let added: Int?
         package let already: Int?
@@ -89,7 +89,7 @@ package enum AdminDocuments {
         }
     }
 
-    package struct Purged: Decodable, Sendable {
+    package struct Purged: AdminChange {
         package let generation: Int64?
         package let user_version: Int64?
         package let dry_run: Bool?
@@ -116,4 +116,10 @@ package enum AdminDocuments {
             package let bytes: Int
         }
     }
+}
+
+/// The answer to a change of what nodes serve.
+package protocol AdminChange: Decodable, Sendable {
+    /// Whether every node serves by it; nil: that was not asked.
+    var complete: Bool? { get }
 }

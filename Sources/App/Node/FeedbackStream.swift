@@ -14,7 +14,6 @@ import Serving
 /// it over. What is wrong with an event itself puts it among the dead at once; a store that is away, or answers with an error,
 /// does not: the entry stays pending, and does not hold up those behind it.
 struct FeedbackStream: Service {
-
     /// Entries of a tenant stored in one transaction.
     private static let batch = 200
     /// How long one read waits for entries; a shutdown waits for its end.

@@ -8,15 +8,12 @@ extension CoherenceKeeper {
         /// Redis time minus the time since `origin`, in milliseconds; nil until the first heartbeat.
         var redisOffset: Int64?
         var relayed: JournalPosition?
-        var relayWaiters: [(transaction: UInt64, continuation: CheckedContinuation<Bool, Never>, id: UInt64)] = []
-        var nextWaiter: UInt64 = 0
         /// When the subscription last proved to be alive; nil without a session.
         var heardAt: Instant?
         var journal: JournalSession
         var beliefs = SharedBeliefs()
         /// When the command connection was lost that there has been none since; nil: there is one, or never was.
         var apartSince: Instant?
-        var stopping = false
         /// Until when the fleet knows of this node, and waits for it; nil: it need not.
         var admittedUntil: Instant?
         /// The first read of the control log that was begun when the fleet knew of this node.

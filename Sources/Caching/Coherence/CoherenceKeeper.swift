@@ -30,6 +30,8 @@ public final class CoherenceKeeper: Service, Sendable {
     private let journal: any Journal
     let tail: (any JournalTail)?
     let checks = ControlChecks()
+    /// Writers by their transaction.
+    let relayWaiters = MarkWaiters<UInt64>()
     let log: Logger
     let metrics = CoherenceMetrics()
     let now: @Sendable () -> ContinuousClock.Instant
@@ -149,69 +151,6 @@ public final class CoherenceKeeper: Service, Sendable {
         return await self.checks.wait(since: self.now()) ? .checked : .unverified
     }
 
-    // MARK: What writers do
-
-    /// Drops this node's entries of a key below a version: the first step after COMMIT.
-    public func dropLocally(_ invalidation: Invalidation) {
-        self.local.invalidate(invalidation.key, below: invalidation.version)
-    }
-
-    /// Waits until the relay has brought every row of a transaction to Redis; false at the deadline, and earlier where this
-    /// node reaches no Redis that could tell it.
-    public func relayed(past transaction: UInt64, within limit: Duration) async -> Bool {
-        let start = self.now()
-        let deadline = start.advanced(by: limit)
-        self.beatSoon.yield()
-        // A connection that is there again by then may still tell.
-        let grace = min(limit, self.settings.relayInterval)
-        if self.isApart(for: grace) { return false }
-        return await withTaskGroup(of: Bool.self) { group in
-            let id = self.state.withLock { state in
-                state.nextWaiter += 1
-                return state.nextWaiter
-            }
-            group.addTask { await self.waitForRelay(past: transaction, id: id) }
-            group.addTask {
-                // A cancelled sleep ends the wait as well.
-                try? await Task.sleep(until: start.advanced(by: grace), clock: .continuous)
-                if !self.isApart(for: grace) {
-                    try? await Task.sleep(until: deadline, clock: .continuous)
-                }
-                self.endRelayWait(id)
-                return false
-            }
-            let first = await group.next() ?? false
-            group.cancelAll()
-            self.endRelayWait(id)
-            return first
-        }
-    }
-
-    /// Whether there has been no connection to Redis for so long.
-    private func isApart(for time: Duration) -> Bool {
-        let now = self.now()
-        return self.state.withLock { $0.apartSince.map { now - $0 >= time } ?? false }
-    }
-
-    private func waitForRelay(past transaction: UInt64, id: UInt64) async -> Bool {
-        await withCheckedContinuation { continuation in
-            let answer: Bool? = self.state.withLock { state in
-                if let relayed = state.relayed, relayed.covers(transaction) { return true }
-                if state.stopping || Task.isCancelled { return false }
-                state.relayWaiters.append((transaction, continuation, id))
-                return nil
-            }
-            if let answer { continuation.resume(returning: answer) }
-        }
-    }
-
-    private func endRelayWait(_ id: UInt64) {
-        let waiter = self.state.withLock { state in
-            state.relayWaiters.firstIndex { $0.id == id }.map { state.relayWaiters.remove(at: $0) }
-        }
-        waiter?.continuation.resume(returning: false)
-    }
-
     /// A call to Redis timed out or was refused, or its connection broke: L2 may lack what should have been raised.
     public func sharedDoubted() {
         self.state.withLock { $0.trust.doubted() }
@@ -268,12 +207,7 @@ public final class CoherenceKeeper: Service, Sendable {
                 group.addTask { for await _ in self.polls { await self.pollJournal() } }
             }
         }
-        let waiters = self.state.withLock { state in
-            state.stopping = true
-            defer { state.relayWaiters = [] }
-            return state.relayWaiters
-        }
-        for waiter in waiters { waiter.continuation.resume(returning: false) }
+        self.relayWaiters.end()
     }
 
     /// The one applier.
@@ -357,7 +291,7 @@ public final class CoherenceKeeper: Service, Sendable {
     private func received(_ reply: HeartbeatReply, to heartbeat: Heartbeat, sentAt: Instant, mark: UInt64) {
         let elapsed = (sentAt - self.origin).milliseconds
         let isBehind = (reply.controlHead ?? 0) > self.control.appliedControl
-        let (finding, waiters) = self.state.withLock { state in
+        let finding = self.state.withLock { state in
             state.redisOffset = reply.milliseconds - elapsed
             state.relayed = reply.relayed
             if isBehind { state.controlBehind() }
@@ -375,13 +309,10 @@ public final class CoherenceKeeper: Service, Sendable {
             case .wentBack: state.journal.broken()
             case .replaced: state.journal.sessionDoubted()
             }
-            guard let relayed = reply.relayed else { return (finding, [CheckedContinuation<Bool, Never>]()) }
-            let done = state.relayWaiters.filter { relayed.covers($0.transaction) }
-            state.relayWaiters.removeAll { relayed.covers($0.transaction) }
-            return (finding, done.map(\.continuation))
+            return finding
         }
         if isBehind { self.checks.request() }
-        for waiter in waiters { waiter.resume(returning: true) }
+        if let relayed = reply.relayed { self.relayWaiters.reached { relayed.covers($0) } }
         switch finding {
         case .asBefore: break
         case .emptied: self.log.warning("Redis was emptied; L2 is verified until the journal is replayed")

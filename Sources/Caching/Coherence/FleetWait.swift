@@ -1,6 +1,5 @@
 public import Logging
 public import ServiceLifecycle
-import Synchronization
 
 /// What nodes have confirmed of the control log.
 public protocol ControlConfirmations: Sendable {
@@ -16,17 +15,6 @@ public protocol ControlConfirmations: Sendable {
 /// can only come before that, never instead of it, so no node that is dead or cut off holds anybody up for longer. A change
 /// that was not published is proved by confirmations alone.
 public final class FleetWait: Service {
-    private struct Waiter {
-        let id: UInt64
-        let epoch: Int64
-        let continuation: CheckedContinuation<Bool, Never>
-    }
-
-    private struct State {
-        var waiting: [Waiter] = []
-        var lastID: UInt64 = 0
-    }
-
     /// How often confirmations are read while somebody waits.
     private static let interval = Duration.milliseconds(20)
 
@@ -35,7 +23,7 @@ public final class FleetWait: Service {
     private let log: Logger
     private let now: @Sendable () -> ContinuousClock.Instant
     private let sleep: @Sendable (ContinuousClock.Instant) async -> Void
-    private let state = Mutex(State())
+    private let waiters = MarkWaiters<Int64>()
     private let signals: AsyncStream<Void>
     private let signal: AsyncStream<Void>.Continuation
 
@@ -80,50 +68,19 @@ public final class FleetWait: Service {
     }
 
     private func confirmed(_ epoch: Int64, by end: ContinuousClock.Instant) async -> Bool {
-        await withTaskGroup(of: Bool.self) { group in
-            let id = self.state.withLock { state in
-                state.lastID += 1
-                return state.lastID
-            }
-            group.addTask { await self.confirmation(of: epoch, id) }
-            group.addTask {
-                await self.sleep(end)
-                self.giveUp(id)
-                return false
-            }
-            let first = await group.next() ?? false
-            group.cancelAll()
-            // The other may have begun to wait after it was given up.
-            self.giveUp(id)
-            return first
+        await self.waiters.wait(for: epoch) {
+            self.signal.yield()
+            return false
+        } limit: {
+            await self.sleep(end)
         }
     }
-
-    private func confirmation(of epoch: Int64, _ id: UInt64) async -> Bool {
-        await withCheckedContinuation { continuation in
-            let isCancelled = self.state.withLock { state in
-                if Task.isCancelled { return true }
-                state.waiting.append(Waiter(id: id, epoch: epoch, continuation: continuation))
-                return false
-            }
-            if isCancelled { continuation.resume(returning: false) } else { self.signal.yield() }
-        }
-    }
-
-    private func giveUp(_ id: UInt64) {
-        let waiter = self.state.withLock { state in
-            state.waiting.firstIndex { $0.id == id }.map { state.waiting.remove(at: $0) }
-        }
-        waiter?.continuation.resume(returning: false)
-    }
-
-    private var hasWaiters: Bool { self.state.withLock { !$0.waiting.isEmpty } }
 
     /// Reads confirmations while somebody waits, until the service is shut down; who waits then has time alone.
     public func run() async throws {
         await cancelWhenGracefulShutdown {
             for await _ in self.signals {
-                while self.hasWaiters, !Task.isCancelled {
+                while !self.waiters.isEmpty, !Task.isCancelled {
                     await self.look()
                     await self.sleep(self.now().advanced(by: Self.interval))
                 }
@@ -134,12 +91,7 @@ public final class FleetWait: Service {
     func look() async {
         do {
             guard let confirmed = try await self.confirmations.confirmedByAll() else { return }
-            let done = self.state.withLock { state in
-                let done = state.waiting.filter { $0.epoch <= confirmed }
-                state.waiting.removeAll { $0.epoch <= confirmed }
-                return done
-            }
-            for waiter in done { waiter.continuation.resume(returning: true) }
+            self.waiters.reached { $0 <= confirmed }
         } catch {
             self.log.debug("confirmations cannot be read", metadata: ["error": "\(error)"])
         }
