@@ -67,14 +67,12 @@ struct PoolDraft {
     private func ordered(_ candidates: [CandidatePool.Candidate]) -> [CandidatePool.Candidate] {
         let (first, second, third) = (self.scales[0], self.scales[1], self.scales[2])
         // The sum in the order of CandidatePool.score, which defines it.
-        var keyed = candidates.map { candidate in
-            let score =
-                first.value(candidate.collaborative) + second.value(candidate.content)
-                + third.value(candidate.popularity)
-            return (key: RankKey.make(score, candidate.item), candidate: candidate)
+        let scores = candidates.map { candidate in
+            first.value(candidate.collaborative) + second.value(candidate.content) + third.value(candidate.popularity)
         }
-        keyed.sort { $0.key > $1.key }
-        return keyed.map(\.candidate)
+        var ranked = RankedCandidates(candidates, scores: scores)
+        ranked.sort()
+        return ranked.candidates
     }
 
     private static func scale(of component: Int, _ unseen: [Entry], _ seen: [Entry]) -> CandidatePool.Scale {
