@@ -49,6 +49,7 @@ struct FeedbackStream: Service {
         var positions = StreamPositions()
         var nextClaim = ContinuousClock.now
         var nextTidying = ContinuousClock.now
+        var isReadable = true
         while !Task.isCancelled, !Task.isShuttingDownGracefully {
             do {
                 for tenant in self.control.tenants where tenant != .fleet && !positions.has(tenant) {
@@ -63,7 +64,10 @@ struct FeedbackStream: Service {
                     try await self.tidy(positions)
                     nextTidying = .now + .seconds(5)
                 }
-                guard try await self.pass(&positions) else {
+                let isDone = try await self.pass(&positions)
+                if !isReadable { self.log.info("the feedback streams can be read again") }
+                isReadable = true
+                guard isDone else {
                     try? await Task.sleep(for: Self.pause)
                     continue
                 }
@@ -71,7 +75,13 @@ struct FeedbackStream: Service {
                 // Redis is away, or has forgotten the groups: what was delivered is read again.
                 positions = StreamPositions()
                 self.metrics.failed.increment()
-                self.log.debug("the feedback streams cannot be read", metadata: ["error": "\(error)"])
+                // Once: it is tried twice a second.
+                self.log.log(
+                    level: isReadable ? .warning : .debug,
+                    "the feedback streams cannot be read",
+                    metadata: ["error": "\(error)"]
+                )
+                isReadable = false
                 try? await Task.sleep(for: Self.pause)
             }
         }
