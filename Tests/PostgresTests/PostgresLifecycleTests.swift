@@ -58,22 +58,32 @@ extension ServerTests {
 
         @Test("graceful shutdown lets a running call end and refuses the next")
         func gracefulShutdown() async throws {
-            var configuration = try PostgresConfiguration(url: ServerTests.url)
+            var configuration = try patientConfiguration()
             configuration.applicationName = "graceful"
             let client = PostgresClient(configuration: configuration, logger: Logger(label: "test"))
             var groupLogger = Logger(label: "test")
             groupLogger.logLevel = .critical
             let group = ServiceGroup(services: [client], logger: groupLogger)
             try await withClient { other in
-                async let life: Void = group.run()
-                async let slept = client.column("SELECT pg_sleep(3) IS NOT NULL", as: Bool.self)
-                try await other.waitUntil(
-                    "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE application_name = 'graceful' AND wait_event = 'PgSleep')"
-                )
-                await group.triggerGracefulShutdown()
-                #expect(try await slept == [true])
-                try await life
-                #expect(try await postgresError { try await client.execute("SELECT 1") } == .shutDown)
+                try await other.withSession { holder in
+                    try await holder.execute("SELECT pg_advisory_lock(79)")
+                    async let life: Void = group.run()
+                    async let running = client.column("SELECT pg_advisory_lock(79) IS NOT NULL", as: Bool.self)
+                    try await holder.waitForSomebody(at: 79)
+                    await group.triggerGracefulShutdown()
+                    var refusal: PostgresError?
+                    while refusal == nil {
+                        do throws(PostgresError) {
+                            try await client.execute("SELECT 1")
+                        } catch {
+                            refusal = error
+                        }
+                    }
+                    #expect(refusal == .shutDown)
+                    try await holder.execute("SELECT pg_advisory_unlock(79)")
+                    #expect(try await running == [true])
+                    try await life
+                }
                 try await other.waitUntil(
                     "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE application_name = 'graceful')"
                 )
@@ -82,7 +92,7 @@ extension ServerTests {
 
         @Test("cancelling the run interrupts what runs")
         func cancelledRun() async throws {
-            var configuration = try PostgresConfiguration(url: ServerTests.url)
+            var configuration = try patientConfiguration()
             configuration.applicationName = "cancelled"
             let client = PostgresClient(configuration: configuration, logger: Logger(label: "test"))
             let life = Task { await client.run() }

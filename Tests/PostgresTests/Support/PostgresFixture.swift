@@ -50,6 +50,16 @@ func withClient<Value>(
     try await withClient(url: ServerTests.url, configure, body)
 }
 
+/// What a client of a busy machine needs.
+func patientConfiguration(url: String = ServerTests.url) throws -> PostgresConfiguration {
+    var configuration = try PostgresConfiguration(url: url)
+    configuration.poolSize = 3
+    configuration.connectTimeout = .seconds(10)
+    configuration.acquireTimeout = .seconds(20)
+    configuration.statementTimeout = .seconds(20)
+    return configuration
+}
+
 /// Runs the body with a client, patient with a busy machine.
 @discardableResult
 func withClient<Value>(
@@ -57,11 +67,7 @@ func withClient<Value>(
     _ configure: (inout PostgresConfiguration) -> Void = { _ in },
     _ body: (PostgresClient) async throws -> Value
 ) async throws -> Value {
-    var configuration = try PostgresConfiguration(url: url)
-    configuration.poolSize = 3
-    configuration.connectTimeout = .seconds(10)
-    configuration.acquireTimeout = .seconds(20)
-    configuration.statementTimeout = .seconds(20)
+    var configuration = try patientConfiguration(url: url)
     configure(&configuration)
     let client = PostgresClient(
         configuration: configuration,
@@ -89,6 +95,20 @@ extension PostgresClient {
         let limit = ContinuousClock.now + .seconds(20)
         while try await column(statement, bindings, as: Bool.self).first != true {
             try #require(ContinuousClock.now < limit, "never came true: \(statement.sql)")
+        }
+    }
+}
+
+extension PostgresSession {
+    /// Polls until a call waits for an advisory lock.
+    func waitForSomebody(at lock: Int32) async throws {
+        let statement: PostgresStatement = """
+            SELECT EXISTS (SELECT FROM pg_locks
+            WHERE locktype = 'advisory' AND objid::int8 = $1 AND NOT granted)
+            """
+        let limit = ContinuousClock.now + .seconds(20)
+        while try await query(statement, [lock], decode: { try $0.decode(0, as: Bool.self) }) != [true] {
+            try #require(ContinuousClock.now < limit)
         }
     }
 }
