@@ -2,7 +2,7 @@ package import Logging
 import Glibc
 import Synchronization
 
-/// A private redis-server on 127.0.0.1: for `vireo dev` and for tests.
+/// A private redis-server on 127.0.0.1, or a sentinel: for `vireo dev` and for tests.
 ///
 /// It keeps nothing unless asked to.
 ///
@@ -13,6 +13,7 @@ package final class LocalRedisServer: Sendable {
     /// Where configuration, data, log and pid file are.
     package let directory: String
     private let extraArguments: [String]
+    private let isSentinel: Bool
     private let logger: Logger
     private let process = Mutex<ServerProcess?>(nil)
 
@@ -22,22 +23,26 @@ package final class LocalRedisServer: Sendable {
     /// The process, nil when it is not running.
     package var pid: Int32? { running?.pid }
 
-    private init(directory: String, port: Int, extraArguments: [String], logger: Logger) {
+    private init(directory: String, port: Int, extraArguments: [String], isSentinel: Bool, logger: Logger) {
         self.directory = directory
         self.port = port
         self.extraArguments = extraArguments
+        self.isSentinel = isSentinel
         self.logger = logger
     }
 
     /// Starts a server and returns when it answers.
     ///
     /// `extraArguments` are words of redis-server's command line (`["--appendonly", "yes"]`); the password goes into a
-    /// file, not into them.
+    /// file, not into them. `configuration` are lines of that file: what the server itself may change and write back, as a
+    /// sentinel tells it whom to follow.
     package static func start(
         directory: String,
         port: Int? = nil,
         password: String? = nil,
+        configuration: [String] = [],
         extraArguments: [String] = [],
+        isSentinel: Bool = false,
         logger: Logger = Logger(label: "vireo.local-redis")
     ) async throws(LocalServerError) -> LocalRedisServer {
         let directory = try Files.makeDirectory(directory)
@@ -45,15 +50,16 @@ package final class LocalRedisServer: Sendable {
             logger.notice("stopping a redis-server left over in the directory", metadata: ["pid": "\(leftover.pid)"])
             try await leftover.end(with: SIGTERM, grace: stopGrace)
         }
-        try writeConfiguration(directory: directory, password: password)
         var attempts = port == nil ? 3 : 1
         while true {
             let chosen: Int
             if let port { chosen = port } else { chosen = try FreePort.find() }
+            try writeConfiguration(directory: directory, port: chosen, password: password, configuration)
             let server = LocalRedisServer(
                 directory: directory,
                 port: chosen,
                 extraArguments: extraArguments,
+                isSentinel: isSentinel,
                 logger: logger
             )
             do throws(LocalServerError) {
@@ -108,17 +114,23 @@ package final class LocalRedisServer: Sendable {
         process.withLock { $0 }.flatMap { $0.isAlive ? $0 : nil }
     }
 
-    private static func writeConfiguration(directory: String, password: String?) throws(LocalServerError) {
+    private static func writeConfiguration(
+        directory: String,
+        port: Int,
+        password: String?,
+        _ more: [String]
+    ) throws(LocalServerError) {
         var lines = [
-            "bind 127.0.0.1", "daemonize yes", "dir \(quoted(directory))",
+            "bind 127.0.0.1", "port \(port)", "daemonize yes", "dir \(quoted(directory))",
             "pidfile \(quoted("\(directory)/redis.pid"))",
             "logfile \(quoted("\(directory)/redis.log"))", "save \"\"", "appendonly no",
         ]
         if let password { lines.append("requirepass \(quoted(password))") }
+        lines += more
         try Files.write(lines.joined(separator: "\n") + "\n", to: "\(directory)/redis.conf")
     }
 
-    private static func quoted(_ value: String) -> String {
+    static func quoted(_ value: String) -> String {
         let digits = Array("0123456789abcdef")
         let escaped = value.utf8.map { byte in
             switch byte {
@@ -138,7 +150,7 @@ package final class LocalRedisServer: Sendable {
         let log = "\(directory)/redis.log"
         try Files.remove("\(directory)/redis.pid")
         try Files.remove(log)
-        let arguments = ["\(directory)/redis.conf", "--port", "\(port)"] + extraArguments
+        let arguments = ["\(directory)/redis.conf"] + (isSentinel ? ["--sentinel"] : []) + extraArguments
         try await Command(program: program, arguments: arguments).run()
 
         let limit = ContinuousClock.now + .seconds(20)

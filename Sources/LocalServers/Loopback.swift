@@ -29,7 +29,7 @@ enum Loopback {
         let bytes = Array(request.utf8)
         guard send(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL)) == bytes.count else { return nil }
         guard await ready(descriptor, for: Int16(POLLIN), until: limit) else { return nil }
-        var answer = [UInt8](repeating: 0, count: 256)
+        var answer = [UInt8](repeating: 0, count: 4_096)
         let count = recv(descriptor, &answer, answer.count, 0)
         return count > 0 ? String(decoding: answer[..<count], as: UTF8.self) : nil
     }

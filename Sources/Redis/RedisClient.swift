@@ -7,6 +7,9 @@ import Synchronization
 
 /// A client that keeps one connection to one Redis server and pipelines the commands of all tasks over it.
 ///
+/// With sentinels the server is the primary that they name; a connection ends when it is not the primary any more, and a
+/// server that refuses a single command with READONLY has said so itself.
+///
 /// `run()` connects, and connects again after each loss, until the service is shut down. Each connection is a *session*
 /// with a number of its own, greater than all before. Commands fail at once while there is none; nothing is sent twice.
 ///
@@ -20,24 +23,27 @@ public final class RedisClient: Service, Sendable {
     private let clock: any Clock<Duration>
     private let onEvent: @Sendable (RedisConnectionEvent) -> Void
     private let state = Mutex(RedisClientState<CommandConnection, ReadyWaiter>())
-    private let metrics = RedisMetrics(.commands)
+    private let metrics: RedisMetrics
     private let commandTimeout: TimeAmount
 
     typealias ReadyWaiter = CheckedContinuation<Result<UInt64, RedisError>, Never>
 
     /// Makes a client; it connects when `run()` is called.
     ///
+    /// `primary` follows the sentinels of the configuration, and is run by the caller; nil where it names none.
     /// `onEvent` is called in order, one call at a time, and must not block. A `disconnected` comes before any command
     /// fails because of it, and after `session` has become nil.
     public init(
         configuration: RedisConfiguration,
+        primary: RedisPrimary? = nil,
         eventLoopGroup: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton,
         logger: Logger = Logger(label: "redis"),
         clock: any Clock<Duration> = ContinuousClock(),
         onEvent: @escaping @Sendable (RedisConnectionEvent) -> Void = { _ in }
     ) {
         self.configuration = configuration
-        self.connector = Connector(configuration: configuration, group: eventLoopGroup)
+        self.connector = Connector(configuration: configuration, primary: primary, group: eventLoopGroup)
+        self.metrics = RedisMetrics(configuration.isSentinel ? .sentinel : .commands)
         self.logger = logger
         self.clock = clock
         self.onEvent = onEvent
@@ -66,7 +72,7 @@ public final class RedisClient: Service, Sendable {
             let connection = try connection(of: session)
             metrics.commands.increment()
             let reply = try await connection.execute(command, timeout: commandTimeout).get()
-            return (try reply.checked(), connection.session)
+            return (try checked(reply, on: connection), connection.session)
         } catch {
             metrics.failed(with: error)
             throw error
@@ -131,6 +137,12 @@ public final class RedisClient: Service, Sendable {
         return connection
     }
 
+    private func checked(_ reply: RedisReply, on connection: CommandConnection) throws(RedisError) -> RedisReply {
+        guard case .error(let refusal) = reply else { return reply }
+        if refusal.isFromReplica { connector.denied(by: connection.hold) }
+        throw .server(refusal)
+    }
+
     private func giveUp(waiter id: UInt64, with error: RedisError) {
         state.withLock { $0.waiterGaveUp(id: id) }?.resume(returning: .failure(error))
     }
@@ -147,12 +159,13 @@ public final class RedisClient: Service, Sendable {
                 } onCancel: {
                     connection.drain()
                 }
+                connector.release(connection.hold)
             } catch {
                 if Task.isCancelled { return }
                 logger.log(
                     level: failures == 0 ? .warning : .debug,
                     "no connection to Redis",
-                    metadata: ["reason": "\(error.reason)", "host": "\(configuration.host)"]
+                    metadata: ["reason": "\(error.reason)", "host": "\(configuration.target)"]
                 )
                 failures += 1
                 onEvent(.connectFailed(reason: error.reason))
@@ -164,9 +177,10 @@ public final class RedisClient: Service, Sendable {
 
     private func connect() async throws(ConnectFailure) -> CommandConnection {
         let session = state.withLock { $0.nextSession() }
-        let connection = try await connector.connect { [self] channel in
+        let connection = try await connector.connect { [self] channel, hold in
             CommandConnection(
                 session: session,
+                hold: hold,
                 channel: channel,
                 maxQueued: configuration.maxQueued,
                 maxQueuedBytes: configuration.maxQueuedBytes,
@@ -174,17 +188,18 @@ public final class RedisClient: Service, Sendable {
                 onLoss: { [self] in connectionLost($0, $1) }
             )
         }
+        connection.hold?.closes { connection.abandon($0) }
         // PING goes last: a server that still loads its data refuses it.
-        let steps = configuration.handshake + [("PING", RedisCommand("PING"))]
+        let steps = configuration.handshake + [HandshakeStep(name: "PING", command: RedisCommand("PING"))]
         let bound = TimeAmount(configuration.connectTimeout)
         switch await connection.execute(steps.map(\.command), timeout: bound) {
         case .failure(let error):
             try await abandon(connection, Self.loss(in: error, on: connection))
         case .success(let replies):
             for (step, reply) in zip(steps, replies) {
-                // Only the code: a message may quote the arguments, and they may be secret.
-                guard case .error(let refusal) = reply else { continue }
-                try await abandon(connection, .refused(step: step.step, code: refusal.code))
+                guard let refusal = step.refusal(in: reply) else { continue }
+                if refusal == .notPrimary { connector.denied(by: connection.hold) }
+                try await abandon(connection, refusal)
             }
         }
         // On its event loop, where losses are handled, so that `connected` comes before `disconnected`.
@@ -209,6 +224,7 @@ public final class RedisClient: Service, Sendable {
     ) async throws(ConnectFailure) -> Never {
         connection.abandon(reason)
         await connection.untilClosed()
+        connector.release(connection.hold)
         throw ConnectFailure(reason: reason)
     }
 

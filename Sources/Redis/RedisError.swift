@@ -39,6 +39,12 @@ public enum RedisConnectionLoss: Sendable, Hashable {
     case handshakeTimeout
     /// The server refused a step of the handshake with an error of this code.
     case refused(step: String, code: String)
+    /// The sentinels do not say which server is the primary.
+    case noPrimary(RedisPrimaryProblem)
+    /// The sentinels named another server as the primary.
+    case primaryMoved
+    /// The server is a replica, or became one.
+    case notPrimary
     /// The server sent something that is not RESP2, or a reply to nothing.
     case protocolViolation(String)
     /// Messages came faster than they were consumed.
@@ -63,6 +69,9 @@ public struct RedisServerError: Error, Sendable, Hashable, CustomStringConvertib
         self.code = code
         self.message = message
     }
+
+    /// Whether the server refused to write because it is a replica; within a script, old servers say so in the message.
+    var isFromReplica: Bool { code == "READONLY" || message.contains("-READONLY ") }
 
     /// Splits the line of an error reply.
     init(line: String) {

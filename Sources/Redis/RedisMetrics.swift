@@ -5,6 +5,8 @@ struct RedisMetrics: Sendable {
     enum Connection: String {
         case commands
         case subscription
+        /// Those to sentinels, of either kind.
+        case sentinel
     }
 
     let commands = Counter(label: "redis_commands")

@@ -31,6 +31,21 @@ struct RedisConfigurationTests {
         #expect(files.host == "h" && files.database == 0)
     }
 
+    @Test("names sentinels, the master they watch, and what they ask for themselves")
+    func sentinelURL() throws {
+        let plain = try RedisConfiguration(url: "redis+sentinel://u:p@h1,h2:7,[::1]:8/my.master_1-a/3")
+        let sentinels = try #require(plain.sentinels)
+        #expect(sentinels.addresses.map(\.description) == ["h1:26379", "h2:7", "[::1]:8"])
+        #expect(sentinels.master == "my.master_1-a" && sentinels.password == nil && sentinels.tls == nil)
+        #expect(plain.database == 3 && plain.username == "u" && plain.password == "p" && plain.tls == nil)
+        let options = "ca_file=c&sentinel_user=s&sentinel_password=p%26q"
+        let secured = try RedisConfiguration(url: "rediss+sentinel://h/m?\(options)")
+        #expect(secured.tls == RedisTLS(caFile: "c") && secured.sentinels?.tls == RedisTLS(caFile: "c"))
+        #expect(secured.sentinels?.username == "s" && secured.sentinels?.password == "p&q")
+        let mixed = try RedisConfiguration(url: "rediss+sentinel://h/m?sentinel_tls=off")
+        #expect(mixed.tls == RedisTLS() && mixed.sentinels?.tls == nil)
+    }
+
     @Test(
         "refuses what it does not support or understand",
         arguments: [
@@ -41,7 +56,14 @@ struct RedisConfigurationTests {
             ("rediss://h?cert_file=a", .incompleteClientCertificate),
             ("rediss://h?key_file=a", .incompleteClientCertificate),
             ("rediss://h#x", .unexpectedSuffix), ("redis://h?ca_file=a", .unexpectedSuffix),
-            ("redis+sentinel://h", .sentinelNotSupported), ("redis+cluster://h", .clusterNotSupported),
+            ("redis+cluster://h", .clusterNotSupported), ("redis+sentinel://h", .missingMasterName),
+            ("redis+sentinel://h/", .missingMasterName), ("redis+sentinel://h/a b", .missingMasterName),
+            ("redis+sentinel:///m", .invalidHost), ("redis+sentinel://h,/m", .invalidHost),
+            ("redis+sentinel://h,h:0/m", .invalidPort), ("redis+sentinel://h,h:26379/m", .repeatedSentinel),
+            ("redis+sentinel://h/m/x", .invalidDatabase), ("redis+sentinel://h/m?ca_file=a", .invalidOption),
+            ("redis+sentinel://h/m?sentinel_tls=on", .invalidOption),
+            ("redis+sentinel://h/m?sentinel_user=u", .missingPassword), ("redis://h1,h2", .invalidHost),
+            ("rediss://h?sentinel_password=a", .invalidOption),
             ("http://h", .unknownScheme), ("redis://", .invalidHost), ("redis://:6379", .invalidHost),
             ("redis://[::1", .invalidHost), ("redis://[::1]x", .invalidHost), ("redis://h:0", .invalidPort),
             ("redis://h:65536", .invalidPort), ("redis://h:", .invalidPort), ("redis://h:+1", .invalidPort),
@@ -58,11 +80,13 @@ struct RedisConfigurationTests {
     @Test("shows its password nowhere")
     func secrecy() {
         var configuration = RedisConfiguration(username: "user", password: "hunter2")
+        configuration.sentinels = RedisSentinels(addresses: [], master: "m", password: "hunter22")
         var dumped = ""
         dump(configuration, to: &dumped)
         #expect(!"\(configuration) \(dumped) \(String(reflecting: configuration))".contains("hunter2"))
         #expect(configuration.password == "hunter2")
         configuration.password = nil
+        configuration.sentinels = nil
         #expect(configuration.handshake.isEmpty)
     }
 
@@ -73,6 +97,8 @@ struct RedisConfigurationTests {
             "redis://hunter2@host", "rediss://user:hunter2@host?hunter2=1",
             "rediss://user:hunter2@host?ca_file=%hunter2",
             "redis://user:%hunter2@host", "redis://:hunter2@host/hunter2",
+            "redis+sentinel://host/m?sentinel_password=hunter2&x=hunter2",
+            "redis+sentinel://host/m?sentinel_user=hunter2",
         ]
     )
     func secrecyOfErrors(url: String) throws {
@@ -83,10 +109,13 @@ struct RedisConfigurationTests {
     @Test("asks for authentication first, with or without a user")
     func handshake() {
         let full = RedisConfiguration(database: 2, username: "u", password: "p", clientName: "n")
-        #expect(full.handshake.map(\.step) == ["AUTH", "CLIENT", "SELECT"])
+        #expect(full.handshake.map(\.name) == ["AUTH", "CLIENT", "SELECT"])
         #expect(full.handshake[0].command.encoded == RedisCommand("AUTH", "u", "p").encoded)
         let plain = RedisConfiguration(password: "p")
         #expect(plain.handshake.map(\.command.encoded) == [RedisCommand("AUTH", "p").encoded])
+        var watched = full
+        watched.sentinels = RedisSentinels(addresses: [], master: "m")
+        #expect(watched.handshake.map(\.name) == ["AUTH", "CLIENT", "ROLE", "SELECT"])
     }
 
     @Test("the backoff doubles up to its maximum, and jitter takes at most half")

@@ -20,6 +20,8 @@ struct SubscriptionStateTests {
         let error = RedisReply.error(RedisServerError(code: "NOPERM", message: "secret"))
         var step = Machine(channels: ["a"], steps: ["AUTH"])
         #expect(step.receive(error) == .close(.refused(step: "AUTH", code: "NOPERM")))
+        var replica = Machine(channels: ["a"], steps: ["ROLE"])
+        #expect(replica.receive(.array([.bulk(Array("slave".utf8)), .integer(1)])) == .close(.notPrimary))
         var channel = Machine(channels: ["a"])
         #expect(channel.receive(error) == .close(.refused(step: "SUBSCRIBE", code: "NOPERM")))
         var wrong = Machine(channels: ["a"])
@@ -118,6 +120,7 @@ private struct Machine {
 
     init(channels: [String], steps: [String] = [], limit: RedisSubscriptionBufferLimit = .init()) {
         state = SubscriptionState(limit: limit)
+        let steps = steps.map { HandshakeStep(name: $0, command: RedisCommand($0)) }
         state.subscribeSent(session: 1, steps: steps, channels: Set(channels.map { Array($0.utf8) }))
     }
 

@@ -33,18 +33,19 @@ package struct Settings: Sendable {
             do {
                 redis = try RedisConfiguration(url: url)
             } catch {
-                throw .invalid(
-                    .redisURL,
-                    source: source,
-                    allowed: "redis://[user:password@]host:port/database, or rediss:// with TLS"
-                )
+                throw .invalid(.redisURL, source: source, allowed: Self.redisURLs(error))
             }
         }
         if let (file, source) = try sources.string(.redisCAFile) {
             guard redis == nil || redis?.tls != nil else {
-                throw .invalid(.redisCAFile, source: source, allowed: "a PEM file, where VIREO_REDIS_URL is rediss://")
+                throw .invalid(
+                    .redisCAFile,
+                    source: source,
+                    allowed: "a PEM file, where VIREO_REDIS_URL is rediss:// or rediss+sentinel://"
+                )
             }
             redis?.tls?.caFile = file
+            redis?.sentinels?.tls?.caFile = file
         }
         redis?.clientName = "vireo"
         var signingKeys: SigningKeys?
@@ -102,6 +103,14 @@ package struct Settings: Sendable {
             computeLimit: try sources.integer(.computeLimit, in: 1...100_000) ?? 64,
             logLevel: Logger.Level(rawValue: level) ?? .info
         )
+    }
+
+    private static func redisURLs(_ error: RedisError) -> String {
+        let allowed =
+            "redis://[user:password@]host:port/database or redis+sentinel://[user:password@]host:port,host:port/master-name, "
+            + "rediss:// or rediss+sentinel:// with TLS"
+        guard case .invalidURL(let problem) = error else { return allowed }
+        return "\(allowed); here \(problem)"
     }
 
     private static func seededFaults(_ sources: SettingSources) throws(SettingsError) -> SeededFaults {

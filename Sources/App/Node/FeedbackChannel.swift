@@ -17,13 +17,21 @@ struct FeedbackChannel: Service {
     private static let concurrency = 16
 
     private let configuration: RedisConfiguration
+    private let primary: RedisPrimary?
     private let feedback: FeedbackService
     private let control: ControlState
     private let log: Logger
     private let metrics = ChannelMetrics()
 
-    init(configuration: RedisConfiguration, feedback: FeedbackService, control: ControlState, log: Logger) {
+    init(
+        configuration: RedisConfiguration,
+        primary: RedisPrimary?,
+        feedback: FeedbackService,
+        control: ControlState,
+        log: Logger
+    ) {
         self.configuration = configuration
+        self.primary = primary
         self.feedback = feedback
         self.control = control
         self.log = log
@@ -48,7 +56,12 @@ struct FeedbackChannel: Service {
     private func listen(_ tenant: Tenant.ID) async {
         var channels = ["\(Self.prefix):\(tenant.string)"]
         if tenant == .default { channels.append(Self.prefix) }
-        let subscription = RedisSubscription(configuration: self.configuration, channels: channels, logger: self.log)
+        let subscription = RedisSubscription(
+            configuration: self.configuration,
+            primary: self.primary,
+            channels: channels,
+            logger: self.log
+        )
         await withTaskGroup(of: Void.self) { group in
             group.addTask {
                 do { try await subscription.run() } catch { self.log.error("feedback channel ended") }

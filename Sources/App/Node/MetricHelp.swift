@@ -74,6 +74,7 @@ package enum MetricHelp {
         "redis_errors_total": "Commands that failed, by kind.",
         "redis_messages_total": "Messages heard over Redis.",
         "redis_reconnects_total": "Connections to Redis made after the first, by kind.",
+        "redis_primary_changes_total": "Times that the sentinels named another primary, the first included.",
         "redis_connections_lost_total": "Connections to Redis lost, by kind.",
         "vireo_settings_age_seconds":
             "Time since policies, model routes, tombstones and keys were last known to be those in force; of a policy that cannot be read, since that was found.",

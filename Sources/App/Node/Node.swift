@@ -42,12 +42,15 @@ package struct Node: Sendable {
         // The keeper hears of the connections, and is made after them.
         let keeperBox = KeeperBox()
         let namespace = RedisNamespace(node: settings.nodeID)
-        let redis = RedisClient(configuration: redisConfiguration, logger: log) { event in
+        // One for all, so that no connection stays behind on a server that is the primary no more.
+        let primary = redisConfiguration.sentinels.map { RedisPrimary(sentinels: $0, logger: log) }
+        let redis = RedisClient(configuration: redisConfiguration, primary: primary, logger: log) { event in
             let isConnected = if case .connected = event { true } else { false }
             keeperBox.keeper?.sharedConnectionChanged(isConnected: isConnected)
         }
         let subscription = RedisSubscription(
             configuration: redisConfiguration,
+            primary: primary,
             channels: [RedisNamespace.busChannel, namespace.heartbeatChannel],
             logger: log
         ) { session, _ in keeperBox.keeper?.subscriptionLost(session: session) }
@@ -117,7 +120,7 @@ package struct Node: Sendable {
         // Reads of streams block their connection.
         var streamConfiguration = redisConfiguration
         streamConfiguration.commandTimeout = .seconds(5)
-        let streamRedis = RedisClient(configuration: streamConfiguration, logger: log)
+        let streamRedis = RedisClient(configuration: streamConfiguration, primary: primary, logger: log)
         let admin = AdminService(control: controlRepository, users: users, state: control, invalidator: invalidator)
         let items = CatalogueService(items: PostgresItemRepository(store: store), invalidator: invalidator)
         let profiles = ProfileService(
@@ -218,7 +221,7 @@ package struct Node: Sendable {
         self.services =
             [
                 postgres
-            ] + ([replica?.client, batchedUsers] as [(any Service)?]).compactMap(\.self) + [
+            ] + ([replica?.client, batchedUsers, primary] as [(any Service)?]).compactMap(\.self) + [
                 redis,
                 subscription,
                 keeper,
@@ -246,7 +249,13 @@ package struct Node: Sendable {
                     policy: { tenant in control.state(of: tenant).flatMap { $0.isOnLastGoodPolicy ? nil : $0.policy } },
                     announce: { _ = await invalidator.announceControl() }
                 ),
-                FeedbackChannel(configuration: redisConfiguration, feedback: feedback, control: control, log: log),
+                FeedbackChannel(
+                    configuration: redisConfiguration,
+                    primary: primary,
+                    feedback: feedback,
+                    control: control,
+                    log: log
+                ),
                 streamRedis,
                 FeedbackStream(
                     stream: RedisFeedbackStream(client: streamRedis, consumer: settings.nodeID),

@@ -3,7 +3,6 @@ package import Logging
 import Postgres
 import PostgresAdapters
 import RecommendationCore
-import Redis
 
 /// `vireo doctor`: what is wrong with connections, versions, settings, migrations, clock, limits.
 package struct Doctor: Sendable {
@@ -31,7 +30,7 @@ package struct Doctor: Sendable {
         var findings: [Finding] = []
         findings += await self.postgres()
         findings += await ReplicaExamination(settings: self.settings, log: self.log).findings()
-        findings += await self.redis()
+        findings += await RedisExamination(settings: self.settings, log: self.log).findings()
         findings.append(
             self.settings.signingKeys == nil
                 ? Finding(
@@ -111,57 +110,6 @@ package struct Doctor: Sendable {
             add(.good, "tenant default serves \(ModelVersion.name(active.number)), built \(active.builtAt.rfc3339)")
         } else {
             add(.warning, "tenant default has no active model; run vireo train --activate")
-        }
-        return findings
-    }
-
-    private func redis() async -> [Finding] {
-        guard let configuration = self.settings.redis else {
-            return [Finding(verdict: .bad, subject: "redis", text: "VIREO_REDIS_URL is not set")]
-        }
-        let client = RedisClient(configuration: configuration, logger: self.log)
-        do {
-            return try await withThrowingTaskGroup(of: Void.self) { group in
-                group.addTask { try await client.run() }
-                defer { group.cancelAll() }
-                try await client.waitUntilReady(timeout: .seconds(3))
-                return try await Self.findings(client)
-            }
-        } catch {
-            return [Finding(verdict: .bad, subject: "redis", text: "cannot be reached: \(error)")]
-        }
-    }
-
-    private static func findings(_ client: RedisClient) async throws -> [Finding] {
-        var findings: [Finding] = []
-        func add(_ verdict: Verdict, _ text: String) {
-            findings.append(Finding(verdict: verdict, subject: "redis", text: text))
-        }
-        let info = try await client.send(RedisCommand("INFO")).string() ?? ""
-        var fields: [Substring: Substring] = [:]
-        for line in info.split(whereSeparator: \.isNewline) {
-            let pair = line.split(separator: ":", maxSplits: 1)
-            if pair.count == 2 { fields[pair[0]] = pair[1] }
-        }
-        let version = fields["redis_version"] ?? "?"
-        let major = version.split(separator: ".").first.flatMap { Int($0) } ?? 0
-        add(major >= 6 ? .good : .bad, "version \(version)\(major >= 6 ? "" : " is too old; 6 or newer is needed")")
-        if fields["role"] != "master" { add(.bad, "this is a replica; VIREO_REDIS_URL must name the primary") }
-        let policy = fields["maxmemory_policy"] ?? ""
-        if fields["maxmemory"] != "0", policy == "noeviction" {
-            add(.warning, "maxmemory with noeviction: when it is full nothing new is cached; allkeys-lru suits Vireo")
-        }
-        if fields["cluster_enabled"] == "1" {
-            add(.bad, "this is a cluster node; only a single Redis is supported yet")
-        }
-        if fields["aof_enabled"] == "0" {
-            add(.good, "no AOF: what a restart loses is checked against PostgreSQL until it is replayed")
-        }
-        if (fields["connected_slaves"] ?? "0") != "0" {
-            add(
-                .warning,
-                "replicas without min-replicas-to-write: after a fail-over the bound holds from the replay on"
-            )
         }
         return findings
     }

@@ -29,6 +29,8 @@ enum CommandWaiter: Sendable {
 /// The connection ends on its event loop, with `onLoss` called once and before the waiting callers hear of it.
 final class CommandConnection: ReplyReceiver {
     let session: UInt64
+    /// Where there are sentinels.
+    let hold: PrimaryHold?
     private let channel: any Channel
     private let queue: Mutex<CommandQueue<CommandWaiter>>
     private let lastID = Atomic<UInt64>(0)
@@ -40,6 +42,7 @@ final class CommandConnection: ReplyReceiver {
     /// To be called on the channel's event loop.
     init(
         session: UInt64,
+        hold: PrimaryHold?,
         channel: any Channel,
         maxQueued: Int,
         maxQueuedBytes: Int,
@@ -47,6 +50,7 @@ final class CommandConnection: ReplyReceiver {
         onLoss: @escaping @Sendable (CommandConnection, RedisConnectionLoss) -> Void
     ) {
         self.session = session
+        self.hold = hold
         self.channel = channel
         self.queue = Mutex(CommandQueue(limit: maxQueued, byteLimit: maxQueuedBytes))
         self.timer = NIOLoopBoundBox(nil, eventLoop: channel.eventLoop)

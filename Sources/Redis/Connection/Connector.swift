@@ -3,17 +3,59 @@ import NIOCore
 import NIOPosix
 internal import NIOSSL
 
-/// Opens channels to the configured server.
+/// Opens channels to the configured server, or to the one that is the primary.
 struct Connector: Sendable {
     let configuration: RedisConfiguration
+    /// Where the configuration names sentinels.
+    let primary: RedisPrimary?
     let group: any EventLoopGroup
 
+    init(configuration: RedisConfiguration, primary: RedisPrimary?, group: any EventLoopGroup) {
+        precondition((configuration.sentinels == nil) == (primary == nil), "sentinels are followed by a RedisPrimary")
+        self.configuration = configuration
+        self.primary = primary
+        self.group = group
+    }
+
     /// Connects and returns the receiver that `makeReceiver` attached to the channel, on its event loop.
+    ///
+    /// Where there are sentinels it holds the primary, and ``release(_:_:)`` is to be called when the connection is over.
     func connect<Receiver: ReplyReceiver>(
-        makeReceiver: @escaping @Sendable (any Channel) -> Receiver
+        makeReceiver: @escaping @Sendable (any Channel, PrimaryHold?) -> Receiver
+    ) async throws(ConnectFailure) -> Receiver {
+        guard let primary else {
+            let address = RedisAddress(host: configuration.host, port: configuration.port)
+            return try await connect(to: address, hold: nil, makeReceiver: makeReceiver)
+        }
+        let hold = try await primary.hold()
+        do throws(ConnectFailure) {
+            return try await connect(to: hold.address, hold: hold, makeReceiver: makeReceiver)
+        } catch {
+            primary.release(hold)
+            primary.askSoon()
+            throw ConnectFailure(reason: hold.reason ?? error.reason)
+        }
+    }
+
+    /// The server of a connection says that it is no primary.
+    func denied(by hold: PrimaryHold?) {
+        if let hold { primary?.denied(by: hold) }
+    }
+
+    /// A connection is over.
+    func release(_ hold: PrimaryHold?) {
+        guard let hold, let primary else { return }
+        primary.release(hold)
+        primary.askSoon()
+    }
+
+    private func connect<Receiver: ReplyReceiver>(
+        to address: RedisAddress,
+        hold: PrimaryHold?,
+        makeReceiver: @escaping @Sendable (any Channel, PrimaryHold?) -> Receiver
     ) async throws(ConnectFailure) -> Receiver {
         let maxReplyBytes = configuration.maxReplyBytes
-        let host = configuration.host
+        let host = address.host
         var secured: NIOSSLContext?
         if let tls = configuration.tls { secured = try await tls.context() }
         let context = secured
@@ -29,9 +71,11 @@ struct Connector: Sendable {
                     .recvAllocator,
                     value: AdaptiveRecvByteBufferAllocator(minimum: 4096, initial: 16_384, maximum: 262_144)
                 )
-                .connect(host: configuration.host, port: configuration.port) { channel in
+                .connect(host: host, port: address.port) { channel in
                     channel.eventLoop.makeCompletedFuture {
-                        let receiver = makeReceiver(channel)
+                        // A server that is gone without a word is not waited for when another takes its place.
+                        hold?.closes { _ in channel.close(promise: nil) }
+                        let receiver = makeReceiver(channel, hold)
                         let handler = ReplyHandler(receiver: receiver, maxReplyBytes: maxReplyBytes)
                         if let context {
                             let security = try RedisTLS.handler(context: context, host: host)

@@ -1,9 +1,11 @@
 /// How to reach a Redis server and how long to wait for it.
 public struct RedisConfiguration: Sendable {
-    /// Host name or address.
+    /// Host name or address; without meaning where there are ``sentinels``.
     public var host: String
-    /// TCP port.
+    /// TCP port; without meaning where there are ``sentinels``.
     public var port: Int
+    /// Who says which server is the primary; nil: it is the one at ``host`` and ``port``.
+    public var sentinels: RedisSentinels?
     /// Selected database.
     public var database: Int
     /// ACL user; needs a password.
@@ -31,6 +33,9 @@ public struct RedisConfiguration: Sendable {
     public var backoff: RedisBackoff
     /// The name shown by `CLIENT LIST`; without spaces.
     public var clientName: String?
+
+    /// Whether it is itself a sentinel that is reached so.
+    var isSentinel = false
 
     private var secret: Secret
 
@@ -65,22 +70,48 @@ public struct RedisConfiguration: Sendable {
         self.clientName = clientName
     }
 
-    /// What is sent first on each connection, with a name for each step.
-    var handshake: [(step: String, command: RedisCommand)] {
-        var steps: [(String, RedisCommand)] = []
+    /// What is sent first on each connection.
+    var handshake: [HandshakeStep] {
+        var steps: [HandshakeStep] = []
         if let password {
-            steps.append(
-                ("AUTH", username.map { RedisCommand("AUTH", $0, password) } ?? RedisCommand("AUTH", password))
-            )
+            let command = username.map { RedisCommand("AUTH", $0, password) } ?? RedisCommand("AUTH", password)
+            steps.append(HandshakeStep(name: "AUTH", command: command))
         }
-        if let clientName { steps.append(("CLIENT", RedisCommand("CLIENT", "SETNAME", clientName))) }
-        if database != 0 { steps.append(("SELECT", RedisCommand("SELECT", String(database)))) }
+        if let clientName {
+            steps.append(HandshakeStep(name: "CLIENT", command: RedisCommand("CLIENT", "SETNAME", clientName)))
+        }
+        if sentinels != nil { steps.append(.role) }
+        if database != 0 {
+            steps.append(HandshakeStep(name: "SELECT", command: RedisCommand("SELECT", String(database))))
+        }
         return steps
+    }
+
+    /// What is connected to, for people.
+    var target: String { sentinels.map { "\($0.master) by Sentinel" } ?? host }
+}
+
+/// What is sent first on a connection, and what may be answered.
+struct HandshakeStep: Sendable {
+    let name: String
+    let command: RedisCommand
+
+    /// The server has to be a primary.
+    static let role = HandshakeStep(name: "ROLE", command: RedisCommand("ROLE"))
+
+    /// Why the connection is of no use after this reply; nil: it is of use.
+    ///
+    /// Of an error only the code: its message may quote the arguments, and they may be secret.
+    func refusal(in reply: RedisReply) -> RedisConnectionLoss? {
+        if case .error(let error) = reply { return .refused(step: name, code: error.code) }
+        guard name == Self.role.name else { return nil }
+        guard case .array(let parts) = reply, parts.first == .bulk(Array("master".utf8)) else { return .notPrimary }
+        return nil
     }
 }
 
 /// A value that no description, dump or mirror shows.
-private struct Secret: Sendable, CustomStringConvertible, CustomReflectable {
+struct Secret: Sendable, CustomStringConvertible, CustomReflectable {
     var value: String?
 
     var description: String { value == nil ? "none" : "hidden" }

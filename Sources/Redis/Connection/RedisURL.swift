@@ -4,8 +4,6 @@
 public enum RedisURLProblem: Sendable, Hashable {
     /// There is no `scheme://`.
     case missingScheme
-    /// Sentinel is not supported yet.
-    case sentinelNotSupported
     /// Cluster is not supported yet.
     case clusterNotSupported
     /// The scheme is none of Redis.
@@ -20,26 +18,61 @@ public enum RedisURLProblem: Sendable, Hashable {
     case invalidEscape
     /// A user without a password.
     case missingPassword
-    /// A fragment, or options where there is no TLS, have no meaning here.
+    /// A fragment, or options where they have no meaning.
     case unexpectedSuffix
-    /// An option other than `ca_file`, `cert_file` and `key_file`, or one twice or without a value.
+    /// An option that is not known for this scheme, or one twice or without a value.
     case invalidOption
     /// A client's certificate without its key, or the other way round.
     case incompleteClientCertificate
+    /// Sentinels without the name of the master they watch, or one with other characters than letters, digits, `.`, `-`, `_`.
+    case missingMasterName
+    /// A sentinel is named twice, and would count twice.
+    case repeatedSentinel
+}
+
+extension RedisURLProblem: CustomStringConvertible {
+    /// For people, without any part of the URL.
+    public var description: String {
+        switch self {
+        case .missingScheme: "there is no scheme"
+        case .clusterNotSupported: "Redis Cluster is not supported yet"
+        case .unknownScheme: "the scheme is not known"
+        case .invalidHost: "a host is empty or malformed"
+        case .invalidPort: "a port is not a number between 1 and 65535"
+        case .invalidDatabase: "the database is not a number"
+        case .invalidEscape: "a % is not followed by two hexadecimal digits of UTF-8"
+        case .missingPassword: "there is a user without a password"
+        case .unexpectedSuffix: "there is a fragment, or there are options without TLS"
+        case .invalidOption: "an option is not known, given twice or empty"
+        case .incompleteClientCertificate: "cert_file and key_file go together"
+        case .missingMasterName: "the name of the master is missing behind the sentinels, or malformed"
+        case .repeatedSentinel: "a sentinel is named twice"
+        }
+    }
 }
 
 extension RedisConfiguration {
-    /// Parses `redis://[[user]:password@]host[:port][/database]`; everything else has its default.
+    /// Parses a URL; everything that is not in it has its default.
     ///
-    /// With `rediss://` the connection is TLS, and these options may follow: `?ca_file=PATH` (PEM; the system's authorities
-    /// are trusted otherwise), `cert_file=PATH&key_file=PATH` (PEM; the client's own).
+    /// - `redis://[[user]:password@]host[:port][/database]`
+    /// - `redis+sentinel://[[user]:password@]host[:port],host[:port]…/master-name[/database]`: the addresses are those of
+    ///   sentinels, the credentials those of the servers. Those of the sentinels themselves are the options
+    ///   `sentinel_user=` and `sentinel_password=`.
+    ///
+    /// With `rediss://` and `rediss+sentinel://` all connections are TLS, and these options may follow: `ca_file=PATH` (PEM;
+    /// the system's authorities are trusted otherwise), `cert_file=PATH&key_file=PATH` (PEM; the client's own), and
+    /// `sentinel_tls=off` where sentinels speak none.
     public init(url: String) throws(RedisError) {
         self.init()
         guard let separator = url.firstRange(of: "://") else { throw .invalidURL(.missingScheme) }
+        var hasSentinels = false
         switch url[..<separator.lowerBound].lowercased() {
         case "redis": break
         case "rediss": tls = RedisTLS()
-        case "redis+sentinel", "redis-sentinel", "rediss+sentinel": throw .invalidURL(.sentinelNotSupported)
+        case "redis+sentinel": hasSentinels = true
+        case "rediss+sentinel":
+            hasSentinels = true
+            tls = RedisTLS()
         case "redis+cluster", "redis-cluster", "rediss+cluster": throw .invalidURL(.clusterNotSupported)
         default: throw .invalidURL(.unknownScheme)
         }
@@ -49,15 +82,22 @@ extension RedisConfiguration {
             rest = rest[rest.index(after: at)...]
         }
         guard !rest.contains("#") else { throw .invalidURL(.unexpectedSuffix) }
+        var options: [Substring: String] = [:]
         if let mark = rest.firstIndex(of: "?") {
-            try readOptions(rest[rest.index(after: mark)...])
+            guard tls != nil || hasSentinels else { throw .invalidURL(.unexpectedSuffix) }
+            options = try Self.options(rest[rest.index(after: mark)...])
             rest = rest[..<mark]
         }
-        if let slash = rest.firstIndex(of: "/") {
-            try readDatabase(rest[rest.index(after: slash)...])
-            rest = rest[..<slash]
+        try readFiles(&options)
+        if hasSentinels {
+            try readSentinels(&rest, &options)
+        } else {
+            let path = Self.cut(&rest, at: "/")
+            if let path { try readDatabase(path) }
+            let address = try Self.address(rest, port: port)
+            (host, port) = (address.host, address.port)
         }
-        try readAddress(rest)
+        guard options.isEmpty else { throw .invalidURL(.invalidOption) }
     }
 
     private mutating func readCredentials(_ text: Substring) throws(RedisError) {
@@ -69,25 +109,57 @@ extension RedisConfiguration {
         self.password = password
     }
 
-    private mutating func readOptions(_ text: Substring) throws(RedisError) {
-        guard var tls else { throw .invalidURL(.unexpectedSuffix) }
+    private static func options(_ text: Substring) throws(RedisError) -> [Substring: String] {
+        var options: [Substring: String] = [:]
         for option in text.split(separator: "&", omittingEmptySubsequences: false) {
             guard let sign = option.firstIndex(of: "=") else { throw .invalidURL(.invalidOption) }
-            let value = try Self.decoded(option[option.index(after: sign)...])
-            let field: WritableKeyPath<RedisTLS, String?> =
-                switch option[..<sign] {
-                case "ca_file": \.caFile
-                case "cert_file": \.certificateFile
-                case "key_file": \.keyFile
-                default: throw .invalidURL(.invalidOption)
-                }
-            guard !value.isEmpty, tls[keyPath: field] == nil else { throw .invalidURL(.invalidOption) }
-            tls[keyPath: field] = value
+            let value = try decoded(option[option.index(after: sign)...])
+            guard !value.isEmpty, options.updateValue(value, forKey: option[..<sign]) == nil else {
+                throw .invalidURL(.invalidOption)
+            }
         }
-        guard (tls.certificateFile == nil) == (tls.keyFile == nil) else {
+        return options
+    }
+
+    private mutating func readFiles(_ options: inout [Substring: String]) throws(RedisError) {
+        guard tls != nil else { return }
+        tls = RedisTLS(
+            caFile: options.removeValue(forKey: "ca_file"),
+            certificateFile: options.removeValue(forKey: "cert_file"),
+            keyFile: options.removeValue(forKey: "key_file")
+        )
+        guard (tls?.certificateFile == nil) == (tls?.keyFile == nil) else {
             throw .invalidURL(.incompleteClientCertificate)
         }
-        self.tls = tls
+    }
+
+    private mutating func readSentinels(
+        _ text: inout Substring,
+        _ options: inout [Substring: String]
+    ) throws(RedisError) {
+        guard var master = Self.cut(&text, at: "/") else { throw .invalidURL(.missingMasterName) }
+        if let database = Self.cut(&master, at: "/") { try readDatabase(database) }
+        guard !master.isEmpty, master.utf8.allSatisfy(Self.isPartOfName) else { throw .invalidURL(.missingMasterName) }
+        var addresses: [RedisAddress] = []
+        for part in text.split(separator: ",", omittingEmptySubsequences: false) {
+            let address = try Self.address(part, port: 26_379)
+            guard !addresses.contains(address) else { throw .invalidURL(.repeatedSentinel) }
+            addresses.append(address)
+        }
+        var sentinels = RedisSentinels(
+            addresses: addresses,
+            master: String(master),
+            username: options.removeValue(forKey: "sentinel_user"),
+            password: options.removeValue(forKey: "sentinel_password"),
+            tls: tls
+        )
+        guard sentinels.username == nil || sentinels.password != nil else { throw .invalidURL(.missingPassword) }
+        switch options.removeValue(forKey: "sentinel_tls") {
+        case nil: break
+        case "off" where tls != nil: sentinels.tls = nil
+        default: throw .invalidURL(.invalidOption)
+        }
+        self.sentinels = sentinels
     }
 
     private mutating func readDatabase(_ text: Substring) throws(RedisError) {
@@ -96,7 +168,7 @@ extension RedisConfiguration {
         database = number
     }
 
-    private mutating func readAddress(_ text: Substring) throws(RedisError) {
+    private static func address(_ text: Substring, port: Int) throws(RedisError) -> RedisAddress {
         var name = text
         var portText: Substring?
         if text.first == "[" {
@@ -105,21 +177,37 @@ extension RedisConfiguration {
             let after = text[text.index(after: end)...]
             guard after.isEmpty || after.first == ":" else { throw .invalidURL(.invalidHost) }
             portText = after.isEmpty ? nil : after.dropFirst()
-        } else if let colon = text.firstIndex(of: ":") {
-            name = text[..<colon]
-            portText = text[text.index(after: colon)...]
+        } else {
+            portText = cut(&name, at: ":")
         }
-        guard !name.isEmpty, !name.contains(where: \.isWhitespace) else { throw .invalidURL(.invalidHost) }
-        host = String(name)
-        if let portText {
-            guard portText.utf8.allSatisfy(Self.isDigit), let number = Int(portText), 1...65_535 ~= number else {
-                throw .invalidURL(.invalidPort)
-            }
-            port = number
+        guard !name.isEmpty, !name.contains(where: { $0.isWhitespace || $0 == "," }) else {
+            throw .invalidURL(.invalidHost)
         }
+        guard let portText else { return RedisAddress(host: String(name), port: port) }
+        guard portText.utf8.allSatisfy(isDigit), let number = Int(portText), 1...65_535 ~= number else {
+            throw .invalidURL(.invalidPort)
+        }
+        return RedisAddress(host: String(name), port: number)
+    }
+
+    /// Cuts a text off at the first such character, and returns what was behind it; nil: there is none.
+    private static func cut(_ text: inout Substring, at character: Character) -> Substring? {
+        guard let place = text.firstIndex(of: character) else { return nil }
+        defer { text = text[..<place] }
+        return text[text.index(after: place)...]
     }
 
     private static func isDigit(_ byte: UInt8) -> Bool { UInt8(ascii: "0")...UInt8(ascii: "9") ~= byte }
+
+    /// What Sentinel allows in the name of a master.
+    private static func isPartOfName(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "a")...UInt8(ascii: "z"),
+            UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "."), UInt8(ascii: "-"), UInt8(ascii: "_"):
+            true
+        default: false
+        }
+    }
 
     private static func decoded(_ text: Substring) throws(RedisError) -> String {
         var bytes: [UInt8] = []

@@ -23,7 +23,7 @@ public final class RedisSubscription: Service, Sendable {
     private let clock: any Clock<Duration>
     private let onEnd: @Sendable (_ session: UInt64, _ reason: RedisConnectionLoss) -> Void
     private let shared: Mutex<Shared>
-    private let metrics = RedisMetrics(.subscription)
+    private let metrics: RedisMetrics
 
     private struct Shared {
         var state: SubscriptionState<Consumer>
@@ -46,10 +46,12 @@ public final class RedisSubscription: Service, Sendable {
 
     /// Makes a subscription; it connects when `run()` is called.
     ///
+    /// `primary` follows the sentinels of the configuration, and is run by the caller; nil where it names none.
     /// `onEnd` is called on the thread that noticed the loss, which for `reset(reason:)` is the caller's, and must not
     /// block.
     public init(
         configuration: RedisConfiguration,
+        primary: RedisPrimary? = nil,
         channels: [String],
         bufferLimit: RedisSubscriptionBufferLimit = RedisSubscriptionBufferLimit(),
         eventLoopGroup: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton,
@@ -62,7 +64,8 @@ public final class RedisSubscription: Service, Sendable {
         var seen: Set<[UInt8]> = []
         self.channels = channels.filter { seen.insert(Array($0.utf8)).inserted }
         self.configuration = configuration
-        self.connector = Connector(configuration: configuration, group: eventLoopGroup)
+        self.connector = Connector(configuration: configuration, primary: primary, group: eventLoopGroup)
+        self.metrics = RedisMetrics(configuration.isSentinel ? .sentinel : .subscription)
         self.logger = logger
         self.clock = clock
         self.onEnd = onEnd
@@ -121,7 +124,7 @@ public final class RedisSubscription: Service, Sendable {
             logger.log(
                 level: failures == 0 ? .warning : .debug,
                 loss.wasLive ? "subscription to Redis ended" : "no subscription to Redis",
-                metadata: ["reason": "\(loss.reason)", "host": "\(configuration.host)"]
+                metadata: ["reason": "\(loss.reason)", "host": "\(configuration.target)"]
             )
             failures = loss.wasLive ? 0 : failures + 1
             await untilEndIsTaken()
@@ -138,9 +141,10 @@ public final class RedisSubscription: Service, Sendable {
         }
         let connection: SubscriptionConnection
         do throws(ConnectFailure) {
-            connection = try await connector.connect { [self] channel in
+            connection = try await connector.connect { [self] channel, hold in
                 SubscriptionConnection(
                     session: session,
+                    hold: hold,
                     channel: channel,
                     onReplies: { [self] in repliesReceived($0, $1) },
                     onLoss: { [self] in connectionLost($0, $1) }
@@ -150,6 +154,7 @@ public final class RedisSubscription: Service, Sendable {
             return (error.reason, false)
         }
         subscribe(on: connection)
+        connection.hold?.closes { connection.close($0) }
         await withTaskCancellationHandler {
             await connection.untilClosed()
         } onCancel: {
@@ -157,6 +162,7 @@ public final class RedisSubscription: Service, Sendable {
         }
         // It may have closed before it was known here.
         connection.connectionLost(.closedByServer)
+        connector.release(connection.hold)
         return shared.withLock { $0.lastLoss } ?? (.closedByServer, false)
     }
 
@@ -170,7 +176,7 @@ public final class RedisSubscription: Service, Sendable {
             shared.handshakeDeadline = deadline
             shared.state.subscribeSent(
                 session: connection.session,
-                steps: handshake.map(\.step),
+                steps: handshake,
                 channels: Set(channels.map { Array($0.utf8) })
             )
         }
@@ -200,7 +206,9 @@ public final class RedisSubscription: Service, Sendable {
         if isReconnect { metrics.reconnects.increment() }
         metrics.messages.increment(by: replies.count)
         if let delivery { delivery.consumer.resume(returning: delivery.event) }
-        if let closing { connection.close(closing) }
+        guard let closing else { return }
+        if closing == .notPrimary { connector.denied(by: connection.hold) }
+        connection.close(closing)
     }
 
     private func connectionLost(_ connection: SubscriptionConnection, _ reason: RedisConnectionLoss) {

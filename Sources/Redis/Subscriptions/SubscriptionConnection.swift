@@ -3,17 +3,21 @@ import NIOCore
 /// One connection of a subscription: it tags what comes in with its session.
 final class SubscriptionConnection: ReplyReceiver {
     let session: UInt64
+    /// Where there are sentinels.
+    let hold: PrimaryHold?
     private let channel: any Channel
     private let onReplies: @Sendable (SubscriptionConnection, [RedisReply]) -> Void
     private let onLoss: @Sendable (SubscriptionConnection, RedisConnectionLoss) -> Void
 
     init(
         session: UInt64,
+        hold: PrimaryHold?,
         channel: any Channel,
         onReplies: @escaping @Sendable (SubscriptionConnection, [RedisReply]) -> Void,
         onLoss: @escaping @Sendable (SubscriptionConnection, RedisConnectionLoss) -> Void
     ) {
         self.session = session
+        self.hold = hold
         self.channel = channel
         self.onReplies = onReplies
         self.onLoss = onLoss

@@ -26,7 +26,7 @@ struct SubscriptionState<Consumer: Sendable> {
     private enum Link {
         case down
         /// Handshake replies, then confirmations, are expected.
-        case confirming(session: UInt64, steps: [String], channels: Set<[UInt8]>)
+        case confirming(session: UInt64, steps: [HandshakeStep], channels: Set<[UInt8]>)
         case live(session: UInt64)
         /// Lost, with `ended` not in the queue yet.
         case ending(session: UInt64, reason: RedisConnectionLoss)
@@ -55,7 +55,7 @@ struct SubscriptionState<Consumer: Sendable> {
     }
 
     /// SUBSCRIBE is sent, after the steps of the handshake, on a new connection.
-    mutating func subscribeSent(session: UInt64, steps: [String], channels: Set<[UInt8]>) {
+    mutating func subscribeSent(session: UInt64, steps: [HandshakeStep], channels: Set<[UInt8]>) {
         link = .confirming(session: session, steps: steps, channels: channels)
     }
 
@@ -67,8 +67,7 @@ struct SubscriptionState<Consumer: Sendable> {
         switch link {
         case .confirming(session, var steps, var channels):
             if !steps.isEmpty {
-                let step = steps.removeFirst()
-                if case .error(let error) = reply { return .close(.refused(step: step, code: error.code)) }
+                if let refusal = steps.removeFirst().refusal(in: reply) { return .close(refusal) }
                 link = .confirming(session: session, steps: steps, channels: channels)
                 return .carryOn
             }

@@ -56,10 +56,10 @@ final class Fleet: Sendable {
             directory: "\(directory)/postgres",
             settings: ["fsync": "off"].merging(postgresSettings) { $1 }
         )
-        var environment = settings
-        environment["VIREO_POSTGRES_URL"] = postgres.url()
-        environment["VIREO_REDIS_URL"] = redis.url
-        environment["VIREO_SIGNING_KEY"] = "k1:" + Data(repeating: 7, count: 32).base64EncodedString()
+        let environment = [
+            "VIREO_POSTGRES_URL": postgres.url(), "VIREO_REDIS_URL": redis.url,
+            "VIREO_SIGNING_KEY": "k1:" + Data(repeating: 7, count: 32).base64EncodedString(),
+        ].merging(settings) { $1 }
         let outcome: Result<Void, any Error>
         do {
             try await Vireo.succeed(["migrate"], environment)

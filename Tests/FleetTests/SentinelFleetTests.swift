@@ -1,0 +1,163 @@
+import Foundation
+import LocalServers
+import Testing
+
+/// Nodes on a primary that sentinels watch.
+@Suite("A fleet behind sentinels", .serialized)
+struct SentinelFleetTests {
+    @Test("the primary is killed under load: nothing stale, nothing lost, and the fleet is on the next one")
+    func primaryKilled() async throws {
+        try await Self.with { fleet, servers in
+            let recovery = try await Self.checked(fleet, servers) { first in try await first.kill() }
+            print("recovery after SIGKILL of the primary: \(recovery)")
+        }
+    }
+
+    @Test("the doctor says who answers, and which promise holds when the primary is lost")
+    func doctor() async throws {
+        try await Self.withServers(replicas: 1) { servers in
+            func lines() async throws -> [String] {
+                try await Vireo.run(["doctor"], ["VIREO_REDIS_URL": servers.url]).output
+                    .split(separator: "\n").filter { $0.contains("\tredis\t") || $0.contains("\tsentinel\t") }
+                    .map(String.init)
+            }
+            func set(_ replicas: Int, lag: Int) async throws {
+                for (name, value) in [("min-replicas-to-write", replicas), ("min-replicas-max-lag", lag)] {
+                    _ = try await RedisCommandLine.send(
+                        ["CONFIG", "SET", name, "\(value)"],
+                        port: servers.servers[0].port
+                    )
+                }
+            }
+            let port = servers.servers[0].port
+            let open = try await lines()
+            let healthy = "ok\tsentinel\t3 of 3 answer; vireo is 127.0.0.1:\(port), replicas 1, "
+            #expect(open.contains { $0.hasPrefix(healthy) }, "\(open)")
+            #expect(open.contains { $0.hasPrefix("warning\tredis\tno min-replicas-to-write: ") }, "\(open)")
+            try await set(1, lag: 2)
+            let fenced = try await lines()
+            let promise = "ok\tredis\tmin-replicas-to-write 1 of 1, max-lag 2 s: the bound is 3000 ms "
+            #expect(fenced.contains { $0.hasPrefix(promise) }, "\(fenced)")
+            try await set(2, lag: 2)
+            let closed = try await lines()
+            #expect(closed.contains { $0.hasPrefix("error\tredis\tmin-replicas-to-write 2 of 1") }, "\(closed)")
+            try await servers.sentinels[2].kill()
+            let fewer = try await lines()
+            let silent = "warning\tsentinel\t127.0.0.1:\(servers.sentinels[2].port) cannot be asked"
+            #expect(fewer.contains { $0.hasPrefix(silent) }, "\(fewer)")
+            #expect(fewer.contains { $0.hasPrefix("ok\tsentinel\t2 of 3 answer") }, "\(fewer)")
+        }
+    }
+
+    @Test("a setting that cannot be right stops the start, and says why without the password")
+    func mistakes() async throws {
+        for (url, reason) in [
+            ("redis+sentinel://:hunter2@h1,h2", "the name of the master is missing"),
+            ("redis+sentinel://:hunter2@h1,h1/m", "a sentinel is named twice"),
+            ("redis+sentinel://:hunter2@h1/m?sentinel_user=hunter2", "a user without a password"),
+            ("redis+cluster://:hunter2@h1", "Redis Cluster is not supported"),
+        ] {
+            let outcome = try await Vireo.run(["serve"], ["VIREO_REDIS_URL": url])
+            #expect(outcome.code != 0)
+            #expect(outcome.errors.contains("VIREO_REDIS_URL") && outcome.errors.contains(reason), "\(outcome.errors)")
+            #expect(!(outcome.output + outcome.errors).contains("hunter2"))
+        }
+    }
+
+    // MARK: Support
+
+    static func withServers(
+        replicas: Int = 2,
+        configuration: [String] = [],
+        _ body: @escaping @Sendable (LocalSentinelServers) async throws -> Void
+    ) async throws {
+        let directory = try ScratchDirectory.make("vireo-sentinels")
+        let servers = try await LocalSentinelServers.start(
+            directory: directory,
+            replicas: replicas,
+            configuration: configuration
+        )
+        let outcome: Result<Void, any Error>
+        do {
+            try await body(servers)
+            outcome = .success(())
+        } catch {
+            outcome = .failure(error)
+        }
+        try await servers.stop()
+        if case .success = outcome { try ScratchDirectory.remove(directory) }
+        try outcome.get()
+    }
+
+    static func with(
+        configuration: [String] = [],
+        _ body: @escaping @Sendable (Fleet, LocalSentinelServers) async throws -> Void
+    ) async throws {
+        try await Self.withServers(configuration: configuration) { servers in
+            try await Fleet.with(nodes: 3, settings: ["VIREO_REDIS_URL": servers.url]) { fleet in
+                try await body(fleet, servers)
+            }
+        }
+    }
+
+    /// Writes and reads for some seconds, with something that makes the sentinels choose another primary in the middle.
+    ///
+    /// - Returns: How long it took from then on until every node had its lease from the new primary.
+    @discardableResult
+    static func checked(
+        _ fleet: Fleet,
+        _ servers: LocalSentinelServers,
+        seconds: Int = 7,
+        bound: Double = 1,
+        _ fault: @escaping @Sendable (LocalRedisServer) async throws -> Void
+    ) async throws -> Duration {
+        let key = try await fleet.checkKey()
+        let before = try #require(await servers.primary())
+        try await fleet.sql("CREATE TABLE noted AS SELECT count(event_id) AS events FROM interactions")
+        async let recovery = Task {
+            try await Task.sleep(for: .seconds(2))
+            let begin = ContinuousClock.now
+            try await fault(before)
+            try await eventually("another is the primary", within: 30) {
+                let now = await servers.primary()
+                return now != nil && now?.port != before.port
+            }
+            try await eventually("every node has its lease from it", within: 30) {
+                let port = await servers.primary()?.port ?? 0
+                let connected = try await RedisCommandLine.send(["PUBSUB", "NUMSUB", "vireo:bus"], port: port)
+                guard connected.contains(":3\r\n") else { return false }
+                return try await fleet.everywhere { node in
+                    try await RawHTTP(port: fleet.nodes[node].adminPort).get("/metrics").body
+                        .contains("vireo_lease_live{proof=\"bus\"} 1")
+                }
+            }
+            return ContinuousClock.now - begin
+        }.value
+        let outcome = try await fleet.check(
+            key,
+            seconds: seconds,
+            kinds: "purchase,suppression",
+            more: ["--timeout", "2", "--min-pairs", "50", "--bound", "\(bound)"]
+        )
+        let took = try await recovery
+        let report = try outcome.report()
+        #expect(report.violations == 0, "\(outcome.output)")
+        #expect(outcome.code == 0, "\(outcome.errors)")
+        let acknowledged = try #require(report.kinds["purchase"]).acknowledged
+        try await fleet.sql(
+            """
+            DO $$ BEGIN
+                ASSERT (SELECT count(event_id) - min(noted.events) FROM interactions, noted) >= \(acknowledged);
+            END $$
+            """
+        )
+        // The fleet is one again: what one node is told, another shows at once or a lease later.
+        let item = try await fleet.slate(0, user: "u000007").ids[0]
+        let written = try await fleet.feedback(0, user: "u000007", item: item, event: "after-\(before.port)")
+        #expect(written.propagated)
+        try await eventually("node 2 knows of it", within: 10) {
+            try await !fleet.slate(1, user: "u000007").ids.contains(item)
+        }
+        return took
+    }
+}
