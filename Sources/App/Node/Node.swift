@@ -234,6 +234,7 @@ package struct Node: Sendable {
                     progress: shared,
                     log: log
                 ),
+                ControlUpkeep(control: controlRepository, log: log),
                 buildLock,
                 SnapshotSchedule(
                     trainer: trainer,
