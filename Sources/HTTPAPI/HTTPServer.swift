@@ -46,7 +46,11 @@ package struct HTTPServer: Service {
         onBound: @escaping @Sendable (Int) async -> Void = { _ in }
     ) {
         let limits = configuration.limits
-        let table = RouteTable(role.routes(useCases, wallClock: wallClock))
+        let routes = role.routes(useCases, wallClock: wallClock)
+        let table = RouteTable(routes)
+        // A connection knows of no route, and asks for what any of them may take.
+        var connectionLimits = limits
+        connectionLimits.body = routes.reduce(limits.body) { max($0, $1.allowance?.body ?? 0) }
         let telemetry = RequestTelemetry(templates: table.templates, log: log)
         let identity = RequestIdentity(wallClock: wallClock)
         let deadlines = Deadlines(limit: limits.deadline)
@@ -82,8 +86,8 @@ package struct HTTPServer: Service {
                 maximumBody: limits.body,
                 isStopping: useCases.isStopping
             ),
-            server: HTTPServerBuilder { responder in
-                GuardedChannel(responder: responder, limits: limits, desks: desks, refuse: refuse)
+            server: HTTPServerBuilder { [connectionLimits] responder in
+                GuardedChannel(responder: responder, limits: connectionLimits, desks: desks, refuse: refuse)
             },
             configuration: ApplicationConfiguration(
                 address: .hostname(

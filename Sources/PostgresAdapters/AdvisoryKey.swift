@@ -10,4 +10,6 @@ package enum AdvisoryKey: Int64, Sendable {
     case build = 7_305_805_363
     /// Whoever changes the partitions of the journal.
     case partitions = 7_305_805_364
+    /// Whoever folds sets of tombstones and deletes what is old of the control log.
+    case upkeep = 7_305_805_365
 }

@@ -30,6 +30,10 @@ package struct Migrator: Sendable {
             name: "0004_node_epochs",
             sql: String(decoding: PackageResources._004_node_epochs_sql, as: UTF8.self)
         ),
+        Migration(
+            name: "0005_tombstone_sets",
+            sql: String(decoding: PackageResources._005_tombstone_sets_sql, as: UTF8.self)
+        ),
     ]
 
     private let store: PostgresStore

@@ -3,7 +3,7 @@ package import RecommendationCore
 
 /// The control log, and the state it compacts to.
 package struct PostgresControlRepository: ControlRepository {
-    private let store: PostgresStore
+    let store: PostgresStore
 
     package init(store: PostgresStore) {
         self.store = store
@@ -73,35 +73,32 @@ package struct PostgresControlRepository: ControlRepository {
     ) throws(PostgresError) -> ControlDelta {
         let heads = try transaction.query(
             """
-            SELECT i.id, (SELECT coalesce(max(id), 0) FROM control_log), pg_snapshot_xmin(pg_current_snapshot())
+            SELECT i.id, (SELECT coalesce(max(id), 0) FROM control_log), pg_snapshot_xmin(pg_current_snapshot()),
+                   (SELECT coalesce(min(id), 0) FROM control_log)
             FROM incarnation i
             """
         ) { row in
-            (try row.decode(0, as: String.self), try row.decode(1, as: Int64.self), try row.decode(2, as: UInt64.self))
-        }
-        let (incarnation, head, next) = heads[0]
-        let changes = try transaction.query(
-            """
-            SELECT t.tenant, t.tenant_id, coalesce(array_agg(DISTINCT c.kind) FILTER (WHERE c.kind IS NOT NULL), '{}')
-            FROM tenants t LEFT JOIN control_log c ON c.tenant = t.tenant AND c.id > $1
-            GROUP BY t.tenant, t.tenant_id
-            """,
-            [id ?? 0]
-        ) { row in
             (
-                try row.decode(0, as: Int32.self), Tenant.ID(trusted: try row.decode(1)),
-                Set(try row.decode(2, as: [String].self))
+                try row.decode(0, as: String.self), try row.decode(1, as: Int64.self),
+                try row.decode(2, as: UInt64.self), try row.decode(3, as: Int64.self)
             )
         }
+        let (incarnation, head, next, first) = heads[0]
+        // What follows the id may be among what is not kept any more: then everything is read, as by who begins.
+        let after = id.flatMap { first <= $0 + 1 ? $0 : nil }
+        let changes = try Self.changes(after: after, in: &transaction)
         var controls: [TenantControl] = []
-        for (number, tenant, kinds) in changes where id == nil || !kinds.isEmpty {
+        var tombstones: [Tenant.ID: TombstoneDelta] = [:]
+        for (number, tenant, _) in changes {
             controls.append(try Self.control(number, tenant, in: &transaction))
+            tombstones[tenant] = try Self.tombstones(after: after, tenant: number, in: &transaction)
         }
-        let keysChanged = id == nil || changes.contains { $0.2.contains(Kind.keys) }
+        let keysChanged = after == nil || changes.contains { $0.kinds.contains(Kind.keys) }
         return ControlDelta(
             incarnation: incarnation,
             head: head,
             tenants: controls,
+            tombstones: tombstones,
             keys: keysChanged ? try PostgresAPIKeyRepository.keys(in: &transaction) : nil,
             items: try PostgresItems.changed(since: position ?? 0, in: &transaction),
             // Who begins has nothing that could be deleted.
@@ -110,6 +107,29 @@ package struct PostgresControlRepository: ControlRepository {
             } ?? [],
             itemPosition: next
         )
+    }
+
+    /// The tenants of which the log says something after an id, and of what kinds; nil: all tenants, whatever it says.
+    private static func changes(
+        after id: Int64?,
+        in transaction: inout PostgresTransaction
+    ) throws(PostgresError) -> [(number: Int32, tenant: Tenant.ID, kinds: Set<String>)] {
+        guard let id else {
+            return try transaction.query("SELECT tenant, tenant_id FROM tenants") { row in
+                (try row.decode(0), Tenant.ID(trusted: try row.decode(1)), [])
+            }
+        }
+        return try transaction.query(
+            """
+            SELECT t.tenant, t.tenant_id, array_agg(DISTINCT c.kind) FROM control_log c JOIN tenants t USING (tenant)
+            WHERE c.id > $1 GROUP BY t.tenant, t.tenant_id
+            """,
+            [id]
+        ) { row in
+            (
+                try row.decode(0), Tenant.ID(trusted: try row.decode(1)), Set(try row.decode(2, as: [String].self))
+            )
+        }
     }
 
     private static func control(
@@ -143,7 +163,6 @@ package struct PostgresControlRepository: ControlRepository {
         let policies = try PostgresPolicyRepository.inForce(number, in: &transaction)
         return TenantControl(
             tenant: tenant,
-            tombstones: try Self.tombstones(kind: nil, tenant: number, in: &transaction),
             generations: generations,
             activeModel: active,
             readyModel: models.first { $0.1 == "ready" && $0.0 > (active ?? 0) }?.0,
@@ -153,86 +172,7 @@ package struct PostgresControlRepository: ControlRepository {
         )
     }
 
-    // MARK: Changing
-
-    package func addTombstones(
-        _ tombstones: [Tombstone],
-        reason: String?,
-        expiresAt: Timestamp?,
-        tenant: Tenant.ID
-    ) async throws(RepositoryError) -> (epoch: Int64, changed: Int) {
-        let number = try await self.store.requiredNumber(of: tenant)
-        return try await self.store.transaction { transaction in
-            let epoch = try PostgresStore.appendControl(&transaction, tenant: number, kind: Kind.tombstones)
-            // One that is there already takes the new reason and expiry, and does not count as added.
-            let added = try transaction.query(
-                """
-                INSERT INTO tombstones (tenant, kind, key, reason, expires_at, epoch)
-                SELECT $1, kind, key, $4, $5, $6 FROM unnest($2::text[], $3::text[]) AS given (kind, key)
-                ON CONFLICT (tenant, kind, key) DO UPDATE
-                SET reason = excluded.reason, expires_at = excluded.expires_at, epoch = excluded.epoch
-                RETURNING xmax = 0
-                """,
-                [
-                    number, tombstones.map(\.kind.rawValue), tombstones.map(\.key.string), reason, expiresAt?.postgres,
-                    epoch,
-                ]
-            ) { row in try row.decode(0, as: Bool.self) }
-            return (epoch, added.count { $0 })
-        }
-    }
-
-    package func removeTombstones(
-        _ tombstones: [Tombstone],
-        tenant: Tenant.ID
-    ) async throws(RepositoryError) -> (epoch: Int64, changed: Int) {
-        let number = try await self.store.requiredNumber(of: tenant)
-        return try await self.store.transaction { transaction in
-            let epoch = try PostgresStore.appendControl(&transaction, tenant: number, kind: Kind.tombstones)
-            let removed = try transaction.execute(
-                """
-                DELETE FROM tombstones WHERE tenant = $1
-                  AND (kind, key) IN (SELECT kind, key COLLATE "C" FROM unnest($2::text[], $3::text[]) AS given (kind, key))
-                """,
-                [number, tombstones.map(\.kind.rawValue), tombstones.map(\.key.string)]
-            )
-            return (epoch, removed)
-        }
-    }
-
-    package func tombstones(
-        kind: Tombstone.Kind?,
-        tenant: Tenant.ID
-    ) async throws(RepositoryError) -> [ListedTombstone] {
-        guard let number = try await self.store.number(of: tenant) else { return [] }
-        return try await self.store.transaction(readOnly: true) { transaction in
-            try Self.tombstones(kind: kind, tenant: number, in: &transaction)
-        }
-    }
-
-    private static func tombstones(
-        kind: Tombstone.Kind?,
-        tenant: Int32,
-        in transaction: inout PostgresTransaction
-    ) throws(PostgresError) -> [ListedTombstone] {
-        let rows = try transaction.query(
-            """
-            SELECT kind, key, reason, expires_at, epoch, created_at FROM tombstones
-            WHERE tenant = $1 AND ($2::text IS NULL OR kind = $2) ORDER BY epoch DESC, kind, key
-            """,
-            [tenant, kind?.rawValue]
-        ) { row -> ListedTombstone? in
-            guard let kind = Tombstone.Kind(rawValue: try row.decode(0)) else { return nil }
-            return ListedTombstone(
-                tombstone: Tombstone(kind: kind, key: Identifier(trusted: try row.decode(1))),
-                reason: try row.decode(2),
-                expiresAt: try row.decode(3, as: PostgresTimestamp?.self).map(Timestamp.init),
-                epoch: try row.decode(4),
-                createdAt: Timestamp(try row.decode(5))
-            )
-        }
-        return rows.compactMap(\.self)
-    }
+    // MARK: Purging
 
     package func purge(_ scope: PurgeScope, tenant: Tenant.ID) async throws(RepositoryError) -> Int64 {
         let (name, key, owner): (String, String, Tenant.ID) =

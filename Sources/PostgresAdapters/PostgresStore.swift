@@ -76,15 +76,22 @@ package final class PostgresStore: Sendable {
 
     /// Appends to the control log: one advisory lock in a statement of its own before the INSERT, so that ids commit in
     /// order. Returns the id, which is the epoch of the change.
+    ///
+    /// - Parameter sets: Of a change of many tombstones: where they are.
     static func appendControl(
         _ transaction: inout PostgresTransaction,
         tenant: Int32,
-        kind: String
+        kind: String,
+        sets: [Int64] = []
     ) throws(PostgresError) -> Int64 {
         try Self.lockControl(&transaction)
         let ids = try transaction.query(
-            "INSERT INTO control_log (tenant, kind) VALUES ($1, $2) RETURNING id",
-            [tenant, kind]
+            """
+            INSERT INTO control_log (tenant, kind, payload)
+            VALUES ($1, $2, CASE WHEN cardinality($3::bigint[]) > 0 THEN jsonb_build_object('sets', $3::bigint[]) ELSE '{}' END)
+            RETURNING id
+            """,
+            [tenant, kind, sets]
         ) { row in try row.decode(0, as: Int64.self) }
         return ids[0]
     }

@@ -14,7 +14,8 @@ import Synchronization
 /// with a number of its own, greater than all before. Commands fail at once while there is none; nothing is sent twice.
 ///
 /// There is one deadline per connection: when the oldest command is older than the command timeout, the connection is
-/// closed, that command fails with `timeout` and the younger ones with `connectionLost`.
+/// closed, that command fails with `timeout` and the younger ones with `connectionLost`. Where that happens in a row, a new
+/// connection is not ready before it has answered in time (`ConnectionBreaker`).
 public final class RedisClient: Service, Sendable {
     /// How the server is reached.
     public let configuration: RedisConfiguration
@@ -23,8 +24,12 @@ public final class RedisClient: Service, Sendable {
     private let clock: any Clock<Duration>
     private let onEvent: @Sendable (RedisConnectionEvent) -> Void
     private let state = Mutex(RedisClientState<CommandConnection, ReadyWaiter>())
+    private let breaker = Mutex(ConnectionBreaker())
     private let metrics: RedisMetrics
     private let commandTimeout: TimeAmount
+
+    /// Between two answers that a connection owes.
+    private static let probeInterval = Duration.milliseconds(50)
 
     typealias ReadyWaiter = CheckedContinuation<Result<UInt64, RedisError>, Never>
 
@@ -202,10 +207,23 @@ public final class RedisClient: Service, Sendable {
                 try await abandon(connection, refusal)
             }
         }
+        try await prove(connection)
         // On its event loop, where losses are handled, so that `connected` comes before `disconnected`.
         let becameReady = connection.eventLoop.submit { [self] in connectionBecameReady(connection) }
         guard (try? await becameReady.get()) == true else { try await abandon(connection, .closedByServer) }
         return connection
+    }
+
+    /// Has a connection answer as often as the breaker wants, one probe at a time.
+    private func prove(_ connection: CommandConnection) async throws(ConnectFailure) {
+        for _ in 0..<breaker.withLock({ $0.probes }) {
+            if case .failure(let error) = await connection.execute(RedisCommand("PING"), timeout: commandTimeout) {
+                metrics.probesFailed.increment()
+                try await abandon(connection, Self.loss(in: error, on: connection))
+            }
+            metrics.probesAnswered.increment()
+            do { try await clock.sleep(for: Self.probeInterval) } catch { try await abandon(connection, .shutdown) }
+        }
     }
 
     private static func loss(in error: RedisError, on connection: CommandConnection) -> RedisConnectionLoss {
@@ -232,6 +250,8 @@ public final class RedisClient: Service, Sendable {
         guard connection.isOpen else { return false }
         let (waiters, isFirst) = state.withLock { $0.connectionBecameReady(connection, session: connection.session) }
         if !isFirst { metrics.reconnects.increment() }
+        breaker.withLock { $0.connected(at: .now) }
+        metrics.breakerOpen.record(0)
         logger.info("connected to Redis", metadata: ["session": "\(connection.session)"])
         onEvent(.connected(session: connection.session))
         for waiter in waiters { waiter.resume(returning: .success(connection.session)) }
@@ -242,6 +262,11 @@ public final class RedisClient: Service, Sendable {
         // One that never became ready is reported by `connect()`.
         guard state.withLock({ $0.connectionLost(session: connection.session) }) else { return }
         metrics.losses.increment()
+        let isOpen = breaker.withLock { breaker in
+            breaker.lost(byTimeout: reason == .commandTimeout, at: .now)
+            return breaker.isOpen
+        }
+        metrics.breakerOpen.record(isOpen ? 1 : 0)
         logger.log(
             level: reason == .shutdown ? .info : .warning,
             "connection to Redis ended",

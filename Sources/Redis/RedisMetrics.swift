@@ -13,6 +13,9 @@ struct RedisMetrics: Sendable {
     let latency = Timer(label: "redis_command_duration")
     let queueDepth = Gauge(label: "redis_queue_depth")
     let messages = Counter(label: "redis_messages")
+    let breakerOpen = Gauge(label: "redis_breaker_open")
+    let probesAnswered = Counter(label: "redis_probes", dimensions: [("result", "answered")])
+    let probesFailed = Counter(label: "redis_probes", dimensions: [("result", "failed")])
     let reconnects: Counter
     let losses: Counter
     private let errors: [String: Counter]

@@ -15,13 +15,32 @@ struct TombstoneCommand: AsyncParsableCommand {
     struct Target: ParsableArguments {
         @Argument(help: "item, creator, category or campaign.")
         var kind: String
-        @Argument(help: "One id or more, at most 1000.")
-        var ids: [String]
+        @Argument(help: "Ids, at most 1000.")
+        var ids: [String] = []
+        @Option(help: "A file with one id a line, at most 100000; `-` is standard input. All of them are one change.")
+        var file: String?
 
         func validate() throws {
             try TombstoneCommand.check(self.kind)
-            guard (1...1_000).contains(self.ids.count) else { throw ValidationError("give 1 to 1000 ids") }
+            guard self.file == nil || self.ids.isEmpty else { throw ValidationError("give ids or --file, not both") }
+            guard self.file != nil || (1...1_000).contains(self.ids.count) else {
+                throw ValidationError("give 1 to 1000 ids, or --file")
+            }
         }
+
+        /// What is to be denied, or not any more.
+        func read() throws -> [String] {
+            guard let file = self.file else { return self.ids }
+            let ids = try InputFile.lines(of: file)
+            guard (1...100_000).contains(ids.count) else { throw IDCountError(path: file, count: ids.count) }
+            return ids
+        }
+    }
+
+    private struct IDCountError: Error, CustomStringConvertible {
+        let path: String
+        let count: Int
+        var description: String { "\(self.path) has \(self.count) ids; one change has 1 to 100000" }
     }
 
     private static func check(_ kind: String) throws {
@@ -32,7 +51,11 @@ struct TombstoneCommand: AsyncParsableCommand {
     struct Add: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Deny things, for good or until a time.",
-            discussion: "Example:\n  vireo tombstone add item i7 i8 --reason legal --expires-at 2027-01-01T00:00:00Z"
+            discussion: """
+                Example:
+                  vireo tombstone add item i7 i8 --reason legal --expires-at 2027-01-01T00:00:00Z
+                  vireo tombstone add item --file recalled.txt --wait
+                """
         )
 
         @OptionGroup var options: AdminOptions
@@ -46,7 +69,7 @@ struct TombstoneCommand: AsyncParsableCommand {
         func run() async throws {
             let document = AdminDocuments.Tombstones(
                 kind: self.target.kind,
-                ids: self.target.ids,
+                ids: try self.target.read(),
                 reason: self.reason,
                 expiresAt: self.expiresAt
             )
@@ -76,7 +99,7 @@ struct TombstoneCommand: AsyncParsableCommand {
         func run() async throws {
             let document = AdminDocuments.Tombstones(
                 kind: self.target.kind,
-                ids: self.target.ids,
+                ids: try self.target.read(),
                 reason: nil,
                 expiresAt: nil
             )

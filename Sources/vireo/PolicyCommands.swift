@@ -40,7 +40,7 @@ struct PolicyCommand: AsyncParsableCommand {
         func validate() throws { try PolicyCommand.check(self.version, "--version") }
 
         func run() async throws {
-            let document = try Self.contents(of: self.file)
+            let document = try InputFile.contents(of: self.file)
             let client = try await self.options.client()
             let answer = try await client.call("PUT", "\(path)/\(self.version)", body: document)
             let stored = try client.decode(answer, as: AdminDocuments.StoredPolicy.self)
@@ -48,20 +48,6 @@ struct PolicyCommand: AsyncParsableCommand {
             Terminal.line(
                 stored.created ? "\(stored.version) is stored" : "\(stored.version) was stored already, the same"
             )
-        }
-
-        private static func contents(of path: String) throws -> [UInt8] {
-            guard let file = fopen(path == "-" ? "/dev/stdin" : path, "r") else { throw FileError(path: path) }
-            defer { fclose(file) }
-            var contents: [UInt8] = []
-            var chunk = [UInt8](repeating: 0, count: 65_536)
-            while true {
-                let count = fread(&chunk, 1, chunk.count, file)
-                contents += chunk[..<count]
-                if count < chunk.count { break }
-            }
-            guard ferror(file) == 0 else { throw FileError(path: path) }
-            return contents
         }
     }
 

@@ -77,6 +77,17 @@ struct AdminCommandTests {
             )
             #expect(try await succeed("tombstone", "remove", "item", "i000001", "a|b", "i7").hasPrefix("2 removed, 1"))
 
+            let ids = (0..<1_500).map { "many-\($0)\r\n" }.joined() + "\n"
+            try ids.write(toFile: file, atomically: true, encoding: .utf8)
+            #expect(try await succeed("tombstone", "add", "item", "--file", file).hasPrefix("1500 added, 0"))
+            let first = try await succeed("tombstone", "remove", "item", "many-7")
+            #expect(first.hasPrefix("1 removed, 0"))
+            #expect(try await succeed("tombstone", "remove", "item", "--file", file, "--json").contains(#""absent":"#))
+            #expect(try await succeed("tombstone", "list").isEmpty)
+            try await fail("tombstone", "add", "item", "--file", "/nowhere", saying: "/nowhere")
+            try "".write(toFile: file, atomically: true, encoding: .utf8)
+            try await fail("tombstone", "add", "item", "--file", file, saying: "has 0 ids; one change has 1 to 100000")
+
             #expect(try await succeed("purge", "user", "u000001").hasPrefix("the user is at version"))
             #expect(try await succeed("purge", "user", "nobody at all") == "there is no such user")
             #expect(try await succeed("purge", "surface", "home", "--dry-run") == "nothing was purged")
@@ -114,7 +125,8 @@ struct AdminCommandTests {
             (["policy", "activate", "a/b"], "A-Za-z0-9._-"), (["policy", "rollback"], "version"),
             (["policy", "nonsense"], "nonsense"),
             (["tombstone", "add", "user", "u1"], "item|creator|category|campaign"),
-            (["tombstone", "add", "item"], "ids"), (["tombstone", "list", "--kind", "x"], "item|creator"),
+            (["tombstone", "add", "item"], "ids"), (["tombstone", "add", "item", "i1", "--file", "f"], "not both"),
+            (["tombstone", "list", "--kind", "x"], "item|creator"),
             (["purge", "all"], "user|surface|model|policy|tenant"), (["purge", "user"], "say which user"),
             (["nodes", "extra"], "extra"), (["recommend", "--policy", "p 8"], "A-Za-z0-9._-"),
         ]

@@ -193,14 +193,16 @@ final class Hot: Sendable {
             catalog: catalog,
             control: TenantControl(
                 tenant: .acme,
-                tombstones: tombstones,
                 generations: Generations(),
                 activeModel: nil,
                 readyModel: nil,
                 previousModel: nil
             ),
-            model: nil,
-            now: Self.now
+            denials: Denials(
+                tombstones.map { TombstoneChange($0.tombstone, deniedUntil: $0.expiresAt ?? .never) },
+                now: Self.now
+            ),
+            model: nil
         )
     }
 

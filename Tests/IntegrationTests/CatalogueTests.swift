@@ -220,10 +220,15 @@ struct CatalogueTests {
             #expect(after.head == epoch)
             #expect(after.deletedItems.map(\.number) == [1])
             #expect(after.deletedItems.map(\.tenant) == [.default])
-            let tombstones = try #require(after.tenants.first?.tombstones)
-            #expect(tombstones.map(\.tombstone) == [Tombstone(kind: .item, key: id("i1"))])
-            #expect(tombstones.map(\.expiresAt) == [nil])
-            #expect(tombstones.map(\.epoch) == [epoch])
+            #expect(
+                after.tombstones
+                    == [
+                        .default: TombstoneDelta(
+                            isWhole: false,
+                            changes: [TombstoneChange(Tombstone(kind: .item, key: id("i1")), deniedUntil: .never)]
+                        )
+                    ]
+            )
             // Made again it is another item, and denied still.
             guard
                 case .stored(_, created: true) = try await Self.put(

@@ -104,7 +104,7 @@ struct ControlStateTests {
             try await state.catchUp()
             let first = state.incarnation
             #expect(incarnations.all == [first])
-            #expect(state.state(of: .default)?.control.tombstones.count == 1)
+            #expect(state.state(of: .default)?.denials.count == 1)
 
             // What a restored copy of yesterday looks like: other rows, lower ids, and nothing in the log about it.
             try await database.client.executeScript(
@@ -118,7 +118,7 @@ struct ControlStateTests {
             #expect(incarnations.all == [first, state.incarnation])
             #expect(state.appliedID == 0)
             #expect(state.state(of: .default)?.incarnation == state.incarnation)
-            #expect(state.state(of: .default)?.control.tombstones == [])
+            #expect(state.state(of: .default)?.denials.count == 0)
             #expect(state.state(of: .default)?.catalog.number(of: id("i2")) == nil)
             #expect(state.state(of: .default)?.catalog.number(of: id("i1")) == 0)
         }

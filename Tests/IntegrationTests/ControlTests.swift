@@ -37,7 +37,13 @@ struct ControlTests {
             #expect(delta.keys == [Self.key("k1")])
             #expect(delta.items.map(\.item.item.id.string).sorted() == ["i1", "i2"])
             let control = try #require(delta.tenants.first { $0.tenant == .default })
-            #expect(control.tombstones.map(\.tombstone) == [Self.tombstone("i1")])
+            #expect(
+                delta.tombstones[.default]
+                    == TombstoneDelta(
+                        isWhole: true,
+                        changes: [TombstoneChange(Self.tombstone("i1"), deniedUntil: .never)]
+                    )
+            )
             #expect(control.generations == Generations())
             #expect(control.activeModel == nil && control.readyModel == nil && control.previousModel == nil)
         }
@@ -68,7 +74,15 @@ struct ControlTests {
             #expect(next.head == added.epoch)
             #expect(next.incarnation == last.incarnation)
             #expect(next.tenants.map(\.tenant) == [shop])
-            #expect(next.tenants[0].tombstones.map(\.epoch) == [added.epoch])
+            #expect(
+                next.tombstones
+                    == [
+                        shop: TombstoneDelta(
+                            isWhole: false,
+                            changes: [TombstoneChange(Self.tombstone("x"), deniedUntil: .never)]
+                        )
+                    ]
+            )
             #expect(next.keys == nil)
             #expect(next.items.isEmpty)
 
@@ -164,10 +178,8 @@ struct ControlTests {
                     while true {
                         let wasDone = isDone.now
                         let delta = try await database.control.delta(after: last?.head, items: last?.itemPosition)
-                        for tenant in delta.tenants where tenant.tenant == .default {
-                            stones = Set(tenant.tombstones.map(\.tombstone.key.string))
-                            // The state is of the snapshot the head is of.
-                            #expect((tenant.tombstones.map(\.epoch).max() ?? 0) <= delta.head)
+                        for change in delta.tombstones[.default]?.changes ?? [] {
+                            stones.insert(change.tombstone.key.string)
                         }
                         if wasDone { return stones }
                         last = delta
@@ -192,7 +204,7 @@ struct ControlTests {
                 var stones: Set<String> = []
                 for try await found in group { stones = found ?? [] }
                 let final = try await database.control.delta(after: nil, items: nil)
-                #expect(stones == Set(final.tenants.flatMap(\.tombstones).map(\.tombstone.key.string)))
+                #expect(stones == Set(final.tombstones[.default]?.changes.map(\.tombstone.key.string) ?? []))
                 #expect(stones.count == 75)
             }
         }

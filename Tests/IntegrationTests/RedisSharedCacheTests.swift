@@ -314,6 +314,33 @@ struct RedisSharedCacheTests {
         }
     }
 
+    @Test("while Redis is frozen one miss pays the time-out; those after it, and invalidations, are refused at once")
+    func frozen() async throws {
+        try await withOwnRedisServer { server in
+            try await withRedis(on: server, commandTimeout: .seconds(2)) { redis in
+                try server.pause()
+                await #expect(throws: SharedCacheError.timedOut) {
+                    try await redis.cache.read(redis.key(), Self.field("home"))
+                }
+                // Each by itself would take minutes, if it paid the time-out, too; meanwhile connections are tried.
+                let start = ContinuousClock.now
+                for _ in 0..<100 {
+                    await #expect(throws: SharedCacheError.unavailable) {
+                        try await redis.cache.read(redis.key(), Self.field("home"))
+                    }
+                    await #expect(throws: SharedCacheError.unavailable) {
+                        try await redis.cache.raiseFloors([Invalidation(key: redis.key(), version: 7)], on: nil)
+                    }
+                    try await Task.sleep(for: .milliseconds(10))
+                }
+                #expect(ContinuousClock.now - start < .seconds(60))
+                try server.resume()
+                try await redis.client.waitUntilReady(timeout: .seconds(30))
+                #expect(try await redis.cache.floor(of: redis.key()) == nil, "what was refused was not sent")
+            }
+        }
+    }
+
     @Test("positions and heartbeats of one incarnation are nothing to another")
     func incarnations() async throws {
         try await withRedis { redis in

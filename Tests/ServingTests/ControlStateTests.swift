@@ -88,7 +88,6 @@ struct ControlStateTests {
     ) -> TenantControl {
         TenantControl(
             tenant: .default,
-            tombstones: [],
             generations: Generations(),
             activeModel: active,
             readyModel: ready,

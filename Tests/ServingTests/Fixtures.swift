@@ -69,14 +69,13 @@ enum Fixture {
             catalog: catalog,
             control: TenantControl(
                 tenant: .default,
-                tombstones: tombstones,
                 generations: Generations(),
                 activeModel: nil,
                 readyModel: nil,
                 previousModel: nil
             ),
-            model: nil,
-            now: now
+            denials: Denials(tombstones.map(\.change), now: now),
+            model: nil
         )
     }
 
@@ -104,6 +103,11 @@ enum Fixture {
         )
     }
 
+    /// What a node reads where these and no others are denied.
+    static func all(_ tombstones: [ListedTombstone]) -> [Tenant.ID: TombstoneDelta] {
+        [.default: TombstoneDelta(isWhole: true, changes: tombstones.map(\.change))]
+    }
+
     /// A pool of items 0 to count, best first.
     static func pool(_ count: Int, seeds: [Item.Number] = []) -> CandidatePool {
         CandidatePool(
@@ -124,4 +128,9 @@ enum Fixture {
             isPersonal: true
         )
     }
+}
+
+extension ListedTombstone {
+    /// What a node reads of it.
+    var change: TombstoneChange { TombstoneChange(self.tombstone, deniedUntil: self.expiresAt ?? .never) }
 }

@@ -31,8 +31,8 @@ struct ListTests {
             policy: PolicyInForce(policy: plain.policy, unreadable: nil, behindSince: nil),
             catalog: plain.catalog,
             control: plain.control,
-            model: TenantState.LoadedModel(number: 1, snapshot: snapshot),
-            now: Fixture.now
+            denials: plain.denials,
+            model: TenantState.LoadedModel(number: 1, snapshot: snapshot)
         )
     }
 

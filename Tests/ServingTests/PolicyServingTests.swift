@@ -133,7 +133,6 @@ struct PolicyServingTests {
                     tenants: [
                         TenantControl(
                             tenant: .default,
-                            tombstones: [],
                             generations: Generations(),
                             activeModel: hasModel ? 1 : nil,
                             readyModel: nil,

@@ -45,12 +45,11 @@ struct TombstonePathTests {
             #expect(denied.isSubset(of: before), "\(kind): \(before)")
             let end = Timestamp(microseconds: Fixture.now.microseconds + 60_000_000)
             node.store.state.withLock { store in
-                var control = store.whole!.tenants[0]
-                control.tombstones = [Fixture.tombstone(kind, key, until: end)]
                 store.delta = ControlDelta(
                     incarnation: "a",
                     head: 2,
-                    tenants: [control],
+                    tenants: store.whole!.tenants,
+                    tombstones: Fixture.all([Fixture.tombstone(kind, key, until: end)]),
                     keys: nil,
                     items: [],
                     itemPosition: 1

@@ -72,6 +72,8 @@ package enum MetricHelp {
         "redis_command_duration_seconds": "Time from sending a command to its reply.",
         "redis_queue_depth": "Commands without a reply when the last batch was sent.",
         "redis_errors_total": "Commands that failed, by kind.",
+        "redis_breaker_open": "Whether calls are refused until a new connection has answered in time, 0 or 1.",
+        "redis_probes_total": "Answers that a new connection owed after time-outs in a row, by result.",
         "redis_messages_total": "Messages heard over Redis.",
         "redis_reconnects_total": "Connections to Redis made after the first, by kind.",
         "redis_primary_changes_total": "Times that the sentinels named another primary, the first included.",

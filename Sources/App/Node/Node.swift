@@ -237,6 +237,7 @@ package struct Node: Sendable {
                     progress: shared,
                     log: log
                 ),
+                ControlUpkeep(control: controlRepository, log: log),
                 buildLock,
                 SnapshotSchedule(
                     trainer: trainer,

@@ -85,7 +85,8 @@ struct Responder: HTTPResponder {
                 bodyType: bodyType,
                 body: body
             )
-            let extra = query[Waiting.parameter] == nil ? Duration.zero : self.waitTime
+            let waiting = query[Waiting.parameter] == nil ? Duration.zero : self.waitTime
+            let extra = waiting + (route.allowance?.time ?? .zero)
             return try await self.deadlines.run(extra: extra) { () async -> Result<Answer, Problem> in
                 do throws(Problem) {
                     return .success(try await route.answer(call))
@@ -101,11 +102,12 @@ struct Responder: HTTPResponder {
     /// A body of no bytes is none, whatever was said of it: clients name a type for what they do not send.
     private func body(of request: Request, for route: Route) async throws(Problem) -> (MediaType?, ByteBuffer) {
         guard !route.bodyTypes.isEmpty else { return (nil, ByteBuffer()) }
+        let maximum = max(self.maximumBody, route.allowance?.body ?? 0)
         guard route.mayOmitBody else {
             let type = try Self.bodyType(of: request.headers, among: route.bodyTypes)
-            return (type, try await self.body(of: request))
+            return (type, try await Self.body(of: request, upTo: maximum))
         }
-        let body = try await self.body(of: request)
+        let body = try await Self.body(of: request, upTo: maximum)
         guard body.readableBytes > 0 else { return (.json, ByteBuffer(string: "{}")) }
         return (try Self.bodyType(of: request.headers, among: route.bodyTypes), body)
     }
@@ -118,13 +120,13 @@ struct Responder: HTTPResponder {
         return type
     }
 
-    private func body(of request: Request) async throws(Problem) -> ByteBuffer {
+    private static func body(of request: Request, upTo maximum: Int) async throws(Problem) -> ByteBuffer {
         let length = request.headers[.contentLength].flatMap(Int.init)
-        if let length, length > self.maximumBody { throw .bodyTooLarge(self.maximumBody) }
+        if let length, length > maximum { throw .bodyTooLarge(maximum) }
         do {
-            return try await request.body.collect(upTo: self.maximumBody)
+            return try await request.body.collect(upTo: maximum)
         } catch is NIOTooManyBytesError {
-            throw .bodyTooLarge(self.maximumBody)
+            throw .bodyTooLarge(maximum)
         } catch {
             // The connection broke: the answer will not arrive, but it is counted.
             throw .incompleteBody

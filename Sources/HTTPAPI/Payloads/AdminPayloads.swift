@@ -5,8 +5,7 @@ import Serving
 /// A change of tombstones as it is asked for; the same document adds and removes.
 struct TombstonePayload {
     private static let fields = ["kind", "ids", "reason", "expires_at"]
-    /// More than that is an import.
-    private static let maximumIDs = 1_000
+    private static let maximumIDs = 100_000
 
     let tombstones: [Tombstone]
     let reason: String?

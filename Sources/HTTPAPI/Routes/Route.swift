@@ -17,6 +17,8 @@ struct Route: Sendable {
     let bodyTypes: [MediaType]
     /// Whether a body may be left out, and stands for one without members.
     let mayOmitBody: Bool
+    /// What it may take more of than others; nil: nothing.
+    let allowance: Allowance?
     let answer: @Sendable (Call) async throws(Problem) -> Answer
 
     init(
@@ -28,6 +30,7 @@ struct Route: Sendable {
         takesBody: Bool = false,
         bodyTypes: [MediaType]? = nil,
         mayOmitBody: Bool = false,
+        allowance: Allowance? = nil,
         answer: @escaping @Sendable (Call) async throws(Problem) -> Answer
     ) {
         self.method = method
@@ -37,8 +40,17 @@ struct Route: Sendable {
         self.lists = lists
         self.bodyTypes = bodyTypes ?? (takesBody ? [.json] : [])
         self.mayOmitBody = mayOmitBody
+        self.allowance = allowance
         self.answer = answer
     }
+}
+
+/// What a route for much at once may take.
+struct Allowance: Sendable {
+    /// Bytes of a request's body.
+    let body: Int
+    /// Added to the deadline.
+    let time: Duration
 }
 
 /// What a body can be. Of a route that takes several, what the `Content-Type` names is in ``Call/bodyType``.

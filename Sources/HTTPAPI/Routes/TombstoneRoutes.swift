@@ -8,6 +8,8 @@ struct TombstoneRoutes {
     let wallClock: @Sendable () -> Timestamp
 
     private static let path = "/v1/admin/tombstones"
+    /// A hundred thousand of the longest ids.
+    private static let allowance = Allowance(body: 16 << 20, time: .seconds(10))
 
     var routes: [Route] {
         [
@@ -18,6 +20,7 @@ struct TombstoneRoutes {
                 scope: .admin,
                 parameters: [Waiting.parameter],
                 takesBody: true,
+                allowance: Self.allowance,
                 answer: self.add
             ),
             Route(
@@ -26,6 +29,7 @@ struct TombstoneRoutes {
                 scope: .admin,
                 parameters: [Waiting.parameter],
                 takesBody: true,
+                allowance: Self.allowance,
                 answer: self.remove
             ),
         ]

@@ -40,12 +40,10 @@ public struct Generations: Sendable, Equatable {
     }
 }
 
-/// The compacted control state of one tenant.
+/// The compacted control state of one tenant, but for its tombstones, which may be many.
 public struct TenantControl: Sendable, Equatable {
     /// Whose.
     public var tenant: Tenant.ID
-    /// Everything denied.
-    public var tombstones: [ListedTombstone]
     /// The last purges.
     public var generations: Generations
     /// The model that serves; nil: none yet.
@@ -62,7 +60,6 @@ public struct TenantControl: Sendable, Equatable {
     /// A state of these parts.
     public init(
         tenant: Tenant.ID,
-        tombstones: [ListedTombstone],
         generations: Generations,
         activeModel: ModelVersion.Number?,
         readyModel: ModelVersion.Number?,
@@ -71,7 +68,6 @@ public struct TenantControl: Sendable, Equatable {
         previousPolicy: StoredPolicy? = nil
     ) {
         self.tenant = tenant
-        self.tombstones = tombstones
         self.generations = generations
         self.activeModel = activeModel
         self.readyModel = readyModel
@@ -89,6 +85,8 @@ public struct ControlDelta: Sendable, Equatable {
     public var head: Int64
     /// The tenants whose control state changed, whole.
     public var tenants: [TenantControl]
+    /// What changed of the tombstones of these tenants; a tenant without an entry has the tombstones it had.
+    public var tombstones: [Tenant.ID: TombstoneDelta]
     /// All keys that are not revoked, where any key changed.
     public var keys: [APIKey]?
     /// Items that changed, some of which may have come before.
@@ -103,6 +101,7 @@ public struct ControlDelta: Sendable, Equatable {
         incarnation: String,
         head: Int64,
         tenants: [TenantControl],
+        tombstones: [Tenant.ID: TombstoneDelta] = [:],
         keys: [APIKey]?,
         items: [(tenant: Tenant.ID, item: NumberedItem)],
         deletedItems: [(tenant: Tenant.ID, number: Item.Number)] = [],
@@ -111,6 +110,7 @@ public struct ControlDelta: Sendable, Equatable {
         self.incarnation = incarnation
         self.head = head
         self.tenants = tenants
+        self.tombstones = tombstones
         self.keys = keys
         self.items = items
         self.deletedItems = deletedItems
@@ -119,8 +119,8 @@ public struct ControlDelta: Sendable, Equatable {
 
     /// Two deltas with the same content.
     public static func == (lhs: Self, rhs: Self) -> Bool {
-        lhs.incarnation == rhs.incarnation && lhs.head == rhs.head && lhs.tenants == rhs.tenants && lhs.keys == rhs.keys
-            && lhs.itemPosition == rhs.itemPosition
+        lhs.incarnation == rhs.incarnation && lhs.head == rhs.head && lhs.tenants == rhs.tenants
+            && lhs.tombstones == rhs.tombstones && lhs.keys == rhs.keys && lhs.itemPosition == rhs.itemPosition
             && lhs.items.elementsEqual(rhs.items) { $0.tenant == $1.tenant && $0.item == $1.item }
             && lhs.deletedItems.elementsEqual(rhs.deletedItems) { $0.tenant == $1.tenant && $0.number == $1.number }
     }
@@ -130,14 +130,14 @@ public struct ControlDelta: Sendable, Equatable {
 public protocol ControlRepository: Sendable {
     /// What changed after a log id and an item position; nil and nil: everything.
     func delta(after id: Int64?, items position: UInt64?) async throws(RepositoryError) -> ControlDelta
-    /// Denies things; the log id of the change, and how many were new.
+    /// Denies things, all of them by one change; its log id, and how many were new.
     func addTombstones(
         _ tombstones: [Tombstone],
         reason: String?,
         expiresAt: Timestamp?,
         tenant: Tenant.ID
     ) async throws(RepositoryError) -> (epoch: Int64, changed: Int)
-    /// Takes tombstones away; the log id of the change, and how many there were.
+    /// Takes tombstones away, all of them by one change; its log id, and how many there were.
     func removeTombstones(
         _ tombstones: [Tombstone],
         tenant: Tenant.ID

@@ -3,6 +3,9 @@ public struct Timestamp: Hashable, Comparable, Sendable {
     /// Microseconds since 1970-01-01T00:00:00Z.
     public var microseconds: Int64
 
+    /// The last moment there is: the end of what is for good.
+    public static let never = Timestamp(microseconds: .max)
+
     /// A moment from microseconds since 1970.
     public init(microseconds: Int64) {
         self.microseconds = microseconds

@@ -45,3 +45,31 @@ public struct ListedTombstone: Sendable, Equatable {
         self.createdAt = createdAt
     }
 }
+
+/// What a change made of one thing.
+public struct TombstoneChange: Sendable, Equatable {
+    /// The thing.
+    public let tombstone: Tombstone
+    /// Until when it is denied, ``Timestamp/never`` for good; nil: it is not denied any more.
+    public let deniedUntil: Timestamp?
+
+    /// A change of these parts.
+    public init(_ tombstone: Tombstone, deniedUntil: Timestamp?) {
+        self.tombstone = tombstone
+        self.deniedUntil = deniedUntil
+    }
+}
+
+/// What changed of a tenant's tombstones.
+public struct TombstoneDelta: Sendable, Equatable {
+    /// Whether it is all that is denied, and nothing that was denied before counts.
+    public let isWhole: Bool
+    /// In the order of the control log: of what comes twice the last counts.
+    public let changes: [TombstoneChange]
+
+    /// A delta of these parts.
+    public init(isWhole: Bool, changes: [TombstoneChange]) {
+        self.isWhole = isWhole
+        self.changes = changes
+    }
+}

@@ -202,7 +202,9 @@ package final class ControlState: ControlFeed, Sendable {
         restarted: Bool,
         begun: ContinuousClock.Instant
     ) {
-        let now = self.wallClock()
+        let (tenants, models) = self.state.withLock { (restarted ? [:] : $0.tenants, $0.models) }
+        // Nobody else replaces states, and whoever serves meanwhile goes on with what there is.
+        let changed = self.changed(tenants, by: delta, policies, models)
         self.state.withLock { state in
             if restarted { state.tenants = [:] }
             state.currentAt = begun
@@ -215,45 +217,73 @@ package final class ControlState: ControlFeed, Sendable {
                     uniquingKeysWith: { first, _ in first }
                 )
             }
-            var controls: [Tenant.ID: TenantControl] = [:]
-            for control in delta.tenants { controls[control.tenant] = control }
-            var items: [Tenant.ID: [NumberedItem]] = [:]
-            for (tenant, item) in delta.items { items[tenant, default: []].append(item) }
-            var deleted: [Tenant.ID: Set<Item.Number>] = [:]
-            for (tenant, number) in delta.deletedItems { deleted[tenant, default: []].insert(number) }
-            let expired = state.tenants.values.filter { $0.blockedUntil.map { $0 <= now } ?? false }.map(\.tenant)
-            for tenant in Set(controls.keys).union(items.keys).union(deleted.keys).union(expired) {
-                let old = state.tenants[tenant]
-                guard let control = controls[tenant] ?? old?.control else { continue }
-                var catalog = old?.catalog ?? Catalog()
-                // Rows come again while a long transaction runs; what is already there costs nothing.
-                let changed = (items[tenant] ?? []).filter { !catalog.holds($0) }
-                let gone = (deleted[tenant] ?? []).filter { catalog[$0] != nil }
-                catalog.update(changed)
-                catalog.remove(gone)
-                if controls[tenant] == nil, !expired.contains(tenant), let old {
-                    guard !changed.isEmpty || !gone.isEmpty else { continue }
-                    let numbers = changed.map(\.number) + gone
-                    state.tenants[tenant] = TenantState(old, epoch: delta.head, catalog: catalog, changed: numbers)
-                    continue
-                }
-                state.tenants[tenant] = TenantState(
+            for tenant in changed { state.tenants[tenant.tenant] = tenant }
+            self.forgetModels(&state)
+            self.changes.wrappingAdd(1, ordering: .releasing)
+        }
+        self.textBytes.record(self.state.withLock { $0.tenants.values.reduce(0) { $0 + $1.catalog.texts.bytes } })
+    }
+
+    /// The states of all tenants that a delta changes, or the time.
+    private func changed(
+        _ tenants: [Tenant.ID: TenantState],
+        by delta: ControlDelta,
+        _ policies: [Tenant.ID: PolicyInForce],
+        _ models: [ModelVersion.Number: Snapshot]
+    ) -> [TenantState] {
+        let now = self.wallClock()
+        var controls: [Tenant.ID: TenantControl] = [:]
+        for control in delta.tenants { controls[control.tenant] = control }
+        var items: [Tenant.ID: [NumberedItem]] = [:]
+        for (tenant, item) in delta.items { items[tenant, default: []].append(item) }
+        var deleted: [Tenant.ID: Set<Item.Number>] = [:]
+        for (tenant, number) in delta.deletedItems { deleted[tenant, default: []].insert(number) }
+        let expired = tenants.values.filter { $0.blockedUntil.map { $0 <= now } ?? false }.map(\.tenant)
+        var states: [TenantState] = []
+        for tenant in Set(controls.keys).union(items.keys).union(deleted.keys).union(expired) {
+            let old = tenants[tenant]
+            guard let control = controls[tenant] ?? old?.control else { continue }
+            var catalog = old?.catalog ?? Catalog()
+            // Rows come again while a long transaction runs; what is already there costs nothing.
+            let changed = (items[tenant] ?? []).filter { !catalog.holds($0) }
+            let gone = (deleted[tenant] ?? []).filter { catalog[$0] != nil }
+            catalog.update(changed)
+            catalog.remove(gone)
+            let numbers = changed.map(\.number) + gone
+            if controls[tenant] == nil, !expired.contains(tenant), let old {
+                guard !numbers.isEmpty else { continue }
+                states.append(TenantState(old, epoch: delta.head, catalog: catalog, changed: numbers))
+                continue
+            }
+            let tombstones = delta.tombstones[tenant]
+            var denials = Denials()
+            var blocked: Bitmap?
+            if let old, tombstones?.isWhole != true {
+                denials = old.denials
+                let touched = denials.apply(tombstones?.changes ?? [], now: now) + denials.expire(now)
+                var known = old.blocked
+                denials.update(&known, touched: touched, changed: numbers, in: catalog)
+                blocked = known
+            } else {
+                denials = Denials(tombstones?.changes ?? [], now: now)
+            }
+            states.append(
+                TenantState(
                     incarnation: delta.incarnation,
                     epoch: delta.head,
                     policy: policies[tenant] ?? old?.inForce ?? .builtIn,
                     catalog: catalog,
                     control: control,
+                    denials: denials,
+                    blocked: blocked,
                     model: control.activeModel.flatMap { number in
-                        state.models[number].map { TenantState.LoadedModel(number: number, snapshot: $0) }
+                        models[number].map { TenantState.LoadedModel(number: number, snapshot: $0) }
                     },
-                    now: now,
                     faults: self.faults
                 )
-            }
-            self.forgetModels(&state)
-            self.changes.wrappingAdd(1, ordering: .releasing)
+            )
         }
-        self.textBytes.record(self.state.withLock { $0.tenants.values.reduce(0) { $0 + $1.catalog.texts.bytes } })
+        return states
     }
 
     /// Keeps the active models, the ones before them (a rollback is immediate) and the ones made ready.

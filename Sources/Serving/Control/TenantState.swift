@@ -17,7 +17,7 @@ package final class TenantState: Sendable {
     private let generations: Generations
     package let model: LoadedModel?
     /// The tombstones that deny at the moment this state was made.
-    private let denials: Denials
+    package let denials: Denials
     /// Items that a tombstone denies, by number.
     let blocked: Bitmap
     /// When a tombstone expires next, and ``blocked`` must be made anew.
@@ -46,14 +46,16 @@ package final class TenantState: Sendable {
         package var name: String { ModelVersion.name(self.number) }
     }
 
+    /// - Parameter blocked: What `denials` denies in `catalog`; nil: that is to be found.
     init(
         incarnation: String,
         epoch: Int64,
         policy: PolicyInForce,
         catalog: Catalog,
         control: TenantControl,
+        denials: Denials,
+        blocked: Bitmap? = nil,
         model: LoadedModel?,
-        now: Timestamp,
         faults: SeededFaults = SeededFaults()
     ) {
         self.tenant = control.tenant
@@ -66,8 +68,8 @@ package final class TenantState: Sendable {
         let generations = faults.has(.lostGeneration) ? Generations() : control.generations
         self.generations = generations
         self.model = model
-        self.denials = Denials(control.tombstones, now: now)
-        self.blocked = self.denials.denied(in: catalog)
+        self.denials = denials
+        self.blocked = blocked ?? denials.denied(in: catalog)
         var excluded = self.blocked
         excluded.formUnion(catalog.withheld)
         self.excluded = excluded
@@ -127,7 +129,7 @@ package final class TenantState: Sendable {
         self.model = before.model
         self.denials = before.denials
         var blocked = before.blocked
-        for number in changed { blocked[Int(number)] = catalog[number].map { before.denials.deny($0) } ?? false }
+        before.denials.update(&blocked, touched: [], changed: changed, in: catalog)
         self.blocked = blocked
         var excluded = blocked
         excluded.formUnion(catalog.withheld)

@@ -1,0 +1,277 @@
+import Postgres
+package import RecommendationCore
+
+/// Tombstones: rows, and sets of many that are in force by one row of the control log.
+///
+/// A change of few writes their rows. One of many writes its keys into a set, a thousand a row, in a transaction that takes the
+/// lock of the control log only when all of them are there: whoever changes one thing waits for nobody. The set is in force
+/// when that transaction is committed, whole or not at all, and is folded into the rows later (``fold()``). Of all that names
+/// a key the latest epoch counts.
+extension PostgresControlRepository {
+    /// More keys than that are a set.
+    static let rowCount = 1_000
+    /// Keys in a row of a set, and rows that are folded under one lock.
+    static let chunkCount = 1_000
+
+    /// One row for each of the keys `$3` of the kinds `$2`.
+    private static let given: PostgresStatement =
+        #"(SELECT kind, key COLLATE "C" FROM unnest($2::text[], $3::text[]) AS given (kind, key))"#
+
+    // MARK: Following
+
+    /// What changed of a tenant's tombstones after an id; nil: what is denied.
+    static func tombstones(
+        after id: Int64?,
+        tenant: Int32,
+        in transaction: inout PostgresTransaction
+    ) throws(PostgresError) -> TombstoneDelta {
+        var changes: [(epoch: Int64, change: TombstoneChange)] = []
+        var isInOrder = true
+        let rows = try transaction.query(
+            "SELECT kind, key, expires_at, epoch FROM tombstones WHERE tenant = $1 AND epoch > $2",
+            [tenant, id ?? 0]
+        ) { row in
+            (
+                try row.decode(3, as: Int64.self),
+                try Self.change(row.decode(0), row.decode(1), row.decode(2, as: PostgresTimestamp?.self), denies: true)
+            )
+        }
+        for case (let epoch, let change?) in rows { changes.append((epoch, change)) }
+        // Who begins needs to know of a removal only what a set does not.
+        let removals = try transaction.query(
+            """
+            SELECT kind, key, epoch FROM tombstone_removals
+            WHERE tenant = $1 AND epoch > coalesce($2, (SELECT min(epoch) FROM tombstone_sets))
+            """,
+            [tenant, id]
+        ) { row in
+            (
+                try row.decode(2, as: Int64.self),
+                try Self.change(row.decode(0), row.decode(1), nil, denies: false)
+            )
+        }
+        for case (let epoch, let change?) in removals {
+            changes.append((epoch, change))
+            isInOrder = false
+        }
+        let chunks = try transaction.query(
+            """
+            SELECT s.kind, s.denies, s.expires_at, s.epoch, k.keys
+            FROM tombstone_sets s JOIN tombstone_set_keys k ON k.set_id = s.id WHERE s.tenant = $1 AND s.epoch > $2
+            """,
+            [tenant, id ?? 0]
+        ) { row in
+            (
+                kind: try row.decode(0, as: String.self), denies: try row.decode(1, as: Bool.self),
+                end: try row.decode(2, as: PostgresTimestamp?.self), epoch: try row.decode(3, as: Int64.self),
+                keys: try row.decode(4, as: [String].self)
+            )
+        }
+        for chunk in chunks {
+            isInOrder = false
+            for key in chunk.keys {
+                guard let change = Self.change(chunk.kind, key, chunk.end, denies: chunk.denies) else { continue }
+                changes.append((chunk.epoch, change))
+            }
+        }
+        // A row names each key once.
+        if !isInOrder { changes.sort { $0.epoch < $1.epoch } }
+        return TombstoneDelta(isWhole: id == nil, changes: changes.map(\.change))
+    }
+
+    /// Nil: of a kind that this program does not know.
+    private static func change(
+        _ kind: String,
+        _ key: String,
+        _ end: PostgresTimestamp?,
+        denies: Bool
+    ) -> TombstoneChange? {
+        Tombstone.Kind(rawValue: kind).map { kind in
+            TombstoneChange(
+                Tombstone(kind: kind, key: Identifier(trusted: key)),
+                deniedUntil: denies ? end.map(Timestamp.init) ?? .never : nil
+            )
+        }
+    }
+
+    // MARK: Changing
+
+    package func addTombstones(
+        _ tombstones: [Tombstone],
+        reason: String?,
+        expiresAt: Timestamp?,
+        tenant: Tenant.ID
+    ) async throws(RepositoryError) -> (epoch: Int64, changed: Int) {
+        let number = try await self.store.requiredNumber(of: tenant)
+        if tombstones.count > Self.rowCount {
+            return try await self.changeMany(
+                tombstones,
+                denies: true,
+                reason: reason,
+                expiresAt: expiresAt,
+                tenant: number
+            )
+        }
+        return try await self.store.transaction { transaction in
+            let epoch = try PostgresStore.appendControl(&transaction, tenant: number, kind: Kind.tombstones)
+            // One that is there already takes the new reason and expiry, and does not count as added.
+            let added = try transaction.query(
+                """
+                INSERT INTO tombstones (tenant, kind, key, reason, expires_at, epoch)
+                SELECT $1, kind, key, $4, $5, $6 FROM unnest($2::text[], $3::text[]) AS given (kind, key)
+                ON CONFLICT (tenant, kind, key) DO UPDATE
+                SET reason = excluded.reason, expires_at = excluded.expires_at, epoch = excluded.epoch
+                RETURNING xmax = 0
+                """,
+                [
+                    number, tombstones.map(\.kind.rawValue), tombstones.map(\.key.string), reason, expiresAt?.postgres,
+                    epoch,
+                ]
+            ) { row in try row.decode(0, as: Bool.self) }
+            return (epoch, added.count { $0 })
+        }
+    }
+
+    package func removeTombstones(
+        _ tombstones: [Tombstone],
+        tenant: Tenant.ID
+    ) async throws(RepositoryError) -> (epoch: Int64, changed: Int) {
+        let number = try await self.store.requiredNumber(of: tenant)
+        if tombstones.count > Self.rowCount {
+            return try await self.changeMany(
+                tombstones,
+                denies: false,
+                reason: nil,
+                expiresAt: nil,
+                tenant: number
+            )
+        }
+        return try await self.store.transaction { transaction in
+            let epoch = try PostgresStore.appendControl(&transaction, tenant: number, kind: Kind.tombstones)
+            let kinds = tombstones.map(\.kind.rawValue)
+            let keys = tombstones.map(\.key.string)
+            // What a set denies counts as there, and is written down: no row of it can be deleted.
+            let staged = try transaction.query(
+                """
+                INSERT INTO tombstone_removals (tenant, kind, key, epoch)
+                SELECT $1, named.kind, named.key, $4
+                FROM (SELECT s.kind, key, max(s.epoch) AS epoch
+                      FROM tombstone_sets s JOIN tombstone_set_keys k ON k.set_id = s.id, unnest(k.keys) AS key
+                      WHERE s.tenant = $1 AND s.denies AND (s.kind, key) IN \(Self.given)
+                      GROUP BY s.kind, key) named
+                WHERE NOT EXISTS (SELECT FROM tombstone_removals r WHERE r.tenant = $1 AND r.kind = named.kind
+                                  AND r.key = named.key AND r.epoch > named.epoch)
+                ON CONFLICT (tenant, kind, key) DO UPDATE SET epoch = excluded.epoch
+                RETURNING kind, key
+                """,
+                [number, kinds, keys, epoch]
+            ) { row in try Self.name(row.decode(0), row.decode(1)) }
+            let rows = try transaction.query(
+                "DELETE FROM tombstones WHERE tenant = $1 AND (kind, key) IN \(Self.given) RETURNING kind, key",
+                [number, kinds, keys]
+            ) { row in try Self.name(row.decode(0), row.decode(1)) }
+            return (epoch, Set(staged).union(rows).count)
+        }
+    }
+
+    /// A tombstone's name, compared by bytes.
+    private static func name(_ kind: String, _ key: String) -> [UInt8] { Array("\(kind) \(key)".utf8) }
+
+    /// Makes a set of each kind, in force by one row of the log; nothing of it where the call breaks off.
+    private func changeMany(
+        _ tombstones: [Tombstone],
+        denies: Bool,
+        reason: String?,
+        expiresAt: Timestamp?,
+        tenant: Int32
+    ) async throws(RepositoryError) -> (epoch: Int64, changed: Int) {
+        try await self.store.transaction(timeout: .seconds(10)) { transaction in
+            let old = try transaction.query(
+                "SELECT FROM nodes WHERE reads_sets_since IS DISTINCT FROM started_at LIMIT 1"
+            ) { _ in true }
+            guard old.isEmpty else {
+                throw RepositoryError.conflict(
+                    "a node of the version before is in the fleet, which reads no sets: at most \(Self.rowCount) at once"
+                )
+            }
+            var sets: [Int64] = []
+            var there = 0
+            for kind in Tombstone.Kind.allCases {
+                let keys = tombstones.filter { $0.kind == kind }.map(\.key.string)
+                guard !keys.isEmpty else { continue }
+                let set = try transaction.query(
+                    """
+                    INSERT INTO tombstone_sets (tenant, kind, denies, reason, expires_at)
+                    VALUES ($1, $2, $3, $4, $5) RETURNING id
+                    """,
+                    [tenant, kind.rawValue, denies, reason, expiresAt?.postgres]
+                ) { row in try row.decode(0, as: Int64.self) }[0]
+                for start in stride(from: 0, to: keys.count, by: Self.chunkCount) {
+                    let chunk = Array(keys[start..<min(start + Self.chunkCount, keys.count)])
+                    try transaction.execute(
+                        "INSERT INTO tombstone_set_keys (set_id, chunk, keys) VALUES ($1, $2, $3)",
+                        [set, Int32(start / Self.chunkCount), chunk]
+                    )
+                    there += try transaction.query(
+                        """
+                        SELECT count(*) FROM unnest($3::text[]) AS given (key)
+                        JOIN tombstones t ON t.tenant = $1 AND t.kind = $2 AND t.key = given.key COLLATE "C"
+                        """,
+                        [tenant, kind.rawValue, chunk]
+                    ) { row in try row.decode(0, as: Int.self) }[0]
+                }
+                sets.append(set)
+            }
+            // From here on others wait, for as long as two small writes take.
+            let epoch = try PostgresStore.appendControl(
+                &transaction,
+                tenant: tenant,
+                kind: Kind.tombstones,
+                sets: sets
+            )
+            try transaction.execute("UPDATE tombstone_sets SET epoch = $2 WHERE id = ANY ($1)", [sets, epoch])
+            return (epoch, denies ? tombstones.count - there : there)
+        }
+    }
+
+    // MARK: Listing
+
+    package func tombstones(
+        kind: Tombstone.Kind?,
+        tenant: Tenant.ID
+    ) async throws(RepositoryError) -> [ListedTombstone] {
+        guard let number = try await self.store.number(of: tenant) else { return [] }
+        return try await self.store.transaction(readOnly: true) { transaction in
+            let rows = try transaction.query(
+                """
+                WITH sets AS (SELECT * FROM tombstone_sets WHERE tenant = $1 AND ($2::text IS NULL OR kind = $2)),
+                named AS (
+                    SELECT kind, key, reason, expires_at, epoch, created_at, true AS denies FROM tombstones
+                    WHERE tenant = $1 AND ($2::text IS NULL OR kind = $2)
+                    UNION ALL
+                    SELECT s.kind, key, s.reason, s.expires_at, s.epoch, s.created_at, s.denies
+                    FROM sets s JOIN tombstone_set_keys k ON k.set_id = s.id, unnest(k.keys) AS key
+                    UNION ALL
+                    SELECT kind, key, NULL, NULL, epoch, now(), false FROM tombstone_removals
+                    WHERE tenant = $1 AND epoch > (SELECT min(epoch) FROM sets)
+                      AND ($2::text IS NULL OR kind = $2)
+                ),
+                latest AS (SELECT DISTINCT ON (kind, key) * FROM named ORDER BY kind, key, epoch DESC)
+                SELECT kind, key, reason, expires_at, epoch, created_at FROM latest WHERE denies
+                ORDER BY epoch DESC, kind, key
+                """,
+                [number, kind?.rawValue]
+            ) { row -> ListedTombstone? in
+                guard let kind = Tombstone.Kind(rawValue: try row.decode(0)) else { return nil }
+                return ListedTombstone(
+                    tombstone: Tombstone(kind: kind, key: Identifier(trusted: try row.decode(1))),
+                    reason: try row.decode(2),
+                    expiresAt: try row.decode(3, as: PostgresTimestamp?.self).map(Timestamp.init),
+                    epoch: try row.decode(4),
+                    createdAt: Timestamp(try row.decode(5))
+                )
+            }
+            return rows.compactMap(\.self)
+        }
+    }
+}

@@ -1,0 +1,105 @@
+import Postgres
+package import RecommendationCore
+
+/// What keeps the control state compact. Any node may do it; who comes second does nothing.
+extension PostgresControlRepository {
+    /// Rows of the log that are deleted at once.
+    private static let pruneCount = 10_000
+
+    /// Folds a part of the oldest set into the rows of tombstones, under the lock of the control log: short, so that whoever
+    /// changes one thing does not wait for more than that.
+    ///
+    /// - Returns: Whether there is more to fold.
+    package func fold() async throws(RepositoryError) -> Bool {
+        let isAny = try await self.store.mapped {
+            try await self.store.client.read("SELECT FROM tombstone_sets LIMIT 1") { _ in true }
+        }
+        guard !isAny.isEmpty else { return false }
+        return try await self.store.transaction { transaction in
+            guard try Self.isOnlyKeeper(&transaction) else { return false }
+            try PostgresStore.lockControl(&transaction)
+            // In their order, as a later one counts.
+            let oldest = try transaction.query(
+                """
+                SELECT s.id, s.denies, s.epoch,
+                       (SELECT min(chunk) FROM tombstone_set_keys k WHERE k.set_id = s.id)
+                FROM tombstone_sets s ORDER BY s.epoch, s.id LIMIT 1
+                """
+            ) { row in
+                (
+                    id: try row.decode(0, as: Int64.self), denies: try row.decode(1, as: Bool.self),
+                    epoch: try row.decode(2, as: Int64.self), chunk: try row.decode(3, as: Int32?.self)
+                )
+            }
+            guard let set = oldest.first else { return false }
+            guard let chunk = set.chunk else {
+                try transaction.execute("DELETE FROM tombstone_sets WHERE id = $1", [set.id])
+                return true
+            }
+            if set.denies {
+                try transaction.execute(
+                    """
+                    INSERT INTO tombstones (tenant, kind, key, reason, expires_at, epoch, created_at)
+                    SELECT s.tenant, s.kind, key, s.reason, s.expires_at, s.epoch, s.created_at
+                    FROM tombstone_sets s JOIN tombstone_set_keys k ON k.set_id = s.id, unnest(k.keys) AS key
+                    WHERE s.id = $1 AND k.chunk = $2
+                      AND NOT EXISTS (SELECT FROM tombstone_removals r WHERE r.tenant = s.tenant AND r.kind = s.kind
+                                      AND r.key = key COLLATE "C" AND r.epoch > s.epoch)
+                    ON CONFLICT (tenant, kind, key) DO UPDATE
+                    SET reason = excluded.reason, expires_at = excluded.expires_at, epoch = excluded.epoch
+                    WHERE tombstones.epoch < excluded.epoch
+                    """,
+                    [set.id, chunk]
+                )
+            } else {
+                // What is deleted here was taken away by that change, not by the last one.
+                try transaction.execute("SELECT set_config('vireo.epoch', $1, true)", [String(set.epoch)])
+                try transaction.execute(
+                    """
+                    DELETE FROM tombstones t USING tombstone_sets s, tombstone_set_keys k
+                    WHERE s.id = $1 AND k.set_id = s.id AND k.chunk = $2 AND t.tenant = s.tenant AND t.kind = s.kind
+                      AND t.key = ANY (k.keys) AND t.epoch < s.epoch
+                    """,
+                    [set.id, chunk]
+                )
+            }
+            try transaction.execute(
+                "DELETE FROM tombstone_set_keys WHERE set_id = $1 AND chunk = $2",
+                [set.id, chunk]
+            )
+            return true
+        }
+    }
+
+    /// Deletes what is old of the control log, and removals that no node can lack any more: a node that has not read since
+    /// reads everything (``delta(after:items:)``). The last row stays, whose id is the head.
+    ///
+    /// - Returns: Whether there is more to delete.
+    package func prune(olderThan age: Duration) async throws(RepositoryError) -> Bool {
+        try await self.store.transaction { transaction in
+            guard try Self.isOnlyKeeper(&transaction) else { return false }
+            let deleted = try transaction.execute(
+                """
+                DELETE FROM control_log WHERE created_at < now() - $1 * interval '1 second' AND id IN (
+                    SELECT id FROM control_log WHERE id < (SELECT max(id) FROM control_log) ORDER BY id LIMIT $2
+                )
+                """,
+                [Double(age.components.seconds), Int64(Self.pruneCount)]
+            )
+            // A removal that is later than a set takes its effect when that is folded.
+            try transaction.execute(
+                """
+                DELETE FROM tombstone_removals WHERE epoch < (SELECT min(id) FROM control_log)
+                  AND NOT EXISTS (SELECT FROM tombstone_sets)
+                """
+            )
+            return deleted == Self.pruneCount
+        }
+    }
+
+    private static func isOnlyKeeper(_ transaction: inout PostgresTransaction) throws(PostgresError) -> Bool {
+        try transaction.query("SELECT pg_try_advisory_xact_lock($1)", [AdvisoryKey.upkeep.rawValue]) { row in
+            try row.decode(0, as: Bool.self)
+        }.first == true
+    }
+}
