@@ -26,13 +26,14 @@ package struct HTTPServer: Service {
                     + PurgeRoutes(useCases: useCases).routes
                     + CacheRoutes(useCases: useCases.catalogue).routes
                     + PolicyRoutes(useCases: useCases.policies, waiting: waiting).routes
-                    + EpochRoutes(useCases: useCases).routes
+                    + EpochRoutes(useCases: useCases).routes + SelfCheckRoutes(useCases: useCases.selfCheck).routes
                     + FleetRoutes(useCases: useCases).routes + OperationsRoutes(useCases: useCases).routes
             }
         }
     }
 
     let application: Application<Responder>
+    private let listener: Listener
 
     /// - Parameters:
     ///   - wallClock: The time for request ids and for dates that must lie ahead.
@@ -46,6 +47,8 @@ package struct HTTPServer: Service {
         onBound: @escaping @Sendable (Int) async -> Void = { _ in }
     ) {
         let limits = configuration.limits
+        let listener = Listener()
+        self.listener = listener
         let table = RouteTable(role.routes(useCases, wallClock: wallClock))
         let telemetry = RequestTelemetry(templates: table.templates, log: log)
         let identity = RequestIdentity(wallClock: wallClock)
@@ -93,9 +96,17 @@ package struct HTTPServer: Service {
                 serverName: configuration.serverName
             ),
             services: [deadlines] + [desks].compactMap(\.self),
-            onServerRunning: { channel in await onBound(channel.localAddress?.port ?? 0) },
+            onServerRunning: { channel in
+                listener.bound(channel)
+                await onBound(channel.localAddress?.port ?? 0)
+            },
             logger: log
         )
+    }
+
+    /// Lets nobody new in, while who is in the queue still is; for some moments before the shutdown.
+    package func refuseNew() async {
+        await self.listener.refuseNew()
     }
 
     package func run() async throws {
