@@ -210,13 +210,13 @@ public final class SelfCheck: Service, Sendable {
 }
 
 private struct SelfCheckMetrics: Sendable {
+    private static let names = SelfCheckPlan.delays.map { "\($0.milliseconds / 1_000)s" }
+
     private let counters: [[Counter]]
-    private let shares: [Gauge]
     let suspects = Counter(label: "vireo_self_check_suspects_total")
 
     init() {
-        let names = SelfCheckPlan.delays.map { "\($0.milliseconds / 1_000)s" }
-        self.counters = names.map { within in
+        self.counters = Self.names.map { within in
             SelfCheckPlan.Verdict.allCases.map { verdict in
                 Counter(
                     label: "vireo_self_check_writes_total",
@@ -224,11 +224,12 @@ private struct SelfCheckMetrics: Sendable {
                 )
             }
         }
-        self.shares = names.map { Gauge(label: "vireo_self_check_consistent_share", dimensions: [("within", $0)]) }
     }
 
     func judged(_ verdict: SelfCheckPlan.Verdict, _ delay: Int, _ share: Double?) {
         self.counters[delay][verdict.rawValue].increment()
-        if let share { self.shares[delay].record(share) }
+        guard let share else { return }
+        // Made when there is something to say: a share of 0 would be an alarm.
+        Gauge(label: "vireo_self_check_consistent_share", dimensions: [("within", Self.names[delay])]).record(share)
     }
 }
