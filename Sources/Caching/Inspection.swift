@@ -58,8 +58,8 @@ public struct InspectedKey: Sendable {
 extension CoherenceKeeper {
     /// What L1 of this node and L2 hold under a key. It changes nothing: no entry is promoted, and none counts as used.
     public func inspect(_ key: CacheKey, in shared: any SharedCacheInspection) async -> InspectedKey {
-        let local = self.local.entries(of: key).map { field, entry in
-            InspectedEntry(tier: .local, field: field, bytes: entry.payload.count, entry: entry)
+        let local = self.local.hits(of: key).map { field, hit in
+            InspectedEntry(tier: .local, field: field, bytes: hit.entry.payload.count, entry: hit.entry)
         }
         do {
             let contents = try await shared.contents(of: key)

@@ -26,13 +26,14 @@ package struct HTTPServer: Service {
                     + PurgeRoutes(useCases: useCases).routes
                     + CacheRoutes(useCases: useCases.catalogue).routes
                     + PolicyRoutes(useCases: useCases.policies, waiting: waiting).routes
-                    + EpochRoutes(useCases: useCases).routes
+                    + EpochRoutes(useCases: useCases).routes + SelfCheckRoutes(useCases: useCases.selfCheck).routes
                     + FleetRoutes(useCases: useCases).routes + OperationsRoutes(useCases: useCases).routes
             }
         }
     }
 
     let application: Application<Responder>
+    private let listener: Listener
 
     /// - Parameters:
     ///   - wallClock: The time for request ids and for dates that must lie ahead.
@@ -51,6 +52,8 @@ package struct HTTPServer: Service {
         // A connection knows of no route, and asks for what any of them may take.
         var connectionLimits = limits
         connectionLimits.body = routes.reduce(limits.body) { max($0, $1.allowance?.body ?? 0) }
+        let listener = Listener()
+        self.listener = listener
         let telemetry = RequestTelemetry(templates: table.templates, log: log)
         let identity = RequestIdentity(wallClock: wallClock)
         let deadlines = Deadlines(limit: limits.deadline)
@@ -97,9 +100,17 @@ package struct HTTPServer: Service {
                 serverName: configuration.serverName
             ),
             services: [deadlines] + [desks].compactMap(\.self),
-            onServerRunning: { channel in await onBound(channel.localAddress?.port ?? 0) },
+            onServerRunning: { channel in
+                listener.bound(channel)
+                await onBound(channel.localAddress?.port ?? 0)
+            },
             logger: log
         )
+    }
+
+    /// Lets nobody new in, while who is in the queue still is; for some moments before the shutdown.
+    package func refuseNew() async {
+        await self.listener.refuseNew()
     }
 
     package func run() async throws {

@@ -23,6 +23,7 @@ package struct UseCases: Sendable {
     /// Waits until a change is in what every node serves, as long as that may take; false: it is not known to be.
     package var everywhere: @Sendable (Announcement) async -> Bool
     package var policies: PolicyUseCases
+    package var selfCheck = SelfCheckUseCases.off
     /// The caller behind a presented key; it compares in constant time or by hash, among keys that are current.
     package var authenticate: @Sendable (String) async throws(ServingError) -> Principal?
     package var readiness: @Sendable () -> Readiness

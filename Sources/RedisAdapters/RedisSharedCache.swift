@@ -198,14 +198,22 @@ package struct RedisSharedCache: SharedCache, SharedCacheInspection, RelayProgre
     }
 
     package func release(_ lease: ComputeLease, on key: CacheKey) async throws(SharedCacheError) {
-        _ = try await Self.mapped { () async throws(RedisError) in
-            try await self.client.run(
-                Scripts.releaseLease,
-                keys: [Self.name(key)],
-                arguments: [Array(lease.id.utf8)],
-                session: lease.connection
-            )
-        }
+        // Whose computation was cancelled, by a deadline or a shutdown, gives back all the same: nothing is sent for a task
+        // that is cancelled, and others would wait for the lease to end.
+        let released: Result<Void, RedisError> = await Task {
+            do throws(RedisError) {
+                _ = try await self.client.run(
+                    Scripts.releaseLease,
+                    keys: [Self.name(key)],
+                    arguments: [Array(lease.id.utf8)],
+                    session: lease.connection
+                )
+                return .success(())
+            } catch {
+                return .failure(error)
+            }
+        }.value
+        try await Self.mapped { () async throws(RedisError) in try released.get() }
     }
 
     package func raiseFloors(

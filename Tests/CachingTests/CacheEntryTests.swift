@@ -71,24 +71,53 @@ struct CacheEntryTests {
         }
     }
 
-    @Test("100,000 random mutations of one to four bytes are refused, every one")
+    @Test(
+        "a million wrong entries are refused, every one: changed, cut, grown, spliced with another's, of another format"
+    )
     func mutations() {
         var generator = SeededGenerator(seed: 7)
-        let bytes = self.entry(payload: (0..<200).map { UInt8($0) }).encoded(key: self.key, field: self.field)
+        let bytes = self.entry(payload: (0..<24).map { UInt8($0) }).encoded(key: self.key, field: self.field)
+        let foreign = CacheEntry(version: 43, computedAt: 1, softExpiry: 2, hardExpiry: 3, cost: 4, payload: [9, 9])
+            .encoded(key: CacheKey(namespace: "inc", owner: "default", member: "u2"), field: self.field)
         var accepted = 0
-        for _ in 0..<100_000 {
+        var refused: [CacheEntryError: Int] = [:]
+        for number in 0..<1_000_000 {
             var mutated = bytes
-            for _ in 0..<Int.random(in: 1...4, using: &generator) {
-                mutated[Int.random(in: 0..<mutated.count, using: &generator)] ^= UInt8.random(
-                    in: 1...255,
-                    using: &generator
-                )
+            switch number % 8 {
+            case 0: mutated.removeLast(Int.random(in: 1...bytes.count, using: &generator))
+            case 1: for _ in 0...(number % 5) { mutated.append(UInt8.random(in: .min ... .max, using: &generator)) }
+            case 2:
+                // The beginning of one and the end of the other.
+                let cut = Int.random(in: 0..<min(bytes.count, foreign.count), using: &generator)
+                mutated = Array(bytes[..<cut] + foreign[cut...])
+            case 3: mutated[Int.random(in: 4..<8, using: &generator)] ^= .random(in: 1...255, using: &generator)
+            case 4:
+                // What is wrong is under a good checksum: another's name, or a length that is not so.
+                mutated[Int.random(in: 52..<83, using: &generator)] ^= .random(in: 1...255, using: &generator)
+                let checksum = Checksum.of(mutated, from: 16)
+                mutated.withUnsafeMutableBytes {
+                    $0.storeBytes(of: checksum.littleEndian, toByteOffset: 8, as: UInt64.self)
+                }
+            default:
+                for _ in 0..<Int.random(in: 1...4, using: &generator) {
+                    mutated[Int.random(in: 0..<mutated.count, using: &generator)] ^= .random(
+                        in: 1...255,
+                        using: &generator
+                    )
+                }
             }
-            if mutated != bytes, (try? CacheEntry(decoding: mutated, key: self.key, field: self.field)) != nil {
+            guard mutated != bytes else { continue }
+            do throws(CacheEntryError) {
+                _ = try CacheEntry(decoding: mutated, key: self.key, field: self.field)
                 accepted += 1
+            } catch {
+                refused[error, default: 0] += 1
             }
         }
         #expect(accepted == 0)
+        for error in CacheEntryError.allCases where error != .implausible {
+            #expect(refused[error] ?? 0 > 100, "\(error)")
+        }
     }
 
     @Test("random bytes are refused and never crash")

@@ -39,6 +39,8 @@ struct CommandLineTests {
             ("VIREO_REDIS_URL", "http://u:s3cret@h", "redis://"),
             ("VIREO_REDIS_URL", "rediss://u:s3cret@h?verify=no", "rediss://"), ("VIREO_NODE_ID", "a b", "A-Za-z0-9"),
             ("VIREO_TYPO", "1", "VIREO_POSTGRES_URL"), ("VIREO_SEEDED_FAULTS", "typo", "publishFirst"),
+            ("VIREO_SELF_CHECK_MS", "9", "10..3600000, or off"), ("VIREO_SELF_CHECK_MS", "on", "or off"),
+            ("VIREO_ADMIN_ADDRESS", "http://node1:9080", "host:port"), ("VIREO_ADMIN_ADDRESS", "", "host:port"),
             ("VIREO_HTTP_PORT_FILE", "/etc/hosts", "unknown setting"),
         ]
     )

@@ -40,6 +40,21 @@ struct RedisSharedCacheTests {
         )
     }
 
+    @Test("whose computation was cancelled gives its lease back all the same")
+    func releaseWhenCancelled() async throws {
+        try await withRedis { redis in
+            let key = redis.key()
+            let lease = try await Self.granted(redis, key)
+            let task = Task {
+                while !Task.isCancelled { await Task.yield() }
+                try await redis.cache.release(lease, on: key)
+            }
+            task.cancel()
+            try await task.value
+            _ = try await Self.granted(redis, key)
+        }
+    }
+
     @Test("a fill goes only over the connection on which its lease was taken")
     func fillIsBoundToItsConnection() async throws {
         try await withRedis { redis in

@@ -82,6 +82,8 @@ for name, service in services.items():
 nodes = [name for name, service in services.items() if "VIREO_NODE_ID" in environment(service)]
 check(len(nodes) == 3, f"{len(nodes)} nodes")
 check(len({environment(services[node])["VIREO_NODE_ID"] for node in nodes}) == len(nodes), "two nodes have one name")
+for node in nodes:
+    check(environment(services[node]).get("VIREO_ADMIN_ADDRESS") == f"{node}:9080", f"{node}: others cannot reach it")
 
 nginx = (root / "deploy/nginx.conf").read_text()
 check(sorted(re.findall(r"^\s*server (\w+):8080", nginx, re.M)) == sorted(nodes), "nginx has other nodes")

@@ -4,7 +4,7 @@ import NIOCore
 import NIOHTTP1
 import NIOPosix
 
-/// Calls the admin API: one request a connection, with a limit on size and time.
+/// Calls the admin API, for a shell or another node: one request a connection, with a limit on size and time.
 package struct AdminClient: Sendable {
     package enum Failure: Error, CustomStringConvertible, Sendable {
         case unreachable(authority: String, reason: String)
@@ -35,10 +35,18 @@ package struct AdminClient: Sendable {
 
     /// Sends a request and returns the body of its answer.
     ///
-    /// - Parameter path: Percent-encoded, with its query.
+    /// - Parameters:
+    ///   - path: Percent-encoded, with its query.
+    ///   - authorization: In place of the key.
     /// - Throws: ``Failure``; a problem document becomes its detail.
-    package func call(_ method: String, _ path: String, body: [UInt8]? = nil) async throws -> [UInt8] {
-        let (status, answer) = try await self.exchange(method, path, body: body)
+    package func call(
+        _ method: String,
+        _ path: String,
+        body: [UInt8]? = nil,
+        authorization: String? = nil
+    ) async throws -> [UInt8] {
+        let authorization = authorization ?? self.endpoint.key.map { "Bearer \($0)" }
+        let (status, answer) = try await self.exchange(method, path, body: body, authorization)
         if (200..<300).contains(status) { return answer }
         guard let problem = try? JSONDecoder().decode(ProblemAnswer.self, from: Data(answer)) else {
             throw Failure.foreign(authority: self.endpoint.authority)
@@ -60,14 +68,19 @@ package struct AdminClient: Sendable {
         }
     }
 
-    private func exchange(_ method: String, _ path: String, body: [UInt8]?) async throws -> (Int, [UInt8]) {
+    private func exchange(
+        _ method: String,
+        _ path: String,
+        body: [UInt8]?,
+        _ authorization: String?
+    ) async throws -> (Int, [UInt8]) {
         let authority = self.endpoint.authority
         let loop = MultiThreadedEventLoopGroup.singleton.any()
         let promise = loop.makePromise(of: ExchangeHandler.Reply.self)
         let channel: any Channel
         do {
             channel = try await ClientBootstrap(group: loop)
-                .connectTimeout(.seconds(5))
+                .connectTimeout(min(.seconds(5), self.limit))
                 .channelInitializer { channel in
                     channel.eventLoop.makeCompletedFuture {
                         try channel.pipeline.syncOperations.addHTTPClientHandlers()
@@ -88,7 +101,7 @@ package struct AdminClient: Sendable {
         var head = HTTPRequestHead(version: .http1_1, method: .RAW(value: method), uri: path)
         head.headers.add(name: "Host", value: authority)
         head.headers.add(name: "Connection", value: "close")
-        if let key = self.endpoint.key { head.headers.add(name: "Authorization", value: "Bearer \(key)") }
+        if let authorization { head.headers.add(name: "Authorization", value: authorization) }
         if let body {
             head.headers.add(name: "Content-Type", value: "application/json")
             head.headers.add(name: "Content-Length", value: String(body.count))

@@ -98,6 +98,20 @@ package struct SettingSources: Sendable {
         return value
     }
 
+    /// A whole number, or nil where it is `off`.
+    func integer(
+        _ name: SettingName,
+        in range: ClosedRange<Int>,
+        orOff standard: Int
+    ) throws(SettingsError) -> Int? {
+        guard let (text, source) = try self.string(name) else { return standard }
+        if text == "off" { return nil }
+        guard let value = Int(text), range.contains(value) else {
+            throw .invalid(name, source: source, allowed: "\(range.lowerBound)..\(range.upperBound), or off")
+        }
+        return value
+    }
+
     func oneOf(_ name: SettingName, _ allowed: [String]) throws(SettingsError) -> String? {
         guard let (text, source) = try self.string(name) else { return nil }
         guard allowed.contains(text) else {
@@ -188,6 +202,8 @@ extension SettingName {
         case .lease: "1000"
         case .feedbackStream: "on"
         case .feedbackReclaim: "30000"
+        case .selfCheck: "1000"
+        case .adminAddress: "(host and port of administration)"
         case .snapshotInterval: "300"
         case .computeLimit: "64"
         case .logLevel: "info"

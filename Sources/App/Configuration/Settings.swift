@@ -17,6 +17,10 @@ package struct Settings: Sendable {
     package var signingKeys: SigningKeys?
     package var coherence: CoherenceSettings
     package var feedbackStream: FeedbackStreamSettings
+    /// At least this long between two writes whose effect on all nodes is checked; nil: none is.
+    package var selfCheck: Duration?
+    /// Where other nodes reach the admin port, `host:port`; nil: where it listens.
+    package var adminAddress: String?
     package var snapshotInterval: Duration
     package var computeLimit: Int
     package var logLevel: Logger.Level
@@ -72,6 +76,10 @@ package struct Settings: Sendable {
         if let nodeID, !PlainName.isValid(nodeID.value) {
             throw .invalid(.nodeID, source: nodeID.source, allowed: PlainName.allowed)
         }
+        let adminAddress = try sources.string(.adminAddress)
+        if let adminAddress, AdminEndpoint.parse("http://\(adminAddress.value)") == nil {
+            throw .invalid(.adminAddress, source: adminAddress.source, allowed: "host:port")
+        }
         let coherence = CoherenceSettings(
             lease: .milliseconds(try sources.integer(.lease, in: 300...60_000) ?? 1_000),
             localBytes: try sources.integer(.l1Bytes, in: 1_048_576...(1 << 40)) ?? 268_435_456,
@@ -99,6 +107,8 @@ package struct Settings: Sendable {
                 isOn: (try sources.oneOf(.feedbackStream, ["on", "off"]) ?? "on") == "on",
                 reclaimAfter: .milliseconds(try sources.integer(.feedbackReclaim, in: 1_000...3_600_000) ?? 30_000)
             ),
+            selfCheck: try sources.integer(.selfCheck, in: 10...3_600_000, orOff: 1_000).map { .milliseconds($0) },
+            adminAddress: adminAddress?.value,
             snapshotInterval: .seconds(try sources.integer(.snapshotInterval, in: 1...86_400) ?? 300),
             computeLimit: try sources.integer(.computeLimit, in: 1...100_000) ?? 64,
             logLevel: Logger.Level(rawValue: level) ?? .info
@@ -165,12 +175,14 @@ package enum SettingName: String, CaseIterable, Sendable {
     case httpPort = "VIREO_HTTP_PORT"
     case adminHost = "VIREO_ADMIN_HOST"
     case adminPort = "VIREO_ADMIN_PORT"
+    case adminAddress = "VIREO_ADMIN_ADDRESS"
     case nodeID = "VIREO_NODE_ID"
     case signingKey = "VIREO_SIGNING_KEY"
     case l1Bytes = "VIREO_L1_BYTES"
     case lease = "VIREO_LEASE_MS"
     case feedbackStream = "VIREO_FEEDBACK_STREAM"
     case feedbackReclaim = "VIREO_FEEDBACK_RECLAIM_MS"
+    case selfCheck = "VIREO_SELF_CHECK_MS"
     case snapshotInterval = "VIREO_SNAPSHOT_INTERVAL_S"
     case computeLimit = "VIREO_COMPUTE_LIMIT"
     case logLevel = "VIREO_LOG_LEVEL"

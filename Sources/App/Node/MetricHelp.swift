@@ -45,6 +45,14 @@ package enum MetricHelp {
         "vireo_relayed_rows_total": "Invalidations brought to Redis by the relay of this node.",
         "vireo_relay_failures_total": "Passes of the relay that failed.",
         "vireo_invalidations_unpropagated_total": "Writes answered before their invalidation was out.",
+        "vireo_self_check_writes_total":
+            "Writes that this node acknowledged and asked all nodes about, by how long after and what they said.",
+        "vireo_self_check_consistent_share":
+            "Share of writes, of the last 600 that were answered, of which no node held anything older that long after.",
+        "vireo_self_check_suspects_total":
+            "Times that a node would have served what a write had made void, past its lease.",
+        "vireo_warm_up_places_total":
+            "Entries that this node looked for in L2 before it was ready, by whether they were there.",
         "vireo_final_stage_rejections_total":
             "Candidates removed by the final stage, by reason and by where the pool was from.",
         "vireo_suppression_hits_total": "Suppressed items in a pool that only the final stage kept out, by its tier.",

@@ -90,7 +90,18 @@ package struct Node: Sendable {
             settings: settings.coherence,
             log: log
         )
-        let invalidator = Invalidator(keeper: keeper, shared: shared, bus: bus)
+        let seal = NodeSeal(signingKeys, wallClock: WallClock.now)
+        let selfCheck = settings.selfCheck.map { interval in
+            SelfCheck(
+                interval: interval,
+                node: settings.nodeID,
+                keeper: keeper,
+                peers: FleetClient(nodes: nodes, seal: seal),
+                log: log,
+                wallClock: { WallClock.now().milliseconds }
+            )
+        }
+        let invalidator = Invalidator(keeper: keeper, shared: shared, bus: bus, selfCheck: selfCheck)
         let fleetWait = FleetWait(settings: settings.coherence, confirmations: nodes, log: log)
         let signer = TokenSigner(signingKeys)
 
@@ -133,12 +144,20 @@ package struct Node: Sendable {
             codec: .json,
             invalidator: invalidator
         )
+        let warmUp = WarmUp(
+            cache: cache,
+            store: RedisWarmPlaces(client: redis, namespace: namespace),
+            log: log,
+            isPrepared: { control.appliedID != nil && control.hasModels }
+        )
         let status = NodeStatusReporter(
             nodeID: settings.nodeID,
             control: control,
             keeper: keeper,
             nodes: nodes,
             redis: redis,
+            adminAddress: settings.adminAddress,
+            isWarm: { warmUp.isDone },
             log: log
         )
         var useCases = UseCases(
@@ -198,6 +217,7 @@ package struct Node: Sendable {
                 return registry.render()
             }
         )
+        useCases.selfCheck = SelfCheckUseCases(selfCheck, node: settings.nodeID, keeper: keeper, seal: seal)
         useCases.immediate = ImmediateUseCases(
             stand: { recommendations.standNow() },
             principal: { control.principal(for: $0) },
@@ -207,6 +227,14 @@ package struct Node: Sendable {
             look: { await recommendations.look($0) },
             compute: { await recommendations.compute($0) },
             answer: { recommendations.answer($0, from: $1, in: $2) }
+        )
+        let publicServer = HTTPServer(
+            .public,
+            configuration: settings.http,
+            useCases: useCases,
+            log: log,
+            wallClock: WallClock.now,
+            onBound: { status.bound(http: $0, host: settings.http.host) }
         )
         let trainer = ModelTrainer(
             data: data,
@@ -221,11 +249,12 @@ package struct Node: Sendable {
         self.services =
             [
                 postgres
-            ] + ([replica?.client, batchedUsers, primary] as [(any Service)?]).compactMap(\.self) + [
+            ] + ([replica?.client, batchedUsers, primary, selfCheck] as [(any Service)?]).compactMap(\.self) + [
                 redis,
                 subscription,
                 keeper,
                 cache,
+                warmUp,
                 fleetWait,
                 relayLock,
                 Relay(
@@ -274,15 +303,8 @@ package struct Node: Sendable {
                     onBound: { status.bound(admin: $0, host: settings.http.adminHost) }
                 ),
                 status,
-                HTTPServer(
-                    .public,
-                    configuration: settings.http,
-                    useCases: useCases,
-                    log: log,
-                    wallClock: WallClock.now,
-                    onBound: { status.bound(http: $0, host: settings.http.host) }
-                ),
-                StopNotice(status: status),
+                publicServer,
+                StopNotice(status: status, server: publicServer),
             ]
     }
 
@@ -314,13 +336,17 @@ private struct BuildLock: BuildLeadership {
 }
 
 /// The first thing of a shutdown: the node says that it is not ready any more, and closes connections after their answers,
-/// while it still takes new ones, until balancers and clients have had the time to hear it.
+/// while it still takes new ones, until balancers and clients have had the time to hear it. Then nobody new is let in, and who
+/// is in the queue or on the way has the time to send a request, before the port is closed.
 private struct StopNotice: Service {
     let status: NodeStatusReporter
+    let server: HTTPServer
 
     func run() async throws {
         try? await gracefulShutdown()
         self.status.stopping()
         try? await Task.sleep(for: .milliseconds(1_500))
+        await self.server.refuseNew()
+        try? await Task.sleep(for: .milliseconds(300))
     }
 }

@@ -28,18 +28,25 @@ final class NodeStatusReporter: Service {
     private let keeper: CoherenceKeeper
     private let nodes: any NodeRepository & EpochRepository
     private let redis: RedisClient
+    private let adminAddress: String?
+    private let isWarm: @Sendable () -> Bool
     private let log: Logger
     private let startedAt = WallClock.now()
     private let settingsAge = Gauge(label: "vireo_settings_age_seconds")
     private let snapshotAge = Gauge(label: "vireo_snapshot_age_seconds")
     private let lastGoodPolicies = Gauge(label: "vireo_tenants_on_last_good_policy")
 
+    /// - Parameters:
+    ///   - adminAddress: Where other nodes reach the admin port; nil: where it listens.
+    ///   - isWarm: Whether L1 holds what it is to hold before the node is ready.
     init(
         nodeID: String,
         control: ControlState,
         keeper: CoherenceKeeper,
         nodes: any NodeRepository & EpochRepository,
         redis: RedisClient,
+        adminAddress: String?,
+        isWarm: @escaping @Sendable () -> Bool,
         log: Logger
     ) {
         self.nodeID = nodeID
@@ -47,6 +54,8 @@ final class NodeStatusReporter: Service {
         self.keeper = keeper
         self.nodes = nodes
         self.redis = redis
+        self.adminAddress = adminAddress
+        self.isWarm = isWarm
         self.log = log
         (self.dues, self.due) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
     }
@@ -58,8 +67,14 @@ final class NodeStatusReporter: Service {
     }
 
     func bound(admin port: Int, host: String) {
-        self.state.withLock { $0.adminURL = Self.url(host, port) }
+        self.state.withLock { $0.adminURL = self.adminAddress.map { "http://\($0)" } ?? Self.url(host, port) }
         self.due.yield()
+        if self.adminAddress == nil, host == "0.0.0.0" || host == "::" {
+            self.log.warning(
+                "other nodes cannot reach this one by where it listens; set VIREO_ADMIN_ADDRESS",
+                metadata: ["address": "\(Self.url(host, port))"]
+            )
+        }
         self.log.info("administration and operations", metadata: ["address": "\(Self.url(host, port))"])
     }
 
@@ -74,6 +89,7 @@ final class NodeStatusReporter: Service {
         if self.state.withLock({ $0.isStopping }) { waitingFor.append("stopping") }
         if self.control.appliedID == nil { waitingFor.append("control") }
         if !self.control.hasModels { waitingFor.append("snapshot") }
+        if !self.isWarm() { waitingFor.append("warm_up") }
         var degraded: [Degradation] = self.redis.session == nil ? [.redis] : []
         if !self.control.tenantsOnLastGoodPolicy.isEmpty { degraded.append(.policy) }
         return Readiness(

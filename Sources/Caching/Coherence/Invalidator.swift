@@ -8,13 +8,22 @@ public struct Invalidator: Sendable {
     private let keeper: CoherenceKeeper
     private let shared: any SharedCache
     private let bus: any InvalidationBus
+    private let selfCheck: SelfCheck?
     private let failures = Counter(label: "vireo_invalidations_unpropagated_total")
 
     /// An invalidator over the node's keeper and adapters.
-    public init(keeper: CoherenceKeeper, shared: any SharedCache, bus: any InvalidationBus) {
+    ///
+    /// - Parameter selfCheck: Hears of what went out; nil: nobody does.
+    public init(
+        keeper: CoherenceKeeper,
+        shared: any SharedCache,
+        bus: any InvalidationBus,
+        selfCheck: SelfCheck? = nil
+    ) {
         self.keeper = keeper
         self.shared = shared
         self.bus = bus
+        self.selfCheck = selfCheck
     }
 
     /// Propagates invalidations that are committed. True: every node that has a lease after one lease from now has applied
@@ -31,6 +40,7 @@ public struct Invalidator: Sendable {
             if self.keeper.faults.has(.publishFirst) { try await self.bus.publish(messages, on: nil) }
             try await self.shared.raiseFloors(invalidations, on: nil)
             if !self.keeper.faults.has(.publishFirst) { try await self.bus.publish(messages, on: nil) }
+            self.selfCheck?.acknowledged(invalidations)
             return true
         } catch {
             // Floors that could not be raised: what L2 says of these keys is not to be believed.

@@ -84,9 +84,9 @@ final class LocalCache: Sendable {
         self.box(key).shard.withLock { $0.drop(key, below: version) }
     }
 
-    /// Every entry of a key, for people; none counts as used.
-    func entries(of key: CacheKey) -> [(field: CacheField, entry: CacheEntry)] {
-        self.box(key).shard.withLock { $0.entries(of: key) }
+    /// Every entry of a key with its stamp; none counts as used.
+    func hits(of key: CacheKey) -> [(field: CacheField, hit: Hit)] {
+        self.box(key).shard.withLock { $0.hits(of: key) }
     }
 
     /// Drops the entries of a key that are past their hard expiry.
@@ -97,6 +97,14 @@ final class LocalCache: Sendable {
     /// The keys of one shard with an entry that is not stamped with a session, the most asked for first.
     func unverified(shard: Int, session: UInt64) -> [CacheKey] {
         self.shards[shard].shard.withLock { $0.unverified(session: session) }
+    }
+
+    /// What is asked for most, at most `count` places, of every shard alike.
+    func hottest(_ count: Int) -> [CachePlace] {
+        let share = (count + Self.shardCount - 1) / Self.shardCount
+        let places = self.shards.map { box in box.shard.withLock { $0.hottest(share) } }
+        // The first of all shards, then the second: whoever reads only a part reads the best of each.
+        return (0..<share).flatMap { rank in places.compactMap { rank < $0.count ? $0[rank] : nil } }
     }
 
     /// What L1 holds and has let go; the hot keys are those since the last call.

@@ -80,9 +80,9 @@ struct LocalShard {
         return nil
     }
 
-    func entries(of key: CacheKey) -> [(field: CacheField, entry: CacheEntry)] {
+    func hits(of key: CacheKey) -> [(field: CacheField, hit: LocalCache.Hit)] {
         guard let slot = self.index[key] else { return [] }
-        return self.nodes[slot]!.entries.map { ($0.field, $0.hit.entry) }
+        return self.nodes[slot]!.entries.map { ($0.field, $0.hit) }
     }
 
     mutating func insert(_ entry: CacheEntry, _ key: CacheKey, _ field: CacheField, session: UInt64) {
@@ -142,6 +142,22 @@ struct LocalShard {
             }
         }
         return keys
+    }
+
+    /// The places asked for last of the keys that are asked for again and again, and then of the others.
+    func hottest(_ count: Int) -> [CachePlace] {
+        var places: [CachePlace] = []
+        for segment in [Segment.protected, .probation, .window] {
+            var slot = self.queue(segment).newest
+            while slot != Self.none, places.count < count {
+                let node = self.nodes[slot]!
+                if let place = node.entries.max(by: { $0.asked < $1.asked }) {
+                    places.append(CachePlace(key: node.key, field: place.field))
+                }
+                slot = node.older
+            }
+        }
+        return places
     }
 
     // MARK: Entries

@@ -197,6 +197,8 @@ struct CacheFlight: Sendable {
             }
         } catch {
             self.metrics.fillErrors.increment()
+            // Of a task that was cancelled nothing was sent: others need not wait for the lease to end.
+            if Task.isCancelled { await self.release(lease, key) }
             let isHeld = self.holdAlone(entry, key, field, note)
             let landing: FlightTable.Landing = isHeld ? .filled(entry) : .refused
             return Flown(entry: entry, tier: .computed, landing: landing, withoutShared: true)

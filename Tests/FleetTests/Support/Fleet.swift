@@ -99,19 +99,11 @@ final class Fleet: Sendable {
             for index in 0..<count {
                 let (port, adminPort) = (try FreePort.find(), try FreePort.find())
                 ports.append((port, adminPort))
-                var own: [String: String?] = environment
-                own["VIREO_HTTP_PORT"] = "\(port)"
-                own["VIREO_ADMIN_PORT"] = "\(adminPort)"
-                own["VIREO_NODE_ID"] = "n\(index + 1)"
-                let variables = own
                 group.addTask {
                     // A test may kill it; that is not an error of the fleet.
-                    _ = try await ChildProcess.run(
-                        Vireo.path,
-                        arguments: ["serve"],
-                        environment: variables,
-                        log: "\(directory)/node-\(index + 1).log"
-                    ) { started.note(index, pid: $0) }
+                    try await Self.serve(index, (port, adminPort), directory, environment) {
+                        started.note(index, pid: $0)
+                    }
                 }
             }
             let nodes = ports
@@ -142,6 +134,33 @@ final class Fleet: Sendable {
             group.cancelAll()
             do { try await group.waitForAll() } catch is LocalServerError {}
         }
+    }
+
+    /// Runs a node to its end.
+    private static func serve(
+        _ index: Int,
+        _ ports: (public: Int, admin: Int),
+        _ directory: String,
+        _ environment: [String: String],
+        onStart: (Int32) -> Void
+    ) async throws {
+        var variables: [String: String?] = environment
+        variables["VIREO_HTTP_PORT"] = "\(ports.public)"
+        variables["VIREO_ADMIN_PORT"] = "\(ports.admin)"
+        variables["VIREO_NODE_ID"] = "n\(index + 1)"
+        _ = try await ChildProcess.run(
+            Vireo.path,
+            arguments: ["serve"],
+            environment: variables,
+            log: "\(directory)/node-\(index + 1).log",
+            onStart: onStart
+        )
+    }
+
+    /// Runs a node again that has ended, under its name and at its ports, until it ends or the task is cancelled.
+    func serve(_ index: Int) async throws {
+        let node = self.nodes[index]
+        try await Self.serve(index, (node.port, node.adminPort), self.directory, self.environment) { _ in }
     }
 
     private struct Done: Error {}
