@@ -40,11 +40,11 @@ extension PostgresControlRepository {
                 try transaction.execute(
                     """
                     INSERT INTO tombstones (tenant, kind, key, reason, expires_at, epoch, created_at)
-                    SELECT s.tenant, s.kind, key, s.reason, s.expires_at, s.epoch, s.created_at
-                    FROM tombstone_sets s JOIN tombstone_set_keys k ON k.set_id = s.id, unnest(k.keys) AS key
+                    SELECT s.tenant, s.kind, named.key, s.reason, s.expires_at, s.epoch, s.created_at
+                    FROM tombstone_sets s JOIN tombstone_set_keys k ON k.set_id = s.id, unnest(k.keys) AS named (key)
                     WHERE s.id = $1 AND k.chunk = $2
                       AND NOT EXISTS (SELECT FROM tombstone_removals r WHERE r.tenant = s.tenant AND r.kind = s.kind
-                                      AND r.key = key COLLATE "C" AND r.epoch > s.epoch)
+                                      AND r.key = named.key AND r.epoch > s.epoch)
                     ON CONFLICT (tenant, kind, key) DO UPDATE
                     SET reason = excluded.reason, expires_at = excluded.expires_at, epoch = excluded.epoch
                     WHERE tombstones.epoch < excluded.epoch

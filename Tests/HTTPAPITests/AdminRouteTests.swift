@@ -74,10 +74,10 @@ struct AdminRouteTests {
                 #"{"kind":"user","ids":"i7"}"#, 422,
                 [
                     Wrong("#/kind", "invalid", "item|creator|category|campaign"),
-                    Wrong("#/ids", "invalid", "an array of 1 to 1000 ids"),
+                    Wrong("#/ids", "invalid", "an array of 1 to 100000 ids"),
                 ]
             ),
-            (#"{"kind":"item","ids":[]}"#, 422, [Wrong("#/ids", "invalid", "an array of 1 to 1000 ids")]),
+            (#"{"kind":"item","ids":[]}"#, 422, [Wrong("#/ids", "invalid", "an array of 1 to 100000 ids")]),
             (
                 #"{"kind":"item","ids":["a","",7,"b\n"],"reason":1,"expires_at":0}"#, 422,
                 [
@@ -118,8 +118,9 @@ struct AdminRouteTests {
                 #"{"kind":"item","ids":["# + [String](repeating: id, count: count).joined(separator: ",") + "]}"
             }
             let long = "\"" + String(repeating: "a", count: 128) + "\""
-            #expect(try await send(ports.admin, "POST", Self.tombstones, json(100_000, long)).status == 200)
+            #expect(try await send(ports.admin, "POST", Self.tombstones, json(100_000, #""a""#)).status == 200)
             #expect(canned.last.added.first?.0.count == 100_000)
+            #expect(try await send(ports.admin, "POST", Self.tombstones, json(10_000, long)).status == 200)
             #expect(try await send(ports.admin, "POST", Self.tombstones, json(100_001, #""a""#)).status == 422)
             // Other routes take no more than they did.
             #expect(try await send(ports.admin, "POST", "/v1/admin/purge", json(10_000, long)).status == 413)
