@@ -11,19 +11,18 @@ package struct LocalSentinelServers: Sendable {
 
     /// Starts all of them and returns when every sentinel knows of every other and of every replica.
     ///
-    /// A primary is given up after a second without an answer. `configuration` are further lines for those that hold data.
+    /// A primary is given up after a second without an answer.
     package static func start(
         directory: String,
         replicas: Int = 2,
         sentinels count: Int = 3,
         password: String? = nil,
-        sentinelPassword: String? = nil,
-        configuration: [String] = []
+        sentinelPassword: String? = nil
     ) async throws(LocalServerError) -> LocalSentinelServers {
         var servers: [LocalRedisServer] = []
         var sentinels: [LocalRedisServer] = []
         do throws(LocalServerError) {
-            var lines = configuration + ["repl-diskless-sync-delay 0"]
+            var lines = ["repl-diskless-sync-delay 0"]
             if let password { lines.append("masterauth \(LocalRedisServer.quoted(password))") }
             for index in 0...replicas {
                 let following = servers.first.map { ["replicaof 127.0.0.1 \($0.port)"] } ?? []
@@ -42,7 +41,7 @@ package struct LocalSentinelServers: Sendable {
                 sentinelPassword: sentinelPassword
             )
             // A sentinel asks a primary for its replicas when it begins, and then only every ten seconds.
-            let joined = "connected_slaves:\(replicas)\r"
+            let joined = "connected_slaves:\(replicas)\r\n"
             try await started.until(servers[0], password, says: joined, to: "INFO replication")
             let watching = [
                 "sentinel monitor \(master) 127.0.0.1 \(servers[0].port) \(count / 2 + 1)",

@@ -68,15 +68,10 @@ struct SentinelFleetTests {
 
     static func withServers(
         replicas: Int = 2,
-        configuration: [String] = [],
         _ body: @escaping @Sendable (LocalSentinelServers) async throws -> Void
     ) async throws {
         let directory = try ScratchDirectory.make("vireo-sentinels")
-        let servers = try await LocalSentinelServers.start(
-            directory: directory,
-            replicas: replicas,
-            configuration: configuration
-        )
+        let servers = try await LocalSentinelServers.start(directory: directory, replicas: replicas)
         let outcome: Result<Void, any Error>
         do {
             try await body(servers)
@@ -90,10 +85,9 @@ struct SentinelFleetTests {
     }
 
     static func with(
-        configuration: [String] = [],
         _ body: @escaping @Sendable (Fleet, LocalSentinelServers) async throws -> Void
     ) async throws {
-        try await Self.withServers(configuration: configuration) { servers in
+        try await Self.withServers { servers in
             try await Fleet.with(nodes: 3, settings: ["VIREO_REDIS_URL": servers.url]) { fleet in
                 try await body(fleet, servers)
             }
@@ -103,19 +97,16 @@ struct SentinelFleetTests {
     /// Writes and reads for some seconds, with something that makes the sentinels choose another primary in the middle.
     ///
     /// - Returns: How long it took from then on until every node had its lease from the new primary.
-    @discardableResult
     static func checked(
         _ fleet: Fleet,
         _ servers: LocalSentinelServers,
-        seconds: Int = 7,
-        bound: Double = 1,
         _ fault: @escaping @Sendable (LocalRedisServer) async throws -> Void
     ) async throws -> Duration {
         let key = try await fleet.checkKey()
         let before = try #require(await servers.primary())
         try await fleet.sql("CREATE TABLE noted AS SELECT count(event_id) AS events FROM interactions")
         async let recovery = Task {
-            try await Task.sleep(for: .seconds(2))
+            try await Task.sleep(for: .seconds(1))
             let begin = ContinuousClock.now
             try await fault(before)
             try await eventually("another is the primary", within: 30) {
@@ -135,9 +126,9 @@ struct SentinelFleetTests {
         }.value
         let outcome = try await fleet.check(
             key,
-            seconds: seconds,
+            seconds: 6,
             kinds: "purchase,suppression",
-            more: ["--timeout", "2", "--min-pairs", "50", "--bound", "\(bound)"]
+            more: ["--timeout", "2", "--min-pairs", "50"]
         )
         let took = try await recovery
         let report = try outcome.report()
