@@ -232,6 +232,7 @@ package struct Node: Sendable {
                     shared: shared,
                     bus: bus,
                     progress: shared,
+                    isPaired: { keeper.pairing != nil },
                     log: log
                 ),
                 buildLock,
