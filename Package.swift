@@ -225,6 +225,10 @@ let package = Package(
             ],
             swiftSettings: settings
         ),
-        .testTarget(name: "FleetTests", dependencies: ["vireo", "LocalServers", log], swiftSettings: settings),
+        .testTarget(
+            name: "FleetTests",
+            dependencies: ["vireo", "LocalServers", log, nioCore, nioPosix],
+            swiftSettings: settings
+        ),
     ]
 )

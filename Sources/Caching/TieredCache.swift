@@ -172,6 +172,7 @@ public final class TieredCache: Service, Sendable {
                         stale: stale?.entry,
                         lifetimes: request.lifetimes,
                         minVersion: request.minVersion,
+                        hasWaited: hasJoined,
                         compute: request.compute
                     )
                     self.land(ticket, flown.landing)

@@ -10,7 +10,9 @@ struct Command: Sendable {
     /// The account to become first; needs root.
     var user: String?
 
-    func run() async throws(LocalServerError) {
+    /// What it wrote.
+    @discardableResult
+    func run() async throws(LocalServerError) -> String {
         let identity = user.map { ["runuser", "-u", $0, "--"] } ?? []
         var updates: [Environment.Key: String?] = ["PATH": Self.searchPath.joined(separator: ":"), "LC_ALL": "C.UTF-8"]
         for (key, value) in environment { updates[Environment.Key(rawValue: key)!] = value }
@@ -24,7 +26,7 @@ struct Command: Sendable {
                 output: .string(limit: 1 << 20),
                 error: .combinedWithOutput
             )
-            if result.terminationStatus.isSuccess { return }
+            if result.terminationStatus.isSuccess { return result.standardOutput }
             output = result.standardOutput
         } catch {
             if Task.isCancelled { throw .cancelled }

@@ -112,12 +112,19 @@ package final class LocalPostgresServer: Sendable {
         try await client("psql", options + ["--command=\(sql)"])
     }
 
+    /// The rows of a query, one a line, with `|` between their values.
+    package func query(_ sql: String, database: String = "postgres") async throws(LocalServerError) -> [String] {
+        let options = ["--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--dbname=\(database)"]
+        return try await client("psql", options + ["--command=\(sql)"]).split(separator: "\n").map(String.init)
+    }
+
     private static let programName = "postgres"
 
-    private func client(_ program: String, _ arguments: [String]) async throws(LocalServerError) {
+    @discardableResult
+    private func client(_ program: String, _ arguments: [String]) async throws(LocalServerError) -> String {
         let connection = ["--host=127.0.0.1", "--port=\(port)", "--username=postgres", "--no-password"]
         let passwordFile = directory.clientPasswordFile
-        try await installation.client(program, connection + arguments, passwordFile: passwordFile).run()
+        return try await installation.client(program, connection + arguments, passwordFile: passwordFile).run()
     }
 
     private var postmaster: ServerProcess? { Self.postmaster(of: directory) }

@@ -21,9 +21,12 @@ struct Check: AsyncParsableCommand {
               hidden       nothing; an item is hidden from everybody for two bounds
               stock        nothing; an item is out of stock for two bounds
               tombstone    nothing; an item is denied to everybody for two bounds; needs --admin-urls or VIREO_ADMIN_URL
+              purge        empty caches, every few seconds; needs --admin-urls or VIREO_ADMIN_URL, too
+            A purchase without an answer is sent again to another node, as clients do. After a purge no list may say that it was
+            computed before. No two answers may have one recommendation_id.
             Nobody else may write the users and items meanwhile, or what is taken back by others counts as a violation.
             The policy must leave out what was seen (seen_filter). The key comes from VIREO_API_KEY; it needs the rights read and
-            write, and admin for tombstones.
+            write, and admin for tombstones and purges.
             Ends with 0 where no violation was found, 1 where one was or too little was judged to say so. Ctrl-C ends a run with
             the result so far, when everything is taken back.
             Example:
@@ -145,7 +148,7 @@ struct Check: AsyncParsableCommand {
         if let key = options.key, !key.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) {
             throw SettingsError.invalid(.apiKey, source: "environment", allowed: "a key as vireo keys create prints it")
         }
-        guard options.kinds.contains(.tombstone) else { return options }
+        guard let kind = options.kinds.first(where: \.isOfAdministration) else { return options }
         if let adminURLs {
             options.admins = self.addresses(adminURLs) ?? []
         } else if let (url, source) = try sources.string(.adminURL) {
@@ -154,7 +157,7 @@ struct Check: AsyncParsableCommand {
             }
             options.admins = [admin]
         } else {
-            throw ValidationError("--kinds tombstone needs --admin-urls or VIREO_ADMIN_URL")
+            throw ValidationError("--kinds \(kind.rawValue) needs --admin-urls or VIREO_ADMIN_URL")
         }
         return options
     }

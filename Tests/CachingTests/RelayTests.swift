@@ -50,6 +50,25 @@ struct RelayTests {
         #expect(self.journal.positions == [nil, JournalPosition("5:9:6"), nil])
     }
 
+    @Test(
+        "a node that does not hear the Redis its commands reach brings nothing there, and says nothing of how far it is"
+    )
+    func unpaired() async throws {
+        self.journal.page = self.page(7, next: "11:11:")
+        let relay = Relay(
+            settings: CoherenceSettings(),
+            leadership: StubLeadership(leads: true),
+            journal: self.journal,
+            shared: self.shared,
+            bus: self.shared,
+            progress: self.shared,
+            isPaired: { false },
+            log: Logger(label: "test")
+        )
+        await #expect(throws: SharedCacheError.connectionChanged) { try await relay.pass() }
+        #expect(self.shared.calls == ["relayed"])
+    }
+
     @Test("where Redis fails the position stays, so the next pass does it again")
     func failure() async throws {
         self.journal.page = self.page(nil, next: "10:10:")

@@ -360,6 +360,52 @@ struct TieredCacheTests {
     }
 }
 
+@Suite("Tiered cache beside other nodes")
+struct ForeignFlightTests {
+    let node = Node()
+
+    @Test("who joined a flight that failed computes nothing that another node has filled meanwhile")
+    func filledMeanwhile() async throws {
+        await self.node.live()
+        let (node, gate) = (self.node, Gate())
+        let first = Task { try await node.ask(primary: 5, during: { await gate.wait() }, fails: true) }
+        await gate.untilWaiting()
+        let second = Task { try await node.ask(primary: 5) }
+        while node.cache.flights.count.waiting < 1 { await Task.yield() }
+        let now = node.clock.milliseconds
+        let entry = CacheEntry(
+            version: 5,
+            computedAt: now,
+            softExpiry: now + 300_000,
+            hardExpiry: now + 1_800_000,
+            cost: 1,
+            payload: [9]
+        )
+        let bytes = entry.encoded(key: node.key, field: node.field)
+        node.shared.setEntry(bytes, floor: 5, key: node.key, field: node.field)
+        await gate.open()
+        await #expect(throws: Node.Failed.self) { try await first.value }
+        let answer = try await second.value
+        #expect(answer.tier == .shared)
+        #expect(answer.entry.payload == [9])
+    }
+
+    @Test("the lease of a node that is gone ends within the patience of those who wait, and the next one fills")
+    func holderGone() async throws {
+        let settings = CoherenceSettings()
+        #expect(settings.computeLease < settings.foreignComputeLimit)
+        await self.node.live()
+        let node = self.node
+        _ = try await node.shared.acquireLease(on: node.key, for: settings.computeLease)
+        let waiting = Task { try await node.ask(primary: 5) }
+        while node.shared.calls.filter({ $0 == "lease" }).count < 3 { await Task.yield() }
+        #expect(node.shared.entryNow(node.key, node.field) == nil)
+        node.clock.advance(by: settings.computeLease)
+        #expect(try await waiting.value.tier == .computed)
+        #expect(node.shared.entryNow(node.key, node.field) != nil, "it has computed under a lease of its own")
+    }
+}
+
 @Suite("Keeper")
 struct CoherenceKeeperTests {
     @Test("a Redis that answers reads and refuses writes is not believed a lease later")
@@ -374,6 +420,26 @@ struct CoherenceKeeperTests {
         node.clock.advance(by: .seconds(1))
         #expect(!node.keeper.isSharedReachable)
         #expect(try await node.ask(primary: 6).entry.version == 6)
+    }
+
+    @Test("what a writer publishes is propagated once a heartbeat of the same connection has come back, and not before")
+    func paired() async throws {
+        let node = Node()
+        await node.live()
+        let invalidator = Invalidator(keeper: node.keeper, shared: node.shared, bus: node.shared)
+        func propagates() async -> Bool {
+            let invalidation = Invalidation(key: node.key, version: 7)
+            return await invalidator.propagate([invalidation], transaction: 1_000, within: .zero)
+        }
+        #expect(await propagates())
+        // Another primary, perhaps, which takes everything and which nobody hears.
+        node.clock.advance(by: .milliseconds(1))
+        node.keeper.sharedConnectionChanged(isConnected: true)
+        #expect(await !propagates())
+        await node.keeper.beatOnce()
+        #expect(await !propagates(), "the reply alone says nothing of who hears")
+        await node.beat()
+        #expect(await propagates())
     }
 
     @Test("a control log that is ahead ends the lease until it is read, although nobody published the change")

@@ -52,6 +52,8 @@ struct JudgeTests {
             isPersonal: Bool = false,
             isUnverified: Bool = false,
             isControlUnverified: Bool = false,
+            age: Int? = nil,
+            answer: UInt128? = nil,
             probing: Write.ID? = nil
         ) {
             var read = Read(
@@ -66,6 +68,8 @@ struct JudgeTests {
             read.isPersonal = isPersonal
             read.isUnverified = isUnverified
             read.isControlUnverified = isControlUnverified
+            read.age = age.map { .milliseconds($0) }
+            read.answer = answer
             read.probed = probing
             self.judge.answered(read)
         }
@@ -203,13 +207,40 @@ struct JudgeTests {
             for (isUser, isControl) in [(false, false), (true, false), (false, true), (true, true)] {
                 var table = Table()
                 _ = table.write(kind)
-                table.read(["x"], at: 2_000, isPersonal: true, isUnverified: isUser, isControlUnverified: isControl)
+                table.read(
+                    ["x"],
+                    at: 2_000,
+                    isPersonal: true,
+                    isUnverified: isUser,
+                    isControlUnverified: isControl,
+                    age: 5_000
+                )
                 let isExempt = kind.isControl ? isControl : isUser
                 #expect(table.outcome == (isExempt ? [0, 0] : [1, 1]), "\(kind) \(isUser) \(isControl)")
                 #expect(table.judge.verdict[kind].exemptShown == (isExempt ? 1 : 0))
                 #expect(table.judge.verdict.unverified == (isUser || isControl ? 1 : 0))
             }
         }
+    }
+
+    @Test(
+        "after a purge and the bound no list is older than it, by more than clocks may differ",
+        arguments: [(2_000, 1_800, 0), (2_000, 2_090, 0), (2_000, 2_110, 1), (500, 5_000, 0), (2_000, nil, 0)]
+    )
+    func purge(begin: Int, age: Int?, violations: Int) {
+        var table = Table()
+        _ = table.write(.purge, nil, user: nil)
+        table.read(["x"], at: begin, age: age)
+        #expect(table.judge.verdict[.purge].violations == violations)
+    }
+
+    @Test("an id that two answers have is counted, whoever they were for")
+    func repeated() {
+        var table = Table()
+        for answer: UInt128? in [1, 2, nil, nil] { table.read(["x"], at: 10, answer: answer) }
+        #expect(table.judge.verdict.repeated == 0)
+        table.read(["x"], user: "v", node: 2, at: 10, answer: 2)
+        #expect(table.judge.verdict.repeated == 1)
     }
 
     @Test("a suppression holds until taking it back begins; a read that goes on beyond that may show either")

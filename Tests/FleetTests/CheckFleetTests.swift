@@ -12,7 +12,7 @@ struct CheckFleetTests {
             let outcome = try await fleet.check(
                 fleet.checkKey(),
                 seconds: 12,
-                kinds: "purchase,suppression,consent,reset,tombstone,hidden,stock",
+                kinds: "purchase,suppression,consent,reset,tombstone,hidden,stock,purge",
                 more: ["--writers", "16", "--readers", "2"]
             )
             #expect(outcome.code == 0, "\(outcome.errors)")
@@ -20,9 +20,10 @@ struct CheckFleetTests {
             #expect(report.holds)
             #expect(report.pairs > 200)
             #expect(report.violations == 0)
+            #expect(report.repeated_ids == 0)
             #expect(report.incidental > 50)
             #expect(report.examples.isEmpty)
-            for kind in ["purchase", "suppression", "consent", "tombstone", "hidden", "stock"] {
+            for kind in ["purchase", "suppression", "consent", "tombstone", "hidden", "stock", "purge"] {
                 let counts = try #require(report.kinds[kind])
                 #expect(counts.pairs > 0, "\(kind): \(report.kinds)")
                 // A Redis that gets no processor for 100 ms costs a write here and there its propagation.
@@ -146,10 +147,11 @@ struct CheckDocument: Decodable {
     }
 
     let holds: Bool
-    let pairs, violations, incidental, unpropagated_reads: Int
+    let pairs, violations, incidental, repeated_ids, unpropagated_reads: Int
     let kinds: [String: Kind]
     let unverified: Unverified
     let staleness_ms: Staleness
+    let tiers: [String: Int]
     let errors: Errors
     let examples: [Example]
     let notes: [String]
@@ -179,6 +181,7 @@ extension Fleet {
         _ key: String,
         seconds: Int,
         kinds: String,
+        users: Int = 300,
         nodes: [String]? = nil,
         json: Bool = true,
         more: [String] = []
@@ -188,7 +191,7 @@ extension Fleet {
         let all = nodes ?? self.nodes.map { "http://127.0.0.1:\($0.port)" }
         return try await Vireo.run(
             [
-                "check", "--nodes", all.joined(separator: ","), "--users", "300", "--duration", "\(seconds)",
+                "check", "--nodes", all.joined(separator: ","), "--users", "\(users)", "--duration", "\(seconds)",
                 "--admin-urls", self.nodes.map { "http://127.0.0.1:\($0.adminPort)" }.joined(separator: ","),
                 "--kinds", kinds, "--writers", "40",
             ] + (json ? ["--json"] : []) + more,

@@ -264,6 +264,7 @@ package struct Node: Sendable {
                     shared: shared,
                     bus: bus,
                     progress: shared,
+                    isPaired: { keeper.pairing != nil },
                     log: log
                 ),
                 ControlUpkeep(control: controlRepository, log: log),

@@ -25,6 +25,8 @@ extension CoherenceKeeper {
         let now = self.now()
         let unconfirmed = self.state.withLock { state in
             state.apartSince = isConnected ? nil : state.apartSince ?? now
+            state.connections = (state.connections.count + 1, now)
+            state.isPaired = false
             state.trust.connectionChanged()
             let keys = state.beliefs.take()
             if keys == nil { state.journal.broken() }

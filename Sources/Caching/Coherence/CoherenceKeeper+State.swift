@@ -14,6 +14,10 @@ extension CoherenceKeeper {
         var beliefs = SharedBeliefs()
         /// When the command connection was lost that there has been none since; nil: there is one, or never was.
         var apartSince: Instant?
+        /// Changes of the command connection, and when the last one was; nil: there was none.
+        var connections: (count: UInt64, changedAt: Instant?) = (0, nil)
+        /// Whether a heartbeat that was sent over this connection came back on the subscription: both reach the same Redis.
+        var isPaired = true
         /// Until when the fleet knows of this node, and waits for it; nil: it need not.
         var admittedUntil: Instant?
         /// The first read of the control log that was begun when the fleet knew of this node.

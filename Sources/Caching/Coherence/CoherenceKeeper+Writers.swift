@@ -7,6 +7,12 @@ extension CoherenceKeeper {
         self.local.invalidate(invalidation.key, below: invalidation.version)
     }
 
+    /// The number of the command connection, while what is published over it is known to reach the Redis that this node hears;
+    /// nil: that is not known. Two primaries, or an address that leads elsewhere, may each have one of a node's connections.
+    public var pairing: UInt64? {
+        self.state.withLock { $0.isPaired ? $0.connections.count : nil }
+    }
+
     /// Waits until the relay has brought every row of a transaction to Redis; false at the deadline, and earlier where this
     /// node reaches no Redis that could tell it.
     public func relayed(past transaction: UInt64, within limit: Duration) async -> Bool {

@@ -247,6 +247,9 @@ public final class CoherenceKeeper: Service, Sendable {
             let now = self.now()
             self.state.withLock { state in
                 state.lease.heartbeatReached(heartbeat)
+                if let sentAt = state.lease.heardAt, sentAt >= state.connections.changedAt ?? sentAt {
+                    state.isPaired = true
+                }
                 if self.tail != nil { state.journal.heartbeatReached(heartbeat, at: now) }
                 state.heardAt = now
             }

@@ -12,11 +12,13 @@ public struct CoherenceSettings: Sendable {
     public var journalInterval: Duration
     /// Rows of the journal in one such read; more are not followed one by one.
     public var journalRows: Int
-    /// How long a computation may hold the compute lease.
+    /// How long a computation may hold the compute lease: half of what a request has, so that those who wait for a node that
+    /// is gone have the other half.
     public var computeLease: Duration
     /// How long a waiter sleeps between two looks at an entry that another node computes.
     public var foreignComputePoll: Duration
-    /// How long a computation of another node is waited for; then this one computes, and stores nothing.
+    /// How long a computation of another node is waited for; then this one computes, and stores nothing. Longer than its
+    /// lease: where that node is gone, one of those who wait gets the next lease, and the others what it fills.
     public var foreignComputeLimit: Duration
     /// How long a request waits for the refresh of a copy past its soft expiry before that copy is served, marked stale.
     public var refreshPatience: Duration
@@ -46,9 +48,9 @@ public struct CoherenceSettings: Sendable {
         relayInterval: Duration = .milliseconds(100),
         journalInterval: Duration = .milliseconds(200),
         journalRows: Int = 10_000,
-        computeLease: Duration = .seconds(2),
+        computeLease: Duration = .seconds(1),
         foreignComputePoll: Duration = .milliseconds(5),
-        foreignComputeLimit: Duration = .milliseconds(500),
+        foreignComputeLimit: Duration = .milliseconds(1_500),
         refreshPatience: Duration = .milliseconds(50),
         refreshesAtOnce: Int = 64,
         coldOwners: Int = 65_536,

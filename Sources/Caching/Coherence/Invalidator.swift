@@ -35,20 +35,24 @@ public struct Invalidator: Sendable {
     public func propagate(_ invalidations: [Invalidation], transaction: UInt64, within limit: Duration) async -> Bool {
         guard !invalidations.isEmpty else { return true }
         for invalidation in invalidations { self.keeper.dropLocally(invalidation) }
+        let pairing = self.keeper.pairing
         do {
             let messages = invalidations.map { BusMessage.invalidation($0) }
             if self.keeper.faults.has(.publishFirst) { try await self.bus.publish(messages, on: nil) }
             try await self.shared.raiseFloors(invalidations, on: nil)
             if !self.keeper.faults.has(.publishFirst) { try await self.bus.publish(messages, on: nil) }
-            self.selfCheck?.acknowledged(invalidations)
-            return true
+            // A Redis that nobody listens to takes everything, too.
+            if let pairing, pairing == self.keeper.pairing {
+                self.selfCheck?.acknowledged(invalidations)
+                return true
+            }
         } catch {
             // Floors that could not be raised: what L2 says of these keys is not to be believed.
             self.keeper.sharedDoubted()
-            if await self.keeper.relayed(past: transaction, within: limit) { return true }
-            self.failures.increment()
-            return false
         }
+        if await self.keeper.relayed(past: transaction, within: limit) { return true }
+        self.failures.increment()
+        return false
     }
 
     /// Announces that the control log has grown, after this node has applied it itself.

@@ -30,11 +30,14 @@ public final class Relay: Service, Sendable {
     private let shared: any SharedCache
     private let bus: any InvalidationBus
     private let progress: any RelayProgress
+    private let isPaired: @Sendable () -> Bool
     private let log: Logger
     private let rows = Counter(label: "vireo_relayed_rows_total")
     private let failures = Counter(label: "vireo_relay_failures_total")
 
     /// A relay over the node's adapters.
+    ///
+    /// - Parameter isPaired: Whether what is published here reaches the Redis that this node hears.
     public init(
         settings: CoherenceSettings,
         leadership: any Leadership,
@@ -42,6 +45,7 @@ public final class Relay: Service, Sendable {
         shared: any SharedCache,
         bus: any InvalidationBus,
         progress: any RelayProgress,
+        isPaired: @escaping @Sendable () -> Bool = { true },
         log: Logger
     ) {
         self.settings = settings
@@ -50,6 +54,7 @@ public final class Relay: Service, Sendable {
         self.shared = shared
         self.bus = bus
         self.progress = progress
+        self.isPaired = isPaired
         self.log = log
     }
 
@@ -86,6 +91,8 @@ public final class Relay: Service, Sendable {
 
     func pass() async throws {
         let (position, connection) = try await self.progress.relayed()
+        // Else a node whose commands reach another Redis than the fleet's would relay to nobody, and keep others from it.
+        guard self.isPaired() else { throw SharedCacheError.connectionChanged }
         let page = try await self.journal.page(from: position)
         if !page.invalidations.isEmpty, !self.settings.faults.has(.noRelay) {
             try await self.shared.raiseFloors(page.invalidations, on: connection)

@@ -21,6 +21,8 @@ struct CacheFlight: Sendable {
     private var metrics: PoolMetrics { self.lookup.metrics }
 
     /// Flies for a caller that waits: without a stale copy until the entry is there.
+    ///
+    /// - Parameter hasWaited: Whether time has passed since the caller looked, in which somebody may have filled.
     func fly<Failure: Error>(
         _ key: CacheKey,
         _ field: CacheField,
@@ -28,13 +30,14 @@ struct CacheFlight: Sendable {
         stale: CacheEntry?,
         lifetimes: Lifetimes,
         minVersion: Int64,
+        hasWaited: Bool,
         compute: @Sendable () async throws(Failure) -> Computation
     ) async throws(Failure) -> Flown {
         var lease: ComputeLease?
         var withoutShared = false
         waiting: do {
             let deadline = ContinuousClock.now.advanced(by: self.settings.foreignComputeLimit)
-            var hasWaited = false
+            var hasWaited = hasWaited
             while true {
                 switch try await self.shared.acquireLease(on: key, for: self.settings.computeLease) {
                 case .granted(let granted):

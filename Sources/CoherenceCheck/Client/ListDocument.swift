@@ -18,6 +18,7 @@ struct ListDocument: Decodable, Sendable {
         let stale: Bool
     }
 
+    let recommendation_id: String?
     let items: [Place]
     let served_from: Source
     let fallback: String?
@@ -28,10 +29,16 @@ struct ListDocument: Decodable, Sendable {
     /// Codes of what only a user's history can explain.
     private static let personal: Set = ["because_you_liked", "similar_to_your_history"]
 
+    /// An id in 128 bits (FNV-1a), of which a run keeps millions.
+    private static func number(_ id: String) -> UInt128 {
+        id.utf8.reduce(0x6C62_272E_07BB_0142_62B8_2175_6295_C58D) { ($0 ^ UInt128($1)) &* (1 << 88 + 0x13B) }
+    }
+
     /// Writes down what it holds, and what it says of itself.
     func fill(_ read: inout Read) {
         read.items = self.items.map { OpaqueID($0.item_id) }
         read.isPersonal = self.items.contains { $0.explanation.map { Self.personal.contains($0.code) } ?? false }
+        read.answer = self.recommendation_id.map(Self.number)
         read.isUnverified = self.degraded.contains("unverified")
         read.isControlUnverified = self.degraded.contains("control_unverified")
         read.declared =

@@ -1,9 +1,9 @@
 /// Says of writes and reads whether a list held what an earlier write forbids.
 ///
 /// It is told what happened, in any order that a caller comes to know it, with times of one monotonic clock. A write forbids
-/// its item (or, for consent and reset, whatever is explained by the history) in every read that begins after the
+/// its item (for consent and reset whatever is explained by the history, for a purge what was computed before it) in every read that begins after the
 /// acknowledgement and its bound, until what takes the write back *begins*: a read that is not over by then may show either.
-/// The versions that answers declare only explain; content judges.
+/// The versions that answers declare only explain; content judges, but for purges, which change none.
 ///
 /// The bound is 0 where the promise has 0 (user scope, on the node that took the write, or for a reader who names the version;
 /// control scope once every node has confirmed), and the freshness lease elsewhere. A write without an acknowledgement forbids
@@ -36,8 +36,13 @@ package struct Judge: Sendable {
     private var users: [OpaqueID: UserEntry] = [:]
     private var control: [Write.ID] = []
     private var next = 1
+    /// Of all answers so far.
+    private var answers: Set<UInt128> = []
 
     package private(set) var verdict = Verdict()
+
+    /// What clocks may differ by that tell how old an answer is.
+    static let clocks = Duration.milliseconds(100)
 
     /// So many writes of one user are remembered; older ones are judged no more.
     static let remembered = 32
@@ -71,7 +76,7 @@ package struct Judge: Sendable {
         case .consent:
             self.end(known.writes, of: [.purchase], at: write.begin)
             known.hasHistory = false
-        case .suppression, .tombstone, .hidden, .stock: break
+        case .suppression, .tombstone, .hidden, .stock, .purge: break
         }
         known.writes.append(id)
         if known.writes.count > Self.remembered {
@@ -147,6 +152,7 @@ package struct Judge: Sendable {
     package mutating func answered(_ read: Read) {
         self.verdict.reads += 1
         if read.isUnverified || read.isControlUnverified { self.verdict.unverified += 1 }
+        if let answer = read.answer, !self.answers.insert(answer).inserted { self.verdict.repeated += 1 }
         for id in self.control { self.judge(read, id) }
         guard let user = read.user, let known = self.users[user] else { return }
         for id in known.writes { self.judge(read, id) }
@@ -158,8 +164,13 @@ package struct Judge: Sendable {
         else { return }
         // It was under way when the write was taken back.
         if let undone = entry.undone, read.end > undone { return }
-        let shows = entry.write.item.map(read.items.contains) ?? read.isPersonal
         let kind = entry.write.kind
+        let shows =
+            if kind == .purge {
+                read.age.map { read.end - $0 < entry.write.begin - Self.clocks } ?? false
+            } else {
+                entry.write.item.map(read.items.contains) ?? read.isPersonal
+            }
         // What is unknown of a user is no excuse for showing what everybody is denied, nor the other way round.
         let isExempt = kind.isControl ? read.isControlUnverified : read.isUnverified
         if !isExempt, read.minimumVersion == 0 {

@@ -14,17 +14,19 @@ package enum WriteKind: String, Sendable, CaseIterable {
     case hidden
     /// An item is out of stock.
     case stock
+    /// What was computed before is served no more.
+    case purge
 
     /// Whether it is about every list, and not about one user's.
     package var isControl: Bool {
         switch self {
         case .purchase, .suppression, .consent, .reset: false
-        case .tombstone, .hidden, .stock: true
+        case .tombstone, .hidden, .stock, .purge: true
         }
     }
 
-    /// Whether the run takes it back.
-    package var isUndone: Bool { self != .purchase && self != .reset }
+    /// Whether it is written to the administration.
+    package var isOfAdministration: Bool { self == .tombstone || self == .purge }
 }
 
 /// A write, as its caller knows it.
@@ -34,7 +36,7 @@ package struct Write: Sendable, Equatable {
     package var kind: WriteKind
     /// nil: it is about every list.
     package var user: OpaqueID?
-    /// What must not be shown after it; nil: anything explained by the user's history.
+    /// What must not be shown after it; nil: anything explained by the user's history, or computed before a purge.
     package var item: OpaqueID?
     /// The node that was asked; nil: which one it was is not known.
     package var node: Int?
@@ -84,6 +86,10 @@ package struct Read: Sendable {
     package var items: [OpaqueID] = []
     /// Whether an item is explained by the user's history.
     package var isPersonal = false
+    /// How long before the answer it was computed, as the answer says; nil: it is not a list that is computed for a user.
+    package var age: Duration?
+    /// Of this answer and no other; nil: it has none.
+    package var answer: UInt128?
     /// Whether the answer says that what the user has had or does not want could not be known, which the policy allows.
     package var isUnverified = false
     /// Whether it says so of what all lists depend on: tombstones, stock, what is hidden.

@@ -61,6 +61,8 @@ package struct Verdict: Sendable {
     package internal(set) var reads = 0
     /// Of them, those that said that they were not verified.
     package internal(set) var unverified = 0
+    /// Answers with the id of another one: what is one caller's was given to two.
+    package internal(set) var repeated = 0
     /// One for each write that was seen where it must not be, the first ones.
     package private(set) var examples: [Violation] = []
     package private(set) var own = Durations.empty

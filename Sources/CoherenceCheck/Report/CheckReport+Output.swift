@@ -11,6 +11,7 @@ extension CheckReport {
         json.member("pairs", total.pairs)
         json.member("violations", total.violations)
         json.member("incidental", total.incidental)
+        json.member("repeated_ids", self.verdict.repeated)
         json.member("unpropagated_reads", total.unpropagatedReads)
         json.open("unverified")
         json.member("answers", self.verdict.unverified)
@@ -125,7 +126,8 @@ extension CheckReport {
         func span(_ begin: Duration, _ end: Duration) -> String {
             "\(ReportText.number(begin / .milliseconds(1)))..\(ReportText.number(end / .milliseconds(1))) ms"
         }
-        return "VIOLATION \(write.kind.rawValue) of \((write.item ?? OpaqueID("personalised lists")).text)"
+        return
+            "VIOLATION \(write.kind.rawValue) of \((write.item ?? OpaqueID(write.kind == .purge ? "what was computed" : "personalised lists")).text)"
             + (write.user.map { " for \($0)" } ?? "")
             + ": written at \(write.node.map { self.options.nodes[$0].description } ?? "the fleet") "
             + span(write.begin, answer.at) + (answer.userVersion.map { ", user_version \($0)" } ?? "")

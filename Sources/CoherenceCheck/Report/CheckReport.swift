@@ -39,6 +39,9 @@ package struct CheckReport: Sendable {
         var faults: [String] = []
         let total = self.verdict.total
         if total.violations > 0 { faults.append("\(total.violations) reads showed what they must not show") }
+        if self.verdict.repeated > 0 {
+            faults.append("\(self.verdict.repeated) answers had the recommendation_id of another")
+        }
         if total.pairs < self.options.minimumPairs {
             faults.append("\(total.pairs) pairs were judged, which is less than \(self.options.minimumPairs)")
         }

@@ -126,6 +126,9 @@ final class CheckSession: Sendable {
             read.minimumVersion = list.takesVersion ? minimumVersion : 0
             read.probed = write
             document.fill(&read)
+            // Fallbacks are of no computation that a purge would end.
+            let isComputed = list.takesVersion && document.served_from.tier != "fallback"
+            if isComputed { read.age = .milliseconds(document.served_from.age_ms) }
             let judged = read
             self.state.withLock { state in
                 state.judge.answered(judged)
@@ -206,6 +209,9 @@ final class CheckSession: Sendable {
         }
         return .givenUp
     }
+
+    /// What cannot be taken back is followed no more.
+    func closed(_ write: Write.ID) { self.state.withLock { $0.judge.undoing(write, at: self.clock.now) } }
 
     func probed(_ write: Write.ID) { self.state.withLock { $0.judge.probed(write) } }
 

@@ -1,7 +1,8 @@
 import FoundationEssentials
 import LoadClient
 
-/// Takes a popular item away from everybody, follows that with reads of lists that showed it, and gives it back.
+/// Takes a popular item away from everybody, follows that with reads of lists that showed it, and gives it back; or purges
+/// everything, and follows that with reads of any lists.
 struct ControlWriter {
     let session: CheckSession
     private let kind: WriteKind
@@ -36,21 +37,21 @@ struct ControlWriter {
         guard let list = try await self.session.read(.list(.popular, nil), on: self.anyNode()),
             let item = list.items.filter({ !self.doubtful.contains($0) }).randomElement(using: &self.generator)
         else { return }
-        var lists: [ListRequest] = [.list(.popular, nil)]
+        var lists: [ListRequest] = self.kind == .purge ? [] : [.list(.popular, nil)]
         for _ in 0..<40 where lists.count <= Self.audience {
             let user = self.session.drawUser(&self.generator)
             guard let read = try await self.session.read(.own(user), on: self.anyNode()) else { continue }
-            if read.items.contains(item) { lists.append(.own(user)) }
+            if self.kind == .purge || read.items.contains(item) { lists.append(.own(user)) }
         }
         let options = self.session.options
-        let isTombstone = self.kind == .tombstone
-        let admin = isTombstone ? Int.random(in: 0..<options.admins.count, using: &self.generator) : nil
-        let node = isTombstone ? (options.admins.count == options.nodes.count ? admin : nil) : self.anyNode()
+        let isAdmin = self.kind.isOfAdministration
+        let admin = isAdmin ? Int.random(in: 0..<options.admins.count, using: &self.generator) : nil
+        let node = isAdmin ? (options.admins.count == options.nodes.count ? admin : nil) : self.anyNode()
         self.count += 1
         let waits = self.count % 2 == 0 && self.session.mayWaitForAll
         let answer = try await self.session.write(
             self.kind,
-            item: item,
+            item: self.kind == .purge ? nil : item,
             node: node,
             admin: admin,
             isEverywhere: waits,
@@ -75,6 +76,13 @@ struct ControlWriter {
             }
             return
         case .unknown: break
+        }
+        if self.kind == .purge {
+            if let write {
+                self.session.closed(write)
+                self.session.probed(write)
+            }
+            return
         }
         switch try await self.session.undo(write, node: node, admin: admin, self.undo(item)) {
         case .done: break
@@ -106,6 +114,12 @@ struct ControlWriter {
     private func request(_ item: OpaqueID, waits: Bool) -> OutgoingRequest {
         switch self.kind {
         case .hidden, .stock: self.patch(item, isAway: true, waits: waits)
+        case .purge:
+            OutgoingRequest(
+                method: .post,
+                target: "/v1/admin/purge\(waits ? "?wait=all" : "")",
+                body: #"{"scope":"tenant"}"#
+            )
         case .tombstone, .purchase, .suppression, .consent, .reset:
             OutgoingRequest(
                 method: .post,
@@ -120,7 +134,7 @@ struct ControlWriter {
     private func undo(_ item: OpaqueID) -> OutgoingRequest {
         switch self.kind {
         case .hidden, .stock: self.patch(item, isAway: false, waits: false)
-        case .tombstone, .purchase, .suppression, .consent, .reset:
+        case .tombstone, .purge, .purchase, .suppression, .consent, .reset:
             OutgoingRequest(
                 method: .delete,
                 target: "/v1/admin/tombstones",

@@ -30,7 +30,7 @@ struct UserChange {
             self.item = nil
             self.request = OutgoingRequest(method: .post, target: "\(path):reset")
             self.undo = nil
-        case .purchase, .tombstone, .hidden, .stock:
+        case .purchase, .tombstone, .hidden, .stock, .purge:
             self.item = item
             self.request = OutgoingRequest(
                 method: .post,

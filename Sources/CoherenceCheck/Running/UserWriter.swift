@@ -89,13 +89,14 @@ struct UserWriter {
     ) async throws -> UserBook.Fate {
         self.written += 1
         let change = UserChange(kind, user, item, event: "check-\(self.session.run)-\(self.number)-\(self.written)")
-        let answer = try await self.session.write(
-            kind,
-            user: user,
-            item: change.item,
-            node: node,
-            change.request
-        )
+        var (node, others) = (node, others)
+        var answer = try await self.session.write(kind, user: user, item: change.item, node: node, change.request)
+        if case .unknown = answer, kind == .purchase, !others.isEmpty {
+            // As any client does: the same event again, where somebody answers. Whoever stored it, it counts from here.
+            let other = others.indices.randomElement(using: &self.generator)!
+            swap(&node, &others[other])
+            answer = try await self.session.write(kind, user: user, item: change.item, node: node, change.request)
+        }
         var write: Write.ID?
         if case .acknowledged(let id, let acknowledgement) = answer {
             write = id

@@ -1,7 +1,6 @@
 import Foundation
 import LocalServers
 import Logging
-import Synchronization
 import Testing
 
 /// Real nodes, each a process of `vireo serve`, over a private Redis and PostgreSQL.
@@ -9,7 +8,16 @@ final class Fleet: Sendable {
     struct Node: Sendable {
         let port: Int
         let adminPort: Int
-        let pid: Int32
+        let process: NodeProcess
+        let links: Links?
+
+        var pid: Int32 { self.process.pid }
+    }
+
+    /// The ways of one node to the stores, where they can be disturbed.
+    struct Links: Sendable {
+        let redis: LinkProxy
+        let postgres: LinkProxy
     }
 
     struct Key: Sendable {
@@ -41,9 +49,12 @@ final class Fleet: Sendable {
     }
 
     /// Starts a fleet, runs `body` and stops everything, whatever happened.
+    ///
+    /// - Parameter linked: Whether each node has a ``LinkProxy`` to each store.
     static func with(
         nodes count: Int = 2,
         interactions: Int = 20_000,
+        linked: Bool = false,
         settings: [String: String] = [:],
         postgres postgresSettings: [String: String] = [:],
         _ body: @escaping @Sendable (Fleet) async throws -> Void
@@ -73,7 +84,8 @@ final class Fleet: Sendable {
                 ["keys", "create", "--tenant", "default", "--scopes", "admin"],
                 environment
             )
-            try await Self.run(count, directory, redis, postgres, environment, Key(app: app, admin: admin), body)
+            let keys = Key(app: app, admin: admin)
+            try await Self.run(count, directory, redis, postgres, linked, environment, keys, body)
             outcome = .success(())
         } catch {
             outcome = .failure(error)
@@ -89,40 +101,52 @@ final class Fleet: Sendable {
         _ directory: String,
         _ redis: LocalRedisServer,
         _ postgres: LocalPostgresServer,
+        _ linked: Bool,
         _ environment: [String: String],
         _ keys: Key,
         _ body: @escaping @Sendable (Fleet) async throws -> Void
     ) async throws {
-        let started = Started()
+        var nodes: [Node] = []
+        for _ in 0..<count {
+            nodes.append(
+                Node(
+                    port: try FreePort.find(),
+                    adminPort: try FreePort.find(),
+                    process: NodeProcess(),
+                    links: linked
+                        ? Links(
+                            redis: try await LinkProxy.start(to: redis.port),
+                            postgres: try await LinkProxy.start(to: postgres.port)
+                        ) : nil
+                )
+            )
+        }
+        let fleet = Fleet(
+            directory: directory,
+            redis: redis,
+            postgres: postgres,
+            nodes: nodes,
+            keys: keys,
+            environment: environment
+        )
         try await withThrowingTaskGroup(of: Void.self) { group in
-            var ports: [(Int, Int)] = []
-            for index in 0..<count {
-                let (port, adminPort) = (try FreePort.find(), try FreePort.find())
-                ports.append((port, adminPort))
+            for (index, node) in nodes.enumerated() {
+                var own: [String: String?] = environment
+                own["VIREO_HTTP_PORT"] = "\(node.port)"
+                own["VIREO_ADMIN_PORT"] = "\(node.adminPort)"
+                own["VIREO_NODE_ID"] = "n\(index + 1)"
+                if let links = node.links {
+                    own["VIREO_REDIS_URL"] = "redis://127.0.0.1:\(links.redis.port)/0"
+                    own["VIREO_POSTGRES_URL"] = postgres.url()
+                        .replacingOccurrences(of: ":\(postgres.port)/", with: ":\(links.postgres.port)/")
+                }
+                let variables = own
                 group.addTask {
-                    // A test may kill it; that is not an error of the fleet.
-                    try await Self.serve(index, (port, adminPort), directory, environment) {
-                        started.note(index, pid: $0)
-                    }
+                    try await node.process.run(environment: variables, log: "\(directory)/node-\(index + 1).log")
                 }
             }
-            let nodes = ports
             group.addTask {
-                for (_, adminPort) in nodes {
-                    try await eventually("node on \(adminPort) is ready", within: 30) {
-                        try await RawHTTP(port: adminPort).get("/readyz").status == 200
-                    }
-                }
-                let fleet = Fleet(
-                    directory: directory,
-                    redis: redis,
-                    postgres: postgres,
-                    nodes: nodes.enumerated().map { index, ports in
-                        Node(port: ports.0, adminPort: ports.1, pid: started.pid(index))
-                    },
-                    keys: keys,
-                    environment: environment
-                )
+                for index in fleet.nodes.indices { try await fleet.untilReady(index) }
                 try await fleet.untilLeased()
                 try await body(fleet)
                 throw Done()
@@ -132,44 +156,15 @@ final class Fleet: Sendable {
                 while try await group.next() != nil {}
             } catch is Done {}
             group.cancelAll()
-            do { try await group.waitForAll() } catch is LocalServerError {}
+            do { try await group.waitForAll() } catch is LocalServerError {} catch is CancellationError {}
+        }
+        for node in nodes {
+            try await node.links?.redis.close()
+            try await node.links?.postgres.close()
         }
     }
 
-    /// Runs a node to its end.
-    private static func serve(
-        _ index: Int,
-        _ ports: (public: Int, admin: Int),
-        _ directory: String,
-        _ environment: [String: String],
-        onStart: (Int32) -> Void
-    ) async throws {
-        var variables: [String: String?] = environment
-        variables["VIREO_HTTP_PORT"] = "\(ports.public)"
-        variables["VIREO_ADMIN_PORT"] = "\(ports.admin)"
-        variables["VIREO_NODE_ID"] = "n\(index + 1)"
-        _ = try await ChildProcess.run(
-            Vireo.path,
-            arguments: ["serve"],
-            environment: variables,
-            log: "\(directory)/node-\(index + 1).log",
-            onStart: onStart
-        )
-    }
-
-    /// Runs a node again that has ended, under its name and at its ports, until it ends or the task is cancelled.
-    func serve(_ index: Int) async throws {
-        let node = self.nodes[index]
-        try await Self.serve(index, (node.port, node.adminPort), self.directory, self.environment) { _ in }
-    }
-
     private struct Done: Error {}
-
-    private final class Started: Sendable {
-        private let pids = Mutex<[Int: Int32]>([:])
-        func note(_ index: Int, pid: Int32) { self.pids.withLock { $0[index] = pid } }
-        func pid(_ index: Int) -> Int32 { self.pids.withLock { $0[index] ?? 0 } }
-    }
 
     // MARK: Talking to it
 
@@ -193,6 +188,11 @@ final class Fleet: Sendable {
         let response = try await self.app(index).post("/v1/feedback", String(decoding: body, as: UTF8.self))
         guard response.status == 200 else { throw RawHTTP.Failed(description: "\(response.status): \(response.body)") }
         return try response.json(as: Written.self)
+    }
+
+    func untilReady(_ index: Int) async throws {
+        let admin = RawHTTP(port: self.nodes[index].adminPort)
+        try await eventually("node \(index + 1) is ready", within: 30) { try await admin.get("/readyz").status == 200 }
     }
 
     /// Waits until every node has a live lease and trusts L2, so that a test sees the steady state.

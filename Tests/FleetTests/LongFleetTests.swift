@@ -1,0 +1,55 @@
+import Foundation
+import Testing
+
+/// What takes longer than `deploy/test` has: `deploy/test --long` runs these suites, whose names begin with Long.
+@Suite("Long: links", .serialized)
+struct LongLinkFleetTests {
+    @Test("no answer is wrong, whatever link is disturbed", arguments: LinkFault.allCases)
+    func fault(_ fault: LinkFault) async throws { try await fault.check(seconds: 20) }
+}
+
+@Suite("Long: crashes", .serialized)
+struct LongCrashFleetTests {
+    @Test("a hundred kills of a node among its writes") func hundred() async throws {
+        try await CrashingWriter.killed(try LongRun.number("VIREO_LONG_KILLS", 100))
+    }
+}
+
+@Suite("Long: one cold key", .serialized)
+struct LongSingleFlightFleetTests {
+    @Test("a thousand callers on four nodes: one computation, and one list")
+    func thousand() async throws { try await SingleFlightFleetTests.once(callers: 250) }
+}
+
+@Suite("Long: check", .serialized)
+struct LongCheckFleetTests {
+    @Test("every kind of write, at length: no violation")
+    func length() async throws {
+        let seconds = try LongRun.number("VIREO_LONG_CHECK_SECONDS", 300)
+        try await Fleet.with(nodes: 3) { fleet in
+            let outcome = try await fleet.check(
+                fleet.checkKey(),
+                seconds: seconds,
+                kinds: "purchase,suppression,consent,reset,tombstone,hidden,stock,purge",
+                more: ["--min-pairs", "\(seconds * 20)"]
+            )
+            let report = try outcome.report()
+            print("\(report.pairs) pairs in \(seconds) s, p99 \(report.staleness_ms.other.p99) ms")
+            #expect(report.violations == 0, "\(outcome.output)")
+            #expect(outcome.code == 0, "\(outcome.errors)")
+        }
+    }
+}
+
+enum LongRun {
+    struct Bad: Error, CustomStringConvertible {
+        let description: String
+    }
+
+    /// How much of something, from the environment.
+    static func number(_ name: String, _ usual: Int) throws -> Int {
+        guard let text = ProcessInfo.processInfo.environment[name] else { return usual }
+        guard let number = Int(text), number > 0 else { throw Bad(description: "\(name) must be a number above 0") }
+        return number
+    }
+}
