@@ -32,7 +32,8 @@ struct Node {
         let shared = shared ?? InMemorySharedCache(clock: clock)
         self.clock = clock
         self.shared = shared
-        let settings = CoherenceSettings(foreignComputePoll: .microseconds(1))
+        // Whoever waits for another node does so by the real clock, and this machine may be busy.
+        let settings = CoherenceSettings(foreignComputePoll: .microseconds(1), foreignComputeLimit: .seconds(60))
         self.keeper = CoherenceKeeper(
             settings: settings,
             bus: shared,
