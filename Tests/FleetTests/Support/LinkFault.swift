@@ -30,7 +30,7 @@ enum LinkFault: String, CaseIterable, CustomTestStringConvertible {
     case evicted
 
     /// Those that `deploy/test` shows; the others take too long together.
-    static let telling: [LinkFault] = [.busSwallowed, .writerCut, .twoPrimaries, .full]
+    static let telling: [LinkFault] = [.busSwallowed, .writerCut, .full]
 
     var testDescription: String { self.rawValue }
 

@@ -6,7 +6,7 @@ import Testing
 
 /// Nodes that are stopped and started one after the other while clients go on.
 @Suite("Rolling restarts", .serialized)
-struct RollingRestartTests {
+struct LongRollingRestartTests {
     @Test(
         "three nodes are restarted in turn under load: no client sees an error, and each node is warm when it is ready"
     )
@@ -21,8 +21,8 @@ struct RollingRestartTests {
                 for node in 0..<3 {
                     balancer.restarting()
                     // Who does not ask whether a node is ready, and goes on until it is refused.
-                    async let stubborn = balancer.insist(on: node)
                     let pid = fleet.nodes[node].pid
+                    async let stubborn = balancer.insist(on: node, while: pid)
                     try fleet.nodes[node].process.restart()
                     try await eventually("node \(node + 1) is gone", within: 15) { kill(pid, 0) != 0 }
                     #expect(await stubborn > 0)
@@ -127,12 +127,13 @@ struct RollingRestartTests {
             }
         }
 
-        /// Asks a node until it refuses the connection; an answer that is not one is an error, as elsewhere.
+        /// Asks a node until it refuses the connection or its process is gone; an answer that is not one is an error, as
+        /// elsewhere.
         ///
         /// - Returns: How many answers there were.
-        func insist(on node: Int) async -> Int {
+        func insist(on node: Int, while pid: Int32) async -> Int {
             var answers = 0
-            while !Task.isCancelled {
+            while !Task.isCancelled, kill(pid, 0) == 0 {
                 do {
                     let status = try await self.fleet.app(node).get("/v1/recommendations/u000041?limit=20").status
                     if status != 200 { self.state.withLock { $0.errors.append("insisting: \(status)") } }

@@ -3,13 +3,6 @@ import LocalServers
 import Synchronization
 import Testing
 
-/// A node that is killed in the middle of writes, again and again; `LongCrashFleetTests` has the hundred.
-@Suite("Fleet whose writer crashes", .serialized)
-struct CrashFleetTests {
-    @Test("three kills among writes: what was acknowledged is gone elsewhere within the lease, what was stored soon")
-    func few() async throws { try await CrashingWriter.killed(3) }
-}
-
 /// Purchases on the first of three nodes, which is killed in the midst of them, and what the others show afterwards.
 ///
 /// The first node's links answer late, so that most kills come between a COMMIT and the acknowledgement: after it before the
