@@ -30,7 +30,7 @@ enum LinkFault: String, CaseIterable, CustomTestStringConvertible {
     case evicted
 
     /// Those that `deploy/test` shows; the others take too long together.
-    static let telling: [LinkFault] = [.busSwallowed, .writerCut, .full]
+    static let telling: [LinkFault] = [.busSwallowed, .writerCut, .twoPrimaries, .full]
 
     var testDescription: String { self.rawValue }
 
@@ -65,12 +65,9 @@ enum LinkFault: String, CaseIterable, CustomTestStringConvertible {
         case .twoPrimaries:
             let other = try await LocalRedisServer.start(directory: "\(fleet.directory)/redis-2")
             for kind in [LinkProxy.Kind.subscription, .other] {
-                // New connections reach the other server; one kind of them is new.
-                try await links.redis.lead(to: other.port)
-                try await links.redis.drop([kind])
+                try await links.redis.lead(kind, to: other.port)
                 try await Task.sleep(for: .seconds(2))
-                try await links.redis.lead(to: fleet.redis.port)
-                try await links.redis.drop([kind])
+                try await links.redis.lead(kind, to: fleet.redis.port)
                 try await Task.sleep(for: .seconds(1))
             }
             try await other.stop()

@@ -70,9 +70,13 @@ final class LinkProxy: Sendable {
         try await self.change { $0.drop(kinds) }
     }
 
-    /// New connections go to another server.
-    func lead(to target: Int) async throws {
-        try await self.change { $0.target = target }
+    /// Connections of a kind go to another server: those that there are are closed, the others stay where they are and come back
+    /// there.
+    func lead(_ kind: Kind, to target: Int) async throws {
+        try await self.change {
+            $0.lead(kind, to: target)
+            $0.drop([kind])
+        }
     }
 
     func close() async throws {
@@ -89,7 +93,8 @@ final class LinkProxy: Sendable {
 /// What holds for all connections of a proxy. Used on its event loop alone, as all below.
 private final class Board {
     let eventLoop: any EventLoop
-    var target: Int
+    private let target: Int
+    private var misled: [LinkProxy.Kind: Int] = [:]
     var links: [ObjectIdentifier: Link] = [:]
     private var faults: [LinkProxy.Kind: LinkProxy.Fault] = [:]
 
@@ -97,6 +102,10 @@ private final class Board {
         self.target = target
         self.eventLoop = eventLoop
     }
+
+    func lead(_ kind: LinkProxy.Kind, to target: Int) { self.misled[kind] = target }
+
+    func target(of kind: LinkProxy.Kind) -> Int { self.misled[kind] ?? self.target }
 
     func fault(_ kind: LinkProxy.Kind) -> LinkProxy.Fault { self.faults[kind] ?? .none }
 
@@ -139,8 +148,9 @@ private final class Link {
     func received(_ bytes: ByteBuffer, fromClient: Bool) {
         if self.kind == nil {
             let isSubscription = bytes.readableBytesView.firstRange(of: Array("SUBSCRIBE".utf8)) != nil
-            self.kind = isSubscription ? .subscription : .other
-            self.connect()
+            let kind: LinkProxy.Kind = isSubscription ? .subscription : .other
+            self.kind = kind
+            self.connect(to: self.board.target(of: kind))
         }
         var delay = Duration.zero
         switch self.board.fault(self.kind ?? .other) {
@@ -188,7 +198,7 @@ private final class Link {
         }
     }
 
-    private func connect() {
+    private func connect(to port: Int) {
         let own = NIOLoopBound(self, eventLoop: self.board.eventLoop)
         ClientBootstrap(group: self.board.eventLoop)
             .channelOption(.tcpOption(.tcp_nodelay), value: 1)
@@ -197,7 +207,7 @@ private final class Link {
                     try channel.pipeline.syncOperations.addHandler(LinkEnd(own.value, isClient: false))
                 }
             }
-            .connect(host: "127.0.0.1", port: self.board.target)
+            .connect(host: "127.0.0.1", port: port)
             .assumeIsolated()
             .whenComplete { result in
                 guard case .success(let server) = result, self.client.isActive else {
