@@ -17,6 +17,15 @@ extension PostgresControlRepository {
     private static let given: PostgresStatement =
         #"(SELECT kind, key COLLATE "C" FROM unnest($2::text[], $3::text[]) AS given (kind, key))"#
 
+    /// Keeps plans until the end of the transaction to what is right for many rows. Right after a bulk change the planner knows
+    /// nothing of what is in the tables, expects a handful, and would compare each key with every row. What is to be looked for
+    /// key by key says so by LATERAL with OFFSET 0, which keeps the order; its cost counts as huge then, for which alone
+    /// PostgreSQL would compile it.
+    static func expectMany(_ transaction: inout PostgresTransaction) throws(PostgresError) {
+        try transaction.execute("SET LOCAL enable_nestloop = off")
+        try transaction.execute("SET LOCAL jit = off")
+    }
+
     // MARK: Following
 
     /// What changed of a tenant's tombstones after an id; nil: what is denied.
@@ -147,6 +156,7 @@ extension PostgresControlRepository {
             )
         }
         return try await self.store.transaction { transaction in
+            try Self.expectMany(&transaction)
             let epoch = try PostgresStore.appendControl(&transaction, tenant: number, kind: Kind.tombstones)
             let kinds = tombstones.map(\.kind.rawValue)
             let keys = tombstones.map(\.key.string)
@@ -167,7 +177,14 @@ extension PostgresControlRepository {
                 [number, kinds, keys, epoch]
             ) { row in try Self.name(row.decode(0), row.decode(1)) }
             let rows = try transaction.query(
-                "DELETE FROM tombstones WHERE tenant = $1 AND (kind, key) IN \(Self.given) RETURNING kind, key",
+                """
+                DELETE FROM tombstones WHERE ctid = ANY (ARRAY(
+                    SELECT there.ctid FROM \(Self.given) AS given CROSS JOIN LATERAL (
+                        SELECT ctid FROM tombstones
+                        WHERE tenant = $1 AND kind = given.kind AND key = given.key OFFSET 0
+                    ) there
+                )) RETURNING kind, key
+                """,
                 [number, kinds, keys]
             ) { row in try Self.name(row.decode(0), row.decode(1)) }
             return (epoch, Set(staged).union(rows).count)
@@ -186,6 +203,7 @@ extension PostgresControlRepository {
         tenant: Int32
     ) async throws(RepositoryError) -> (epoch: Int64, changed: Int) {
         try await self.store.transaction(timeout: .seconds(10)) { transaction in
+            try Self.expectMany(&transaction)
             let old = try transaction.query(
                 "SELECT FROM nodes WHERE reads_sets_since IS DISTINCT FROM started_at LIMIT 1"
             ) { _ in true }
@@ -214,8 +232,10 @@ extension PostgresControlRepository {
                     )
                     there += try transaction.query(
                         """
-                        SELECT count(*) FROM unnest($3::text[]) AS given (key)
-                        JOIN tombstones t ON t.tenant = $1 AND t.kind = $2 AND t.key = given.key COLLATE "C"
+                        SELECT count(*) FROM unnest($3::text[]) AS given (key) CROSS JOIN LATERAL (
+                            SELECT FROM tombstones
+                            WHERE tenant = $1 AND kind = $2 AND key = given.key COLLATE "C" OFFSET 0
+                        ) there
                         """,
                         [tenant, kind.rawValue, chunk]
                     ) { row in try row.decode(0, as: Int.self) }[0]

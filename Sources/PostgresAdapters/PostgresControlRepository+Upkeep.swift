@@ -17,6 +17,7 @@ extension PostgresControlRepository {
         guard !isAny.isEmpty else { return false }
         return try await self.store.transaction { transaction in
             guard try Self.isOnlyKeeper(&transaction) else { return false }
+            try Self.expectMany(&transaction)
             try PostgresStore.lockControl(&transaction)
             // In their order, as a later one counts.
             let oldest = try transaction.query(
@@ -56,9 +57,16 @@ extension PostgresControlRepository {
                 try transaction.execute("SELECT set_config('vireo.epoch', $1, true)", [String(set.epoch)])
                 try transaction.execute(
                     """
-                    DELETE FROM tombstones t USING tombstone_sets s, tombstone_set_keys k
-                    WHERE s.id = $1 AND k.set_id = s.id AND k.chunk = $2 AND t.tenant = s.tenant AND t.kind = s.kind
-                      AND t.key = ANY (k.keys) AND t.epoch < s.epoch
+                    DELETE FROM tombstones WHERE ctid = ANY (ARRAY(
+                        SELECT there.ctid
+                        FROM tombstone_sets s JOIN tombstone_set_keys k ON k.set_id = s.id, unnest(k.keys) AS named (key)
+                        CROSS JOIN LATERAL (
+                            SELECT ctid FROM tombstones t
+                            WHERE t.tenant = s.tenant AND t.kind = s.kind AND t.key = named.key AND t.epoch < s.epoch
+                            OFFSET 0
+                        ) there
+                        WHERE s.id = $1 AND k.chunk = $2
+                    ))
                     """,
                     [set.id, chunk]
                 )

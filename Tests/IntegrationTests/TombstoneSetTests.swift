@@ -133,6 +133,26 @@ struct TombstoneSetTests {
         }
     }
 
+    @Test(
+        "a hundred thousand are taken away though PostgreSQL has not counted them yet, and folded in short steps",
+        .timeLimit(.minutes(1))
+    )
+    func beforeStatistics() async throws {
+        // The server's autovacuum is off, as it is late in production.
+        try await withDatabase { database in
+            let control = database.control
+            let all = Self.stones(0..<100_000)
+            let added = try await control.addTombstones(all, reason: nil, expiresAt: nil, tenant: .default)
+            #expect(added.changed == 100_000)
+            try await Self.fold(database)
+            // Each in one transaction, which has ten seconds.
+            let removed = try await control.removeTombstones(all, tenant: .default)
+            #expect(removed.changed == 100_000)
+            try await Self.fold(database)
+            #expect(try await database.count("tombstones") == 0)
+        }
+    }
+
     @Test("a bulk change that breaks off leaves nothing")
     func brokenOff() async throws {
         try await withDatabase { database in
