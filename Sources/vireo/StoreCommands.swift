@@ -186,7 +186,12 @@ struct Recommend: AsyncParsableCommand {
 /// A file that cannot be read or written.
 struct FileError: Error, CustomStringConvertible {
     let path: String
-    var description: String { "cannot use \(self.path): \(String(cString: strerror(errno)))" }
+    /// As it was when this was made: by the time that somebody reads it, it is another call's.
+    private let code = errno
+
+    init(path: String) { self.path = path }
+
+    var description: String { "cannot use \(self.path): \(String(cString: strerror(self.code)))" }
 }
 
 struct Keys: AsyncParsableCommand {
