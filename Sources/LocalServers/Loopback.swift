@@ -10,8 +10,15 @@ enum Loopback {
         return address
     }
 
-    /// Sends `request` on a new connection and returns the first bytes that come back, nil when nobody answers.
-    static func exchange(port: Int, request: String, patience: Duration) async -> String? {
+    /// Sends `request` on a new connection and returns what comes back, nil when nobody answers.
+    ///
+    /// - Parameter isWhole: Whether what has come is enough; without it the first bytes are.
+    static func exchange(
+        port: Int,
+        request: String,
+        patience: Duration,
+        isWhole: ([UInt8]) -> Bool = { _ in true }
+    ) async -> String? {
         let kind = SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue
         let descriptor = socket(AF_INET, Int32(kind), 0)
         guard descriptor >= 0 else { return nil }
@@ -28,10 +35,15 @@ enum Loopback {
         guard await ready(descriptor, for: Int16(POLLOUT), until: limit) else { return nil }
         let bytes = Array(request.utf8)
         guard send(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL)) == bytes.count else { return nil }
-        guard await ready(descriptor, for: Int16(POLLIN), until: limit) else { return nil }
-        var answer = [UInt8](repeating: 0, count: 4_096)
-        let count = recv(descriptor, &answer, answer.count, 0)
-        return count > 0 ? String(decoding: answer[..<count], as: UTF8.self) : nil
+        var answer: [UInt8] = []
+        repeat {
+            guard await ready(descriptor, for: Int16(POLLIN), until: limit) else { return nil }
+            var part = [UInt8](repeating: 0, count: 4_096)
+            let count = recv(descriptor, &part, part.count, 0)
+            guard count > 0 else { return nil }
+            answer += part[..<count]
+        } while !isWhole(answer)
+        return String(decoding: answer, as: UTF8.self)
     }
 
     private static func ready(_ descriptor: Int32, for events: Int16, until limit: ContinuousClock.Instant) async

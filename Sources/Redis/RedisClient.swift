@@ -16,7 +16,7 @@ import Synchronization
 /// There is one deadline per connection: when the oldest command is older than the command timeout, the connection is
 /// closed, that command fails with `timeout` and the younger ones with `connectionLost`. Where that happens in a row, a new
 /// connection is not ready before it has answered in time (`ConnectionBreaker`).
-public final class RedisClient: Service, Sendable {
+public final class RedisClient: Service, RedisCommands, Sendable {
     /// How the server is reached.
     public let configuration: RedisConfiguration
     private let connector: Connector
@@ -35,12 +35,12 @@ public final class RedisClient: Service, Sendable {
 
     /// Makes a client; it connects when `run()` is called.
     ///
-    /// `primary` follows the sentinels of the configuration, and is run by the caller; nil where it names none.
+    /// `primary` follows the sentinels or the cluster of the configuration, and is run by the caller; nil where it names none.
     /// `onEvent` is called in order, one call at a time, and must not block. A `disconnected` comes before any command
     /// fails because of it, and after `session` has become nil.
     public init(
         configuration: RedisConfiguration,
-        primary: RedisPrimary? = nil,
+        primary: (any RedisPrimarySource)? = nil,
         eventLoopGroup: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton,
         logger: Logger = Logger(label: "redis"),
         clock: any Clock<Duration> = ContinuousClock(),
@@ -60,18 +60,13 @@ public final class RedisClient: Service, Sendable {
         state.withLock { $0.connection }.flatMap { $0.isOpen ? $0.session : nil }
     }
 
-    /// Sends a command and returns its reply; an error reply is thrown.
-    ///
-    /// With `session` the command is sent only over that connection. A cancelled caller returns at once, though the
-    /// command may still run.
-    public func send(_ command: RedisCommand, session: UInt64? = nil) async throws(RedisError) -> RedisReply {
-        try await sendReportingSession(command, session: session).reply
-    }
+    /// Itself: there is no other.
+    public var shards: [RedisShard] { [RedisShard(tag: nil)] }
 
     /// Sends a command and returns its reply with the session it went over.
     public func sendReportingSession(
         _ command: RedisCommand,
-        session: UInt64? = nil
+        session: UInt64?
     ) async throws(RedisError) -> (reply: RedisReply, session: UInt64) {
         do throws(RedisError) {
             let connection = try connection(of: session)
@@ -84,18 +79,10 @@ public final class RedisClient: Service, Sendable {
         }
     }
 
-    /// Sends commands in one write and returns their replies in order; error replies are values here.
-    public func pipeline(
-        _ commands: [RedisCommand],
-        session: UInt64? = nil
-    ) async throws(RedisError) -> [RedisReply] {
-        try await pipelineReportingSession(commands, session: session).replies
-    }
-
     /// Sends commands in one write and returns their replies with the session they went over.
     public func pipelineReportingSession(
         _ commands: [RedisCommand],
-        session: UInt64? = nil
+        session: UInt64?
     ) async throws(RedisError) -> (replies: [RedisReply], session: UInt64) {
         do throws(RedisError) {
             let connection = try connection(of: session)

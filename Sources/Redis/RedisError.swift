@@ -55,6 +55,17 @@ public enum RedisConnectionLoss: Sendable, Hashable {
     case shutdown
 }
 
+extension RedisConnectionLoss {
+    /// Whether the server is not the one that was looked for.
+    var isAboutPlace: Bool {
+        switch self {
+        case .notPrimary: true
+        case .refused(_, let code): code == "MOVED"
+        default: false
+        }
+    }
+}
+
 /// An error reply: its first word, and the rest.
 public struct RedisServerError: Error, Sendable, Hashable, CustomStringConvertible {
     /// The first word, such as `ERR`, `WRONGTYPE`, `NOSCRIPT`, `READONLY`, `OOM`.
@@ -72,6 +83,16 @@ public struct RedisServerError: Error, Sendable, Hashable, CustomStringConvertib
 
     /// Whether the server refused to write because it is a replica; within a script, old servers say so in the message.
     var isFromReplica: Bool { code == "READONLY" || message.contains("-READONLY ") }
+
+    /// Where another node of the cluster is to be asked instead: for good, or for this command only.
+    var redirection: (address: RedisAddress, isForOne: Bool)? {
+        guard code == "MOVED" || code == "ASK" else { return nil }
+        let words = message.split(separator: " ")
+        guard words.count >= 2, let colon = words[1].lastIndex(of: ":"),
+            let port = Int(words[1][words[1].index(after: colon)...]), 1...65_535 ~= port
+        else { return nil }
+        return (RedisAddress(host: String(words[1][..<colon]), port: port), code == "ASK")
+    }
 
     /// Splits the line of an error reply.
     init(line: String) {

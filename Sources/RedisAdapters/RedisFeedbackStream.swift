@@ -6,10 +6,12 @@ package import Redis
 /// TENANT is percent-encoded, all but `A-Za-z0-9._~-`:
 ///
 ///     vireo:feedback:stream:TENANT         each entry has a field `event`: the JSON object of the HTTP API
-///     vireo:feedback:stream:TENANT:dead    what was rejected: `id` of the entry, `event`, `code`, `field`
+///     vireo:feedback:stream:TENANT:dead    what was rejected: `id` of the entry, `event`, `code`, `field`; in a cluster
+///                                          {vireo:feedback:stream:TENANT}:dead, which is where the stream is
 ///
 /// An entry is delivered to one consumer, which is a node, and is pending until it is acknowledged. Calls here may block the
-/// connection for as long as they wait for entries: the client is to be used for nothing else.
+/// connection for as long as they wait for entries: the client is to be used for nothing else. In a cluster, where one call
+/// cannot wait for streams of several slots, they are looked at time and again, and no connection is blocked.
 package struct RedisFeedbackStream: Sendable {
     package struct Entry: Sendable, Equatable {
         package let id: String
@@ -28,17 +30,19 @@ package struct RedisFeedbackStream: Sendable {
     }
 
     private static let group = "vireo"
+    /// Between two looks in a cluster.
+    private static let pause = Duration.milliseconds(100)
     private static let field = Array("event".utf8)
     /// The newest so many of what was rejected are kept.
     private static let deadLimit = "100000"
     /// A consumer that was silent for so long and has nothing pending is forgotten.
     private static let forgottenAfter = "3600000"
 
-    private let client: RedisClient
+    private let client: any RedisCommands
     private let consumer: String
 
     /// - Parameter consumer: A name that no other node has.
-    package init(client: RedisClient, consumer: String) {
+    package init(client: any RedisCommands, consumer: String) {
         self.client = client
         self.consumer = consumer
     }
@@ -46,7 +50,12 @@ package struct RedisFeedbackStream: Sendable {
     /// The group, from the first entry on, where it is not there yet; the stream too.
     package func prepare(_ tenant: String) async throws(SharedCacheError) {
         do throws(SharedCacheError) {
-            _ = try await self.send("XGROUP", "CREATE", Self.key(tenant), Self.group, "0", "MKSTREAM")
+            _ = try await RedisSharedCache.mapped { () async throws(RedisError) in
+                var command = RedisCommand("XGROUP", "CREATE")
+                command.append(key: Array(Self.key(tenant).utf8))
+                for word in [Self.group, "0", "MKSTREAM"] { command.append(word) }
+                return try await self.client.send(command)
+            }
         } catch .refused("BUSYGROUP") {}
     }
 
@@ -59,29 +68,62 @@ package struct RedisFeedbackStream: Sendable {
         count: Int,
         wait: Duration
     ) async throws(SharedCacheError) -> [(index: Int, entries: [Entry])] {
+        guard self.client.isDivided else {
+            let reading = self.reading(tenants, count: count, wait: wait)
+            return try await Self.entries([reading], of: tenants, by: self.client)
+        }
+        let each = tenants.map { self.reading([$0], count: count, wait: nil) }
+        let limit = ContinuousClock.now + wait
+        while true {
+            let found = try await Self.entries(each, of: tenants, by: self.client)
+            if !found.isEmpty || ContinuousClock.now + Self.pause > limit { return found }
+            do { try await Task.sleep(for: Self.pause) } catch { throw .timedOut }
+        }
+    }
+
+    /// - Parameter wait: Nil: the answer comes at once, whatever there is.
+    private func reading(
+        _ tenants: [(tenant: String, position: Position)],
+        count: Int,
+        wait: Duration?
+    ) -> RedisCommand {
         var command = RedisCommand("XREADGROUP", capacity: 128 + 64 * tenants.count)
-        for word in ["GROUP", Self.group, self.consumer, "COUNT", String(count), "BLOCK"] { command.append(word) }
-        command.append(String(max(1, Int64(wait / .milliseconds(1)))))
+        for word in ["GROUP", Self.group, self.consumer, "COUNT", String(count)] { command.append(word) }
+        if let wait {
+            command.append("BLOCK")
+            command.append(String(max(1, Int64(wait / .milliseconds(1)))))
+        }
         command.append("STREAMS")
-        for (tenant, _) in tenants { command.append(Self.key(tenant)) }
+        for (tenant, _) in tenants { command.append(key: Array(Self.key(tenant).utf8)) }
         for (_, position) in tenants {
             switch position {
             case .own(let id): command.append(id)
             case .new: command.append(">")
             }
         }
+        return command
+    }
+
+    private static func entries(
+        _ commands: [RedisCommand],
+        of tenants: [(tenant: String, position: Position)],
+        by client: any RedisCommands
+    ) async throws(SharedCacheError) -> [(index: Int, entries: [Entry])] {
         // Ids are bytes: two that are equal as Strings may be two tenants.
-        let (sent, keys) = (command, tenants.map { Array(Self.key($0.tenant).utf8) })
+        let keys = tenants.map { Array(Self.key($0.tenant).utf8) }
         return try await RedisSharedCache.mapped { () async throws(RedisError) in
-            let reply = try await self.client.send(sent)
-            if reply.isNull { return [] }
-            return try reply.array().map { stream throws(RedisError) in
-                let parts = try stream.array()
-                guard parts.count == 2, let key = try parts[0].bytes(), let index = keys.firstIndex(of: key) else {
-                    throw .unexpectedReply(expected: "a stream and its entries", found: "something else")
+            var found: [(index: Int, entries: [Entry])] = []
+            for reply in try await client.pipeline(commands) where !(try reply.checked().isNull) {
+                for stream in try reply.array() {
+                    let parts = try stream.array()
+                    guard parts.count == 2, let key = try parts[0].bytes(), let index = keys.firstIndex(of: key) else {
+                        throw .unexpectedReply(expected: "a stream and its entries", found: "something else")
+                    }
+                    let entries = try parts[1].array().map { entry throws(RedisError) in try Self.entry(entry) }
+                    found.append((index, entries))
                 }
-                return (index, try parts[1].array().map { entry throws(RedisError) in try Self.entry(entry) })
             }
+            return found
         }
     }
 
@@ -102,7 +144,7 @@ package struct RedisFeedbackStream: Sendable {
     package func acknowledge(_ ids: [String], of tenant: String) async throws(SharedCacheError) {
         guard !ids.isEmpty else { return }
         var command = RedisCommand("XACK", capacity: 64 + 24 * ids.count)
-        command.append(Self.key(tenant))
+        command.append(key: Array(Self.key(tenant).utf8))
         command.append(Self.group)
         for id in ids { command.append(id) }
         let sent = command
@@ -117,10 +159,11 @@ package struct RedisFeedbackStream: Sendable {
         of tenant: String
     ) async throws(SharedCacheError) {
         let key = Self.key(tenant)
+        let dead = self.client.isDivided ? "{\(key)}:dead" : "\(key):dead"
         _ = try await RedisSharedCache.mapped { () async throws(RedisError) in
             try await self.client.run(
                 Self.buryScript,
-                keys: [Array(key.utf8), Array("\(key):dead".utf8)],
+                keys: [Array(key.utf8), Array(dead.utf8)],
                 arguments: [
                     Array(Self.group.utf8), Array(entry.id.utf8), entry.event ?? [], Array(code.utf8),
                     Array(field.utf8), Array(Self.deadLimit.utf8),
@@ -138,7 +181,7 @@ package struct RedisFeedbackStream: Sendable {
         repeat {
             let reply = try await self.send(
                 "XAUTOCLAIM",
-                Self.key(tenant),
+                tenant,
                 Self.group,
                 self.consumer,
                 milliseconds,
@@ -175,9 +218,14 @@ package struct RedisFeedbackStream: Sendable {
         }
     }
 
-    private func send(_ name: String, _ arguments: String...) async throws(SharedCacheError) -> RedisReply {
-        try await RedisSharedCache.mapped { () async throws(RedisError) in
-            try await self.client.send(RedisCommand(name, arguments: arguments.map { Array($0.utf8) }))
+    private func send(
+        _ name: String,
+        _ tenant: String,
+        _ arguments: String...
+    ) async throws(SharedCacheError) -> RedisReply {
+        let key = Array(Self.key(tenant).utf8)
+        return try await RedisSharedCache.mapped { () async throws(RedisError) in
+            try await self.client.send(RedisCommand(name, key: key, arguments: arguments.map { Array($0.utf8) }))
         }
     }
 

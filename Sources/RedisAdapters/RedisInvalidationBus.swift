@@ -2,20 +2,25 @@ package import Caching
 package import Logging
 package import Redis
 
-/// The bus on one Redis: commands on the shared connection, the subscription on one of its own.
+/// The bus: commands on the shared connection, the subscription on one of its own.
+///
+/// In a cluster it is the primary of the slot of ``RedisNamespace/busChannel`` that carries all messages, over sharded channels:
+/// who publishes to a server that has lost the slot is refused, and who listens there is told. A heartbeat goes to every
+/// primary, for the trust in what each holds, and is published by that one alone, for the lease.
 ///
 /// A message is text: `i VERSION KEY` lines for invalidations, `c` for the control log.
 package struct RedisInvalidationBus: InvalidationBus {
     /// Invalidations in one message.
     private static let batch = 64
 
-    private let client: RedisClient
+    private let client: any RedisCommands
+    private let shards = ShardPositions()
     private let subscription: RedisSubscription
     private let namespace: RedisNamespace
     private let log: Logger
 
     /// - Parameter subscription: Of ``RedisNamespace/busChannel`` and this node's heartbeat channel.
-    package init(client: RedisClient, subscription: RedisSubscription, namespace: RedisNamespace, log: Logger) {
+    package init(client: any RedisCommands, subscription: RedisSubscription, namespace: RedisNamespace, log: Logger) {
         self.client = client
         self.subscription = subscription
         self.namespace = namespace
@@ -26,31 +31,52 @@ package struct RedisInvalidationBus: InvalidationBus {
         let payloads = Self.encode(messages)
         try await RedisSharedCache.mapped { () async throws(RedisError) in
             let replies = try await self.client.pipeline(
-                payloads.map { RedisCommand("PUBLISH", arguments: [Array(RedisNamespace.busChannel.utf8), $0]) },
+                payloads.map {
+                    RedisCommand(self.publishing, key: Array(RedisNamespace.busChannel.utf8), arguments: [$0])
+                },
                 session: connection
             )
             for reply in replies { _ = try reply.checked() }
         }
     }
 
+    private var publishing: String { self.client.isDivided ? "SPUBLISH" : "PUBLISH" }
+
     package func send(_ heartbeat: Heartbeat) async throws(SharedCacheError) -> HeartbeatReply {
-        try await RedisSharedCache.mapped { () async throws(RedisError) in
-            let values = try await self.client.run(
-                Scripts.heartbeat,
-                keys: [self.namespace.heartbeatKey, self.namespace.relayedKey],
-                arguments: [
-                    Array("\(heartbeat.session):\(heartbeat.number)".utf8), Array(self.namespace.heartbeatChannel.utf8),
-                ]
-            ).array()
-            guard values.count == 5 else { throw .unexpectedReply(expected: "five values", found: "\(values.count)") }
-            let record = RelayRecord(try values[0].string())
-            return HeartbeatReply(
-                relayed: record?.position,
-                controlHead: record?.controlHead,
-                milliseconds: try values[1].integer(),
-                history: try Self.history(role: values[2], id: values[3], offset: values[4])
+        // Of one session, so that no shard is left out.
+        guard let session = self.client.session else { throw .unavailable }
+        let shards = self.client.shards
+        let text = Array("\(heartbeat.session):\(heartbeat.number)".utf8)
+        let published = [Array(self.namespace.heartbeatChannel.utf8), Array(self.publishing.utf8)]
+        let calls = shards.enumerated().map { index, shard in
+            // The first has the channels.
+            (
+                keys: [self.namespace.heartbeatKey(shard), self.namespace.relayedKey(shard)],
+                arguments: [text] + (index == 0 ? published : [[], []])
             )
         }
+        return try await RedisSharedCache.mapped { () async throws(RedisError) in
+            let (replies, _) = try await self.client.pipelineReportingSession(
+                Scripts.heartbeat,
+                calls,
+                session: session
+            )
+            let told = try replies.map { reply throws(RedisError) in try Self.reply(try reply.checked()) }
+            guard let first = told.first else { throw .notConnected }
+            return self.client.isDivided ? self.shards.merged(told, of: shards) ?? first : first
+        }
+    }
+
+    private static func reply(_ reply: RedisReply) throws(RedisError) -> HeartbeatReply {
+        let values = try reply.array()
+        guard values.count == 5 else { throw .unexpectedReply(expected: "five values", found: "\(values.count)") }
+        let record = RelayRecord(try values[0].string())
+        return HeartbeatReply(
+            relayed: record?.position,
+            controlHead: record?.controlHead,
+            milliseconds: try values[1].integer(),
+            history: try Self.history(role: values[2], id: values[3], offset: values[4])
+        )
     }
 
     /// Nil also for a replica, which says its primary's history is its own, and for an id that is none.

@@ -1,33 +1,45 @@
+import Redis
 import Synchronization
 
 /// The schema of keys and channels. The incarnation of the data is part of every key, and may change while a node runs.
 ///
 ///     vireo:INCARNATION:{TENANT/USER}        floor, lease and entries of a user (a CacheKey after the prefix)
-///     vireo:INCARNATION:relayed              how far the relay has brought the journal
-///     vireo:INCARNATION:heartbeat:NODE       the last heartbeat of a node
+///     vireo:INCARNATION:relayed              how far the relay has brought the journal; in a cluster one a shard, with :{TAG}
+///     vireo:INCARNATION:heartbeat:NODE       the last heartbeat of a node; likewise
 ///     vireo:INCARNATION:warm:NODE            what the node was asked for most; vireo:INCARNATION:warm: the last node's
-///     vireo:bus, vireo:heartbeat:NODE        channels
+///     vireo:bus, vireo:heartbeat:NODE        channels; in a cluster both are sharded and of the slot of `vireo:bus`, the second
+///                                            as {vireo:bus}:heartbeat:NODE
 package final class RedisNamespace: Sendable {
     package static let busChannel = "vireo:bus"
 
     package let node: String
+    /// Whether the keys are divided among the primaries of a cluster.
+    private let isDivided: Bool
     private let incarnation = Mutex("")
 
-    package init(node: String) {
+    package init(node: String, isDivided: Bool = false) {
         self.node = node
+        self.isDivided = isDivided
     }
 
     package func adopt(incarnation: String) {
         self.incarnation.withLock { $0 = incarnation }
     }
 
-    package var heartbeatChannel: String { "vireo:heartbeat:\(self.node)" }
+    package var heartbeatChannel: String {
+        self.isDivided ? "{\(Self.busChannel)}:heartbeat:\(self.node)" : "vireo:heartbeat:\(self.node)"
+    }
 
-    var relayedKey: [UInt8] { self.incarnation.withLock { Array("vireo:\($0):relayed".utf8) } }
+    func relayedKey(_ shard: RedisShard) -> [UInt8] { self.key("relayed", shard) }
+
+    func heartbeatKey(_ shard: RedisShard) -> [UInt8] { self.key("heartbeat:\(self.node)", shard) }
+
+    private func key(_ name: String, _ shard: RedisShard) -> [UInt8] {
+        let suffix = shard.tag.map { ":{\($0)}" } ?? ""
+        return self.incarnation.withLock { Array("vireo:\($0):\(name)\(suffix)".utf8) }
+    }
 
     func warmKey(ofNode: Bool) -> [UInt8] {
         self.incarnation.withLock { Array("vireo:\($0):warm\(ofNode ? ":\(self.node)" : "")".utf8) }
     }
-
-    var heartbeatKey: [UInt8] { self.incarnation.withLock { Array("vireo:\($0):heartbeat:\(self.node)".utf8) } }
 }

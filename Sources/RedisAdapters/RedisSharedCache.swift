@@ -1,18 +1,18 @@
 package import Caching
 package import Redis
 
-/// L2 on one Redis.
+/// L2 on Redis. In a cluster a key with all its fields is in one slot, by the braces in its name.
 package struct RedisSharedCache: SharedCache, SharedCacheInspection, RelayProgress {
     private static let keyPrefix = Array("vireo:".utf8)
     /// Floors raised in one script: short enough not to hold up anybody else's commands.
     private static let batch = 64
 
-    private let client: RedisClient
+    private let client: any RedisCommands
     private let namespace: RedisNamespace
     private let fillScript: RedisScript
     private let raiseScript: RedisScript
 
-    package init(client: RedisClient, namespace: RedisNamespace, faults: SeededFaults = SeededFaults()) {
+    package init(client: any RedisCommands, namespace: RedisNamespace, faults: SeededFaults = SeededFaults()) {
         self.client = client
         self.namespace = namespace
         self.fillScript = faults.has(.fillWithoutLease) ? SeededScripts.fillWithoutLease : Scripts.fill
@@ -51,7 +51,7 @@ package struct RedisSharedCache: SharedCache, SharedCacheInspection, RelayProgre
 
     private static func readCommand(_ key: CacheKey, _ field: CacheField) -> RedisCommand {
         var command = RedisCommand("HMGET", capacity: 64 + key.bytes.count + field.bytes.count)
-        command.append(Self.name(key))
+        command.append(key: Self.name(key))
         command.append("floor")
         command.append(field.bytes)
         return command
@@ -65,7 +65,7 @@ package struct RedisSharedCache: SharedCache, SharedCacheInspection, RelayProgre
 
     package func floor(of key: CacheKey) async throws(SharedCacheError) -> Int64? {
         var command = RedisCommand("HGET", capacity: 64 + key.bytes.count)
-        command.append(Self.name(key))
+        command.append(key: Self.name(key))
         command.append("floor")
         let sent = command
         return try await Self.mapped { () async throws(RedisError) in
@@ -80,7 +80,7 @@ package struct RedisSharedCache: SharedCache, SharedCacheInspection, RelayProgre
 
     package func contents(of key: CacheKey) async throws(SharedCacheError) -> SharedContents {
         var command = RedisCommand("HGETALL", capacity: 64 + key.bytes.count)
-        command.append(Self.name(key))
+        command.append(key: Self.name(key))
         let sent = command
         return try await Self.mapped { () async throws(RedisError) in
             let values = try await self.client.send(sent).array()
@@ -99,7 +99,7 @@ package struct RedisSharedCache: SharedCache, SharedCacheInspection, RelayProgre
     }
 
     package func floors(of keys: [CacheKey]) async throws(SharedCacheError) -> [Int64?] {
-        let commands = keys.map { RedisCommand("HGET", arguments: [Self.name($0), Array("floor".utf8)]) }
+        let commands = keys.map { RedisCommand("HGET", key: Self.name($0), arguments: [Array("floor".utf8)]) }
         return try await Self.mapped { () async throws(RedisError) in
             try await self.client.pipeline(commands).map { reply throws(RedisError) in
                 do throws(RedisError) {
@@ -220,23 +220,34 @@ package struct RedisSharedCache: SharedCache, SharedCacheInspection, RelayProgre
         _ invalidations: [Invalidation],
         on connection: UInt64?
     ) async throws(SharedCacheError) {
-        var rest = invalidations[...]
-        while !rest.isEmpty {
-            let batch = rest.prefix(Self.batch)
-            rest = rest.dropFirst(Self.batch)
-            let keys = batch.map { Self.name($0.key) }
+        // In a cluster the keys of one script would have to be in one slot.
+        let batch = self.client.isDivided ? 1 : Self.batch
+        var calls: [(keys: [[UInt8]], arguments: [[UInt8]])] = []
+        for start in stride(from: 0, to: invalidations.count, by: batch) {
+            let part = invalidations[start..<min(start + batch, invalidations.count)]
+            calls.append((part.map { Self.name($0.key) }, part.map { Array(String($0.version).utf8) }))
+        }
+        // A few at a time: many go out while others' commands go out between them.
+        let width = self.client.isDivided ? Self.batch : 1
+        for start in stride(from: 0, to: calls.count, by: width) {
+            let part = Array(calls[start..<min(start + width, calls.count)])
             try await Self.mapped { () async throws(RedisError) in
-                do throws(RedisError) {
-                    _ = try await self.client.run(
-                        self.raiseScript,
-                        keys: keys,
-                        arguments: batch.map { Array(String($0.version).utf8) },
-                        session: connection
-                    )
-                } catch {
-                    // A full Redis refuses to raise a floor, and does not refuse to forget.
-                    guard case .server(let refusal) = error, refusal.code == "OOM" else { throw error }
-                    _ = try await self.client.send(RedisCommand("UNLINK", arguments: keys), session: connection)
+                let (replies, session) = try await self.client.pipelineReportingSession(
+                    self.raiseScript,
+                    part,
+                    session: connection
+                )
+                for (call, reply) in zip(part, replies) {
+                    do throws(RedisError) {
+                        _ = try reply.checked()
+                    } catch {
+                        // A full Redis refuses to raise a floor, and does not refuse to forget.
+                        guard case .server(let refusal) = error, refusal.code == "OOM" else { throw error }
+                        let forgetting = call.keys.map { RedisCommand("UNLINK", key: $0) }
+                        for reply in try await self.client.pipeline(forgetting, session: session) {
+                            _ = try reply.checked()
+                        }
+                    }
                 }
             }
         }
@@ -244,10 +255,14 @@ package struct RedisSharedCache: SharedCache, SharedCacheInspection, RelayProgre
 
     package func relayed() async throws(SharedCacheError) -> (position: JournalPosition?, connection: UInt64) {
         try await Self.mapped { () async throws(RedisError) in
-            // MGET: a key of another type is nil to it, not an error.
-            let command = RedisCommand("MGET", arguments: [self.namespace.relayedKey])
-            let (reply, connection) = try await self.client.sendReportingSession(command)
-            return (RelayRecord(try reply.array().first?.string())?.position, connection)
+            // Of one session, so that no shard is left out. MGET: a key of another type is nil to it, not an error.
+            guard let session = self.client.session else { throw .notConnected }
+            let commands = self.client.shards.map { RedisCommand("MGET", key: self.namespace.relayedKey($0)) }
+            let (replies, connection) = try await self.client.pipelineReportingSession(commands, session: session)
+            let positions = try replies.map { reply throws(RedisError) in
+                RelayRecord(try reply.checked().array().first?.string())?.position
+            }
+            return (ShardPositions.common(positions), connection)
         }
     }
 
@@ -256,12 +271,12 @@ package struct RedisSharedCache: SharedCache, SharedCacheInspection, RelayProgre
         controlHead: Int64,
         on connection: UInt64
     ) async throws(SharedCacheError) {
-        let record = RelayRecord(position: position, controlHead: controlHead)
-        _ = try await Self.mapped { () async throws(RedisError) in
-            try await self.client.send(
-                RedisCommand("SET", arguments: [self.namespace.relayedKey, Array(record.text.utf8)]),
-                session: connection
-            )
+        let text = Array(RelayRecord(position: position, controlHead: controlHead).text.utf8)
+        try await Self.mapped { () async throws(RedisError) in
+            let commands = self.client.shards.map {
+                RedisCommand("SET", key: self.namespace.relayedKey($0), arguments: [text])
+            }
+            for reply in try await self.client.pipeline(commands, session: connection) { _ = try reply.checked() }
         }
     }
 

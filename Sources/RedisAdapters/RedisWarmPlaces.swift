@@ -8,10 +8,10 @@ package struct RedisWarmPlaces: WarmPlaces {
     private static let maximumBytes = 4 << 20
     private static let lifetime = "3600"
 
-    private let client: RedisClient
+    private let client: any RedisCommands
     private let namespace: RedisNamespace
 
-    package init(client: RedisClient, namespace: RedisNamespace) {
+    package init(client: any RedisCommands, namespace: RedisNamespace) {
         self.client = client
         self.namespace = namespace
     }
@@ -19,7 +19,7 @@ package struct RedisWarmPlaces: WarmPlaces {
     package func leave(_ places: [CachePlace]) async throws(SharedCacheError) {
         let text = Self.encode(places)
         let commands = [self.namespace.warmKey(ofNode: true), self.namespace.warmKey(ofNode: false)].map { key in
-            RedisCommand("SET", arguments: [key, text, Array("EX".utf8), Array(Self.lifetime.utf8)])
+            RedisCommand("SET", key: key, arguments: [text, Array("EX".utf8), Array(Self.lifetime.utf8)])
         }
         try await RedisSharedCache.mapped { () async throws(RedisError) in
             for reply in try await self.client.pipeline(commands) { _ = try reply.checked() }
@@ -28,14 +28,12 @@ package struct RedisWarmPlaces: WarmPlaces {
 
     package func left() async throws(SharedCacheError) -> [CachePlace] {
         // Places of another incarnation are of no use; the name of theirs is another.
-        let command = RedisCommand(
-            "MGET",
-            arguments: [self.namespace.warmKey(ofNode: true), self.namespace.warmKey(ofNode: false)]
-        )
+        let commands = [true, false].map { RedisCommand("MGET", key: self.namespace.warmKey(ofNode: $0)) }
         return try await RedisSharedCache.mapped { () async throws(RedisError) in
-            let values = try await self.client.send(command).array()
-            for value in values {
-                if let text = try value.bytes(), text.count <= Self.maximumBytes { return Self.decode(text) }
+            for reply in try await self.client.pipeline(commands) {
+                if let text = try reply.checked().array().first?.bytes(), text.count <= Self.maximumBytes {
+                    return Self.decode(text)
+                }
             }
             return []
         }

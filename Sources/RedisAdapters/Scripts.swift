@@ -81,12 +81,12 @@ enum Scripts {
         """
     )
 
-    /// KEYS: heartbeat key, relayed key. ARGV: heartbeat, channel. What the relay has written or nil, Redis time in ms, the
+    /// KEYS: heartbeat key, relayed key. ARGV: heartbeat, channel, how it is published there, or nothing. What the relay has written or nil, Redis time in ms, the
     /// role of the server, its replication id and offset; each nil where INFO may not be asked.
     static let heartbeat = RedisScript(
         """
         redis.call('SET', KEYS[1], ARGV[1], 'PX', 2000)
-        redis.call('PUBLISH', ARGV[2], ARGV[1])
+        if ARGV[3] ~= '' then redis.call(ARGV[3], ARGV[2], ARGV[1]) end
         local time = redis.call('TIME')
         local relayed = redis.call('TYPE', KEYS[2]).ok == 'string' and redis.call('GET', KEYS[2])
         local info = redis.pcall('INFO', 'replication')

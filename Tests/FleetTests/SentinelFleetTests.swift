@@ -55,7 +55,7 @@ struct SentinelFleetTests {
             ("redis+sentinel://:hunter2@h1,h2", "the name of the master is missing"),
             ("redis+sentinel://:hunter2@h1,h1/m", "a sentinel is named twice"),
             ("redis+sentinel://:hunter2@h1/m?sentinel_user=hunter2", "a user without a password"),
-            ("redis+cluster://:hunter2@h1", "Redis Cluster is not supported"),
+            ("redis+cluster://:hunter2@h1/3", "a cluster has no database but 0"),
         ] {
             let outcome = try await Vireo.run(["serve"], ["VIREO_REDIS_URL": url])
             #expect(outcome.code != 0)

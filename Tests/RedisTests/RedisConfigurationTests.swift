@@ -46,6 +46,15 @@ struct RedisConfigurationTests {
         #expect(mixed.tls == RedisTLS() && mixed.sentinels?.tls == nil)
     }
 
+    @Test("names some nodes of a cluster")
+    func clusterURL() throws {
+        let plain = try RedisConfiguration(url: "redis+cluster://u:p@h1,h2:7,[::1]:8,h1:6379/0")
+        #expect(plain.cluster.map(\.description) == ["h1:6379", "h2:7", "[::1]:8"])
+        #expect(plain.username == "u" && plain.password == "p" && plain.tls == nil && plain.sentinels == nil)
+        let secured = try RedisConfiguration(url: "rediss+cluster://h?ca_file=c")
+        #expect(secured.tls == RedisTLS(caFile: "c") && secured.cluster.count == 1)
+    }
+
     @Test(
         "refuses what it does not support or understand",
         arguments: [
@@ -56,7 +65,9 @@ struct RedisConfigurationTests {
             ("rediss://h?cert_file=a", .incompleteClientCertificate),
             ("rediss://h?key_file=a", .incompleteClientCertificate),
             ("rediss://h#x", .unexpectedSuffix), ("redis://h?ca_file=a", .unexpectedSuffix),
-            ("redis+cluster://h", .clusterNotSupported), ("redis+sentinel://h", .missingMasterName),
+            ("redis+cluster://h/1", .clusterDatabase), ("redis+cluster://", .invalidHost),
+            ("redis+cluster://h,", .invalidHost), ("redis+cluster://h?ca_file=a", .unexpectedSuffix),
+            ("rediss+cluster://h?sentinel_tls=off", .invalidOption), ("redis+sentinel://h", .missingMasterName),
             ("redis+sentinel://h/", .missingMasterName), ("redis+sentinel://h/a b", .missingMasterName),
             ("redis+sentinel:///m", .invalidHost), ("redis+sentinel://h,/m", .invalidHost),
             ("redis+sentinel://h,h:0/m", .invalidPort), ("redis+sentinel://h,h:26379/m", .repeatedSentinel),

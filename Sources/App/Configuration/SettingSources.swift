@@ -206,6 +206,7 @@ extension SettingName {
         case .adminAddress: "(host and port of administration)"
         case .snapshotInterval: "300"
         case .computeLimit: "64"
+        case .deadline: "2000"
         case .logLevel: "info"
         case .auth: "on"
         #if DEBUG

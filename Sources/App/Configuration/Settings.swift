@@ -45,7 +45,7 @@ package struct Settings: Sendable {
                 throw .invalid(
                     .redisCAFile,
                     source: source,
-                    allowed: "a PEM file, where VIREO_REDIS_URL is rediss:// or rediss+sentinel://"
+                    allowed: "a PEM file, where VIREO_REDIS_URL is rediss://, rediss+sentinel:// or rediss+cluster://"
                 )
             }
             redis?.tls?.caFile = file
@@ -87,6 +87,7 @@ package struct Settings: Sendable {
         )
         var limits = HTTPConfiguration.Limits()
         limits.waitTime = coherence.waitLimit
+        limits.deadline = .milliseconds(try sources.integer(.deadline, in: 100...60_000) ?? 2_000)
         let level = try sources.oneOf(.logLevel, Logger.Level.allCases.map(\.rawValue)) ?? "info"
         return Settings(
             postgres: postgres,
@@ -117,8 +118,8 @@ package struct Settings: Sendable {
 
     private static func redisURLs(_ error: RedisError) -> String {
         let allowed =
-            "redis://[user:password@]host:port/database or redis+sentinel://[user:password@]host:port,host:port/master-name, "
-            + "rediss:// or rediss+sentinel:// with TLS"
+            "redis://[user:password@]host:port/database, redis+sentinel://[user:password@]host:port,host:port/master-name or "
+            + "redis+cluster://[user:password@]host:port,host:port; with TLS rediss://, rediss+sentinel://, rediss+cluster://"
         guard case .invalidURL(let problem) = error else { return allowed }
         return "\(allowed); here \(problem)"
     }
@@ -185,6 +186,7 @@ package enum SettingName: String, CaseIterable, Sendable {
     case selfCheck = "VIREO_SELF_CHECK_MS"
     case snapshotInterval = "VIREO_SNAPSHOT_INTERVAL_S"
     case computeLimit = "VIREO_COMPUTE_LIMIT"
+    case deadline = "VIREO_DEADLINE_MS"
     case logLevel = "VIREO_LOG_LEVEL"
     case auth = "VIREO_AUTH"
     case adminURL = "VIREO_ADMIN_URL"

@@ -17,7 +17,7 @@ struct FeedbackChannel: Service {
     private static let concurrency = 16
 
     private let configuration: RedisConfiguration
-    private let primary: RedisPrimary?
+    private let primary: (any RedisPrimarySource)?
     private let feedback: FeedbackService
     private let control: ControlState
     private let log: Logger
@@ -25,7 +25,7 @@ struct FeedbackChannel: Service {
 
     init(
         configuration: RedisConfiguration,
-        primary: RedisPrimary?,
+        primary: (any RedisPrimarySource)?,
         feedback: FeedbackService,
         control: ControlState,
         log: Logger

@@ -41,17 +41,20 @@ package struct Node: Sendable {
 
         // The keeper hears of the connections, and is made after them.
         let keeperBox = KeeperBox()
-        let namespace = RedisNamespace(node: settings.nodeID)
-        // One for all, so that no connection stays behind on a server that is the primary no more.
-        let primary = redisConfiguration.sentinels.map { RedisPrimary(sentinels: $0, logger: log) }
-        let redis = RedisClient(configuration: redisConfiguration, primary: primary, logger: log) { event in
-            let isConnected = if case .connected = event { true } else { false }
-            keeperBox.keeper?.sharedConnectionChanged(isConnected: isConnected)
+        let isCluster = !redisConfiguration.cluster.isEmpty
+        let namespace = RedisNamespace(node: settings.nodeID, isDivided: isCluster)
+        let deployment = RedisDeployment(redisConfiguration, pinned: RedisNamespace.busChannel, log: log) { event in
+            switch event {
+            case .connected: keeperBox.keeper?.sharedConnectionChanged(isConnected: true)
+            case .disconnected, .connectFailed: keeperBox.keeper?.sharedConnectionChanged(isConnected: false)
+            }
         }
+        let redis = deployment.commands
         let subscription = RedisSubscription(
             configuration: redisConfiguration,
-            primary: primary,
+            primary: deployment.primary,
             channels: [RedisNamespace.busChannel, namespace.heartbeatChannel],
+            isSharded: isCluster,
             logger: log
         ) { session, _ in keeperBox.keeper?.subscriptionLost(session: session) }
         let shared = RedisSharedCache(client: redis, namespace: namespace, faults: settings.coherence.faults)
@@ -128,10 +131,6 @@ package struct Node: Sendable {
             faults: settings.coherence.faults,
             wallClock: WallClock.now
         )
-        // Reads of streams block their connection.
-        var streamConfiguration = redisConfiguration
-        streamConfiguration.commandTimeout = .seconds(5)
-        let streamRedis = RedisClient(configuration: streamConfiguration, primary: primary, logger: log)
         let admin = AdminService(control: controlRepository, users: users, state: control, invalidator: invalidator)
         let items = CatalogueService(items: PostgresItemRepository(store: store), invalidator: invalidator)
         let profiles = ProfileService(
@@ -249,8 +248,8 @@ package struct Node: Sendable {
         self.services =
             [
                 postgres
-            ] + ([replica?.client, batchedUsers, primary, selfCheck] as [(any Service)?]).compactMap(\.self) + [
-                redis,
+            ] + ([replica?.client, batchedUsers, selfCheck] as [(any Service)?]).compactMap(\.self)
+            + deployment.services + [
                 subscription,
                 keeper,
                 cache,
@@ -282,14 +281,14 @@ package struct Node: Sendable {
                 ),
                 FeedbackChannel(
                     configuration: redisConfiguration,
-                    primary: primary,
+                    primary: deployment.primary,
                     feedback: feedback,
                     control: control,
                     log: log
                 ),
-                streamRedis,
+            ] + [deployment.blocking].compactMap { $0 as (any Service)? } + [
                 FeedbackStream(
-                    stream: RedisFeedbackStream(client: streamRedis, consumer: settings.nodeID),
+                    stream: RedisFeedbackStream(client: deployment.blocking ?? redis, consumer: settings.nodeID),
                     configuration: settings.feedbackStream,
                     feedback: feedback,
                     control: control,

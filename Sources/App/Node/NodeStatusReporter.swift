@@ -27,7 +27,7 @@ final class NodeStatusReporter: Service {
     private let control: ControlState
     private let keeper: CoherenceKeeper
     private let nodes: any NodeRepository & EpochRepository
-    private let redis: RedisClient
+    private let redis: any RedisCommands
     private let adminAddress: String?
     private let isWarm: @Sendable () -> Bool
     private let log: Logger
@@ -44,7 +44,7 @@ final class NodeStatusReporter: Service {
         control: ControlState,
         keeper: CoherenceKeeper,
         nodes: any NodeRepository & EpochRepository,
-        redis: RedisClient,
+        redis: any RedisCommands,
         adminAddress: String?,
         isWarm: @escaping @Sendable () -> Bool,
         log: Logger

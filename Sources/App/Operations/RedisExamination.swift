@@ -22,6 +22,11 @@ struct RedisExamination: Sendable {
             findings += found
             replicas = known
         }
+        guard configuration.cluster.isEmpty else {
+            let examination = ClusterExamination(configuration: configuration, log: self.log)
+            findings += await examination.findings(within: Self.patience, lease: self.settings.coherence.lease)
+            return findings
+        }
         let primary = configuration.sentinels.map { RedisPrimary(sentinels: $0, logger: self.log) }
         let client = RedisClient(configuration: configuration, primary: primary, logger: self.log)
         do {
@@ -56,7 +61,7 @@ struct RedisExamination: Sendable {
             add(.warning, "maxmemory with noeviction: when it is full nothing new is cached; allkeys-lru suits Vireo")
         }
         if fields["cluster_enabled"] == "1" {
-            add(.bad, "this is a cluster node; a single Redis or one behind Sentinel is needed")
+            add(.bad, "this is a node of a cluster: VIREO_REDIS_URL must be redis+cluster://")
         }
         if fields["aof_enabled"] == "0" {
             add(.good, "no AOF: what a restart loses is checked against PostgreSQL until it is replayed")

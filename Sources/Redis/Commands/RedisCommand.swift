@@ -11,6 +11,8 @@ public struct RedisCommand: Sendable {
     /// The number of words, the name included.
     public private(set) var count = 0
     private var body: ByteBuffer
+    /// Where in the body the key stands that says which node of a cluster is asked; nil: there is none.
+    private var keyRange: Range<Int>?
 
     /// Starts a command; `capacity` is a guess of its encoded size.
     public init(_ name: String, capacity: Int = 128) {
@@ -30,12 +32,32 @@ public struct RedisCommand: Sendable {
         for argument in arguments { append(argument) }
     }
 
+    /// Makes a whole command of a name, its one key, and byte arguments behind it.
+    public init(_ name: String, key: [UInt8], arguments: [[UInt8]] = []) {
+        self.init(name, capacity: arguments.reduce(80 + key.count) { $0 + $1.count + 16 })
+        append(key: key)
+        for argument in arguments { append(argument) }
+    }
+
     /// Appends an argument of bytes.
     public mutating func append(_ bytes: [UInt8]) {
         beginArgument(count: bytes.count)
         body.writeBytes(bytes)
         body.writeStaticString("\r\n")
         count += 1
+    }
+
+    /// Appends a key; by the first of a command a cluster knows whom to ask, and all of one command must be in one slot.
+    public mutating func append(key: [UInt8]) {
+        append(key)
+        guard keyRange == nil else { return }
+        let end = body.writerIndex - 2
+        keyRange = end - key.count..<end
+    }
+
+    /// The slot of the key; nil: no key was named.
+    var slot: HashSlot? {
+        keyRange.flatMap { body.viewBytes(at: $0.lowerBound, length: $0.count) }.map { HashSlot(of: $0) }
     }
 
     /// Appends the UTF-8 bytes of the text.

@@ -38,13 +38,13 @@ public final class RedisScript: Sendable {
         var command = RedisCommand("EVALSHA", capacity: size + 96)
         command.append(digest)
         command.append(keys.count)
-        for key in keys { command.append(key) }
+        for key in keys { command.append(key: key) }
         for argument in arguments { command.append(argument) }
         return command
     }
 }
 
-extension RedisClient {
+extension RedisCommands {
     /// Runs a script and throws its error reply, if it is one.
     ///
     /// The script is loaded when the server does not know it; it never runs twice. With `session` every step goes over

@@ -6,12 +6,12 @@ internal import NIOSSL
 /// Opens channels to the configured server, or to the one that is the primary.
 struct Connector: Sendable {
     let configuration: RedisConfiguration
-    /// Where the configuration names sentinels.
-    let primary: RedisPrimary?
+    /// Where the configuration names no server, but those who know it.
+    let primary: (any RedisPrimarySource)?
     let group: any EventLoopGroup
 
-    init(configuration: RedisConfiguration, primary: RedisPrimary?, group: any EventLoopGroup) {
-        precondition((configuration.sentinels == nil) == (primary == nil), "sentinels are followed by a RedisPrimary")
+    init(configuration: RedisConfiguration, primary: (any RedisPrimarySource)?, group: any EventLoopGroup) {
+        precondition(configuration.namesServer == (primary == nil), "sentinels and clusters are followed by a source")
         self.configuration = configuration
         self.primary = primary
         self.group = group
@@ -19,7 +19,7 @@ struct Connector: Sendable {
 
     /// Connects and returns the receiver that `makeReceiver` attached to the channel, on its event loop.
     ///
-    /// Where there are sentinels it holds the primary, and ``release(_:_:)`` is to be called when the connection is over.
+    /// Where there is a source it holds the primary, and ``release(_:)`` is to be called when the connection is over.
     func connect<Receiver: ReplyReceiver>(
         makeReceiver: @escaping @Sendable (any Channel, PrimaryHold?) -> Receiver
     ) async throws(ConnectFailure) -> Receiver {
@@ -94,6 +94,6 @@ struct Connector: Sendable {
 }
 
 /// An attempt to connect that failed.
-struct ConnectFailure: Error {
+public struct ConnectFailure: Error {
     let reason: RedisConnectionLoss
 }

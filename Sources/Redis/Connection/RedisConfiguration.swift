@@ -1,11 +1,13 @@
 /// How to reach a Redis server and how long to wait for it.
 public struct RedisConfiguration: Sendable {
-    /// Host name or address; without meaning where there are ``sentinels``.
+    /// Host name or address; without meaning where there are ``sentinels`` or a ``cluster``.
     public var host: String
-    /// TCP port; without meaning where there are ``sentinels``.
+    /// TCP port; without meaning where there are ``sentinels`` or a ``cluster``.
     public var port: Int
     /// Who says which server is the primary; nil: it is the one at ``host`` and ``port``.
     public var sentinels: RedisSentinels?
+    /// Where some nodes of a cluster listen, who know the others; empty: there is none.
+    public var cluster: [RedisAddress] = []
     /// Selected database.
     public var database: Int
     /// ACL user; needs a password.
@@ -80,15 +82,27 @@ public struct RedisConfiguration: Sendable {
         if let clientName {
             steps.append(HandshakeStep(name: "CLIENT", command: RedisCommand("CLIENT", "SETNAME", clientName)))
         }
-        if sentinels != nil { steps.append(.role) }
+        if !namesServer { steps.append(.role) }
         if database != 0 {
             steps.append(HandshakeStep(name: "SELECT", command: RedisCommand("SELECT", String(database))))
         }
         return steps
     }
 
+    /// Whether ``host`` and ``port`` say what is connected to.
+    var namesServer: Bool { sentinels == nil && cluster.isEmpty }
+
+    /// How one node of the cluster is reached.
+    func node(at address: RedisAddress) -> RedisConfiguration {
+        var node = self
+        (node.host, node.port, node.cluster) = (address.host, address.port, [])
+        return node
+    }
+
     /// What is connected to, for people.
-    var target: String { sentinels.map { "\($0.master) by Sentinel" } ?? host }
+    var target: String {
+        cluster.isEmpty ? sentinels.map { "\($0.master) by Sentinel" } ?? host : "a node of the cluster"
+    }
 }
 
 /// What is sent first on a connection, and what may be answered.

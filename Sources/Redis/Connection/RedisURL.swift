@@ -4,8 +4,6 @@
 public enum RedisURLProblem: Sendable, Hashable {
     /// There is no `scheme://`.
     case missingScheme
-    /// Cluster is not supported yet.
-    case clusterNotSupported
     /// The scheme is none of Redis.
     case unknownScheme
     /// The host is empty or malformed.
@@ -28,6 +26,8 @@ public enum RedisURLProblem: Sendable, Hashable {
     case missingMasterName
     /// A sentinel is named twice, and would count twice.
     case repeatedSentinel
+    /// A cluster has one database, number 0.
+    case clusterDatabase
 }
 
 extension RedisURLProblem: CustomStringConvertible {
@@ -35,7 +35,6 @@ extension RedisURLProblem: CustomStringConvertible {
     public var description: String {
         switch self {
         case .missingScheme: "there is no scheme"
-        case .clusterNotSupported: "Redis Cluster is not supported yet"
         case .unknownScheme: "the scheme is not known"
         case .invalidHost: "a host is empty or malformed"
         case .invalidPort: "a port is not a number between 1 and 65535"
@@ -47,6 +46,7 @@ extension RedisURLProblem: CustomStringConvertible {
         case .incompleteClientCertificate: "cert_file and key_file go together"
         case .missingMasterName: "the name of the master is missing behind the sentinels, or malformed"
         case .repeatedSentinel: "a sentinel is named twice"
+        case .clusterDatabase: "a cluster has no database but 0"
         }
     }
 }
@@ -58,14 +58,16 @@ extension RedisConfiguration {
     /// - `redis+sentinel://[[user]:password@]host[:port],host[:port]…/master-name[/database]`: the addresses are those of
     ///   sentinels, the credentials those of the servers. Those of the sentinels themselves are the options
     ///   `sentinel_user=` and `sentinel_password=`.
+    /// - `redis+cluster://[[user]:password@]host[:port],host[:port]…`: some nodes of a cluster, who know the others; the
+    ///   credentials are those of all nodes.
     ///
-    /// With `rediss://` and `rediss+sentinel://` all connections are TLS, and these options may follow: `ca_file=PATH` (PEM;
+    /// With `rediss://`, `rediss+sentinel://` and `rediss+cluster://` all connections are TLS, and these options may follow: `ca_file=PATH` (PEM;
     /// the system's authorities are trusted otherwise), `cert_file=PATH&key_file=PATH` (PEM; the client's own), and
     /// `sentinel_tls=off` where sentinels speak none.
     public init(url: String) throws(RedisError) {
         self.init()
         guard let separator = url.firstRange(of: "://") else { throw .invalidURL(.missingScheme) }
-        var hasSentinels = false
+        var (hasSentinels, hasCluster) = (false, false)
         switch url[..<separator.lowerBound].lowercased() {
         case "redis": break
         case "rediss": tls = RedisTLS()
@@ -73,7 +75,10 @@ extension RedisConfiguration {
         case "rediss+sentinel":
             hasSentinels = true
             tls = RedisTLS()
-        case "redis+cluster", "redis-cluster", "rediss+cluster": throw .invalidURL(.clusterNotSupported)
+        case "redis+cluster": hasCluster = true
+        case "rediss+cluster":
+            hasCluster = true
+            tls = RedisTLS()
         default: throw .invalidURL(.unknownScheme)
         }
         var rest = url[separator.upperBound...]
@@ -91,6 +96,8 @@ extension RedisConfiguration {
         try readFiles(&options)
         if hasSentinels {
             try readSentinels(&rest, &options)
+        } else if hasCluster {
+            try readCluster(&rest)
         } else {
             let path = Self.cut(&rest, at: "/")
             if let path { try readDatabase(path) }
@@ -160,6 +167,15 @@ extension RedisConfiguration {
         default: throw .invalidURL(.invalidOption)
         }
         self.sentinels = sentinels
+    }
+
+    private mutating func readCluster(_ text: inout Substring) throws(RedisError) {
+        if let path = Self.cut(&text, at: "/") { try readDatabase(path) }
+        guard database == 0 else { throw .invalidURL(.clusterDatabase) }
+        for part in text.split(separator: ",", omittingEmptySubsequences: false) {
+            let address = try Self.address(part, port: port)
+            if !cluster.contains(address) { cluster.append(address) }
+        }
     }
 
     private mutating func readDatabase(_ text: Substring) throws(RedisError) {

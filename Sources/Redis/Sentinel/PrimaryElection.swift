@@ -64,4 +64,6 @@ public enum RedisPrimaryProblem: Sendable, Hashable {
     case noSentinelAnswers
     /// The sentinels watch nothing by the configured name.
     case unknownMaster
+    /// No node of the cluster says who has the slot.
+    case noNodeAnswers
 }

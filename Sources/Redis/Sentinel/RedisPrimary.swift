@@ -13,7 +13,7 @@ import Synchronization
 /// itself has said, by `ROLE`, that it is a primary.
 ///
 /// While no sentinel answers, the primary that was known last stays.
-public final class RedisPrimary: Service, Sendable {
+public final class RedisPrimary: Service, RedisPrimarySource, Sendable {
     private static let interval = Duration.seconds(1)
 
     private let sentinels: RedisSentinels
@@ -61,7 +61,7 @@ public final class RedisPrimary: Service, Sendable {
     }
 
     /// A place for a connection that is about to be made; waits a moment for the first answer of a sentinel.
-    func hold() async throws(ConnectFailure) -> PrimaryHold {
+    public func hold() async throws(ConnectFailure) -> PrimaryHold {
         let limit = ContinuousClock.now + connectTimeout
         while true {
             if let hold = state.withLock({ $0.began(PrimaryHold.init) }) { return hold }
@@ -74,18 +74,18 @@ public final class RedisPrimary: Service, Sendable {
     }
 
     /// The connection is over, or was not made.
-    func release(_ hold: PrimaryHold) {
+    public func release(_ hold: PrimaryHold) {
         state.withLock { $0.ended(hold) }
     }
 
     /// The server of a connection is no primary: with it go all connections that were made for one.
-    func denied(by hold: PrimaryHold) {
+    public func denied(by hold: PrimaryHold) {
         end(state.withLock { $0.denied(by: hold) }, .notPrimary)
         askSoon()
     }
 
     /// A connection to the primary failed: the sentinels may know why.
-    func askSoon() {
+    public func askSoon() {
         for (_, ask) in asking { ask.yield() }
     }
 

@@ -24,6 +24,7 @@ public final class RedisSubscription: Service, Sendable {
     private let onEnd: @Sendable (_ session: UInt64, _ reason: RedisConnectionLoss) -> Void
     private let shared: Mutex<Shared>
     private let metrics: RedisMetrics
+    private let words: SubscriptionWords
 
     private struct Shared {
         var state: SubscriptionState<Consumer>
@@ -46,13 +47,15 @@ public final class RedisSubscription: Service, Sendable {
 
     /// Makes a subscription; it connects when `run()` is called.
     ///
-    /// `primary` follows the sentinels of the configuration, and is run by the caller; nil where it names none.
+    /// `primary` follows the sentinels or the cluster of the configuration, and is run by the caller; nil where it names none.
+    /// With `isSharded` the channels, which must be of one slot, are those of the cluster's part that `primary` names.
     /// `onEnd` is called on the thread that noticed the loss, which for `reset(reason:)` is the caller's, and must not
     /// block.
     public init(
         configuration: RedisConfiguration,
-        primary: RedisPrimary? = nil,
+        primary: (any RedisPrimarySource)? = nil,
         channels: [String],
+        isSharded: Bool = false,
         bufferLimit: RedisSubscriptionBufferLimit = RedisSubscriptionBufferLimit(),
         eventLoopGroup: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton,
         logger: Logger = Logger(label: "redis"),
@@ -69,7 +72,8 @@ public final class RedisSubscription: Service, Sendable {
         self.logger = logger
         self.clock = clock
         self.onEnd = onEnd
-        self.shared = Mutex(Shared(state: SubscriptionState(limit: bufferLimit)))
+        self.words = isSharded ? .sharded : .plain
+        self.shared = Mutex(Shared(state: SubscriptionState(limit: bufferLimit, words: words)))
     }
 
     /// The session that is confirmed and not lost; nil from the moment of the loss.
@@ -168,7 +172,7 @@ public final class RedisSubscription: Service, Sendable {
 
     private func subscribe(on connection: SubscriptionConnection) {
         let handshake = configuration.handshake
-        var command = RedisCommand("SUBSCRIBE", capacity: channels.reduce(64) { $0 + $1.utf8.count + 16 })
+        var command = RedisCommand(words.command, capacity: channels.reduce(64) { $0 + $1.utf8.count + 16 })
         for channel in channels { command.append(channel) }
         let deadline = connection.close(.handshakeTimeout, after: configuration.connectTimeout)
         shared.withLock { shared in
@@ -207,7 +211,7 @@ public final class RedisSubscription: Service, Sendable {
         metrics.messages.increment(by: replies.count)
         if let delivery { delivery.consumer.resume(returning: delivery.event) }
         guard let closing else { return }
-        if closing == .notPrimary { connector.denied(by: connection.hold) }
+        if closing.isAboutPlace { connector.denied(by: connection.hold) }
         connection.close(closing)
     }
 

@@ -33,6 +33,7 @@ struct SubscriptionState<Consumer: Sendable> {
     }
 
     private let limit: RedisSubscriptionBufferLimit
+    private let words: SubscriptionWords
     private var link = Link.down
     private var events = CircularBuffer<RedisSubscriptionEvent>()
     private var bufferedMessages = 0
@@ -40,8 +41,9 @@ struct SubscriptionState<Consumer: Sendable> {
     private var consumer: Consumer?
     private var isFinished = false
 
-    init(limit: RedisSubscriptionBufferLimit) {
+    init(limit: RedisSubscriptionBufferLimit, words: SubscriptionWords = .plain) {
         self.limit = limit
+        self.words = words
     }
 
     /// The session that is confirmed and not lost.
@@ -71,7 +73,7 @@ struct SubscriptionState<Consumer: Sendable> {
                 link = .confirming(session: session, steps: steps, channels: channels)
                 return .carryOn
             }
-            switch PushedReply(reply) {
+            switch PushedReply(reply, words) {
             case .subscribed(let channel) where channels.remove(channel) != nil:
                 guard channels.isEmpty else {
                     link = .confirming(session: session, steps: steps, channels: channels)
@@ -80,14 +82,14 @@ struct SubscriptionState<Consumer: Sendable> {
                 link = .live(session: session)
                 enqueue(.began(session: session), delivery: &delivery)
                 return .began
-            case .refused(let code): return .close(.refused(step: "SUBSCRIBE", code: code))
+            case .refused(let code): return .close(.refused(step: words.command, code: code))
             default: return .close(.protocolViolation("not the confirmation of a channel"))
             }
         case .live(session):
-            switch PushedReply(reply) {
+            switch PushedReply(reply, words) {
             case .message(let channel, let payload):
                 return messageReceived(channel: channel, payload: payload, session: session, delivery: &delivery)
-            case .refused(let code): return .close(.refused(step: "SUBSCRIBE", code: code))
+            case .refused(let code): return .close(.refused(step: words.command, code: code))
             default: return .close(.protocolViolation("not a message"))
             }
         default:
@@ -174,15 +176,15 @@ private enum PushedReply {
     case refused(code: String)
     case other
 
-    init(_ reply: RedisReply) {
+    init(_ reply: RedisReply, _ words: SubscriptionWords) {
         switch reply {
         case .error(let error):
             self = .refused(code: error.code)
         case .array(let parts) where parts.count == 3:
             switch (parts[0], parts[1], parts[2]) {
-            case (.bulk(Self.messageWord), .bulk(let channel), .bulk(let payload)):
+            case (.bulk(words.message), .bulk(let channel), .bulk(let payload)):
                 self = .message(channel: channel, payload: payload)
-            case (.bulk(Self.subscribeWord), .bulk(let channel), .integer):
+            case (.bulk(words.confirmation), .bulk(let channel), .integer):
                 self = .subscribed(channel: channel)
             default: self = .other
             }
@@ -190,7 +192,22 @@ private enum PushedReply {
             self = .other
         }
     }
+}
 
-    private static let messageWord = Array("message".utf8)
-    private static let subscribeWord = Array("subscribe".utf8)
+/// What is said on a connection that subscribes.
+struct SubscriptionWords: Sendable {
+    let command: String
+    let confirmation: [UInt8]
+    let message: [UInt8]
+
+    /// A message goes to all nodes of a cluster.
+    static let plain = SubscriptionWords("SUBSCRIBE", "subscribe", "message")
+    /// A message stays with the primary of the channel's slot, and whoever publishes to another is refused.
+    static let sharded = SubscriptionWords("SSUBSCRIBE", "ssubscribe", "smessage")
+
+    private init(_ command: String, _ confirmation: String, _ message: String) {
+        self.command = command
+        self.confirmation = Array(confirmation.utf8)
+        self.message = Array(message.utf8)
+    }
 }

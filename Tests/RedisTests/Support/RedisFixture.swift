@@ -81,8 +81,8 @@ final class EventLog<Event: Sendable>: Sendable {
 struct NeverHappened: Error {}
 
 /// Waits, for a bounded time, until something that has no event of its own holds.
-func eventually(_ condition: () async throws -> Bool) async throws {
-    let limit = ContinuousClock.now + .seconds(20)
+func eventually(within patience: Duration = .seconds(20), _ condition: () async throws -> Bool) async throws {
+    let limit = ContinuousClock.now + patience
     while try await !condition() {
         guard ContinuousClock.now < limit else { throw NeverHappened() }
         try await Task.sleep(for: .milliseconds(2))

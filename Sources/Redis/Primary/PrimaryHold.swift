@@ -1,7 +1,7 @@
 import Synchronization
 
 /// One connection to the primary, from the attempt to its end, or to the end of the server's term.
-final class PrimaryHold: Sendable {
+public final class PrimaryHold: Sendable {
     typealias Closing = @Sendable (RedisConnectionLoss) -> Void
 
     /// Where the primary listens.

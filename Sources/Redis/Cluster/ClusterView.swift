@@ -1,0 +1,103 @@
+/// What one node of a cluster says of who has which slots: the answer to `CLUSTER NODES`.
+struct ClusterView: Sendable, Equatable {
+    /// A primary with slots.
+    struct Owner: Sendable, Equatable {
+        var address: RedisAddress
+        /// Of two that both claim a slot, the one of the higher epoch has it.
+        var epoch: UInt64
+        var slots: [ClosedRange<Int>]
+    }
+
+    var owners: [Owner]
+    /// All nodes that are not given up, replicas too: any of them may be asked.
+    var members: Set<RedisAddress>
+
+    /// Reads the answer: a line for each node, `ID IP:PORT@BUSPORT[,HOSTNAME] FLAGS PRIMARY PING PONG EPOCH LINK SLOT…`, in
+    /// which a slot is `N`, `N-M`, or between brackets if it is being moved, and then belongs to where it is moved from.
+    ///
+    /// - Parameters:
+    ///   - asked: How the node was reached: it may not know its own address.
+    ///   - byName: Whether nodes are to be reached by their names, where they have one.
+    /// - Throws: `unexpectedReply` where a line is none.
+    init(_ text: String, from asked: RedisAddress, byName: Bool = false) throws(RedisError) {
+        (owners, members) = ([], [])
+        for line in text.split(separator: "\n") {
+            let words = line.split(separator: " ")
+            guard words.count >= 8, let epoch = UInt64(words[6]) else {
+                throw .unexpectedReply(expected: "a node of a cluster", found: "something else")
+            }
+            let flags = words[2].split(separator: ",")
+            guard flags.allSatisfy({ $0 != "noaddr" && $0 != "handshake" }) else { continue }
+            let address = try Self.address(words[1], isSelf: flags.contains("myself"), asked, byName: byName)
+            if !flags.contains("fail") { members.insert(address) }
+            guard flags.contains("master") else { continue }
+            var slots: [ClosedRange<Int>] = []
+            for word in words[8...] where word.first != "[" {
+                let ends = word.split(separator: "-").compactMap { Int($0) }
+                guard let first = ends.first, let last = ends.last, ends.count <= 2, first <= last,
+                    0..<HashSlot.count ~= first, 0..<HashSlot.count ~= last
+                else { throw .unexpectedReply(expected: "slots of a cluster", found: "something else") }
+                slots.append(first...last)
+            }
+            guard !slots.isEmpty else { continue }
+            owners.append(Owner(address: address, epoch: epoch, slots: slots))
+        }
+    }
+
+    init(owners: [Owner]) {
+        self.owners = owners
+        self.members = Set(owners.map(\.address))
+    }
+
+    private static func address(
+        _ word: Substring,
+        isSelf: Bool,
+        _ asked: RedisAddress,
+        byName: Bool
+    ) throws(RedisError) -> RedisAddress {
+        let parts = word.split(separator: ",", omittingEmptySubsequences: false)
+        let place = parts[0].prefix { $0 != "@" }
+        guard let colon = place.lastIndex(of: ":"), let port = Int(place[place.index(after: colon)...]),
+            1...65_535 ~= port
+        else { throw .unexpectedReply(expected: "the address of a node", found: "something else") }
+        if byName, parts.count > 1, !parts[1].isEmpty { return RedisAddress(host: String(parts[1]), port: port) }
+        let host = String(place[..<colon])
+        // Before it has met another, a node does not know its own address.
+        return RedisAddress(host: host.isEmpty && isSelf ? asked.host : host, port: port)
+    }
+}
+
+/// Who has which slots, by all that the nodes say.
+struct ClusterTopology: Sendable, Equatable {
+    /// The place in ``primaries`` of each slot's owner; nil: nobody has it.
+    private(set) var owners: [Int?]
+    /// Those with slots, in the order of their addresses.
+    private(set) var primaries: [RedisAddress]
+
+    /// Merges views as nodes themselves do: a slot is whose claim has the highest epoch.
+    init(_ views: some Sequence<ClusterView>) {
+        var best = [(address: RedisAddress, epoch: UInt64)?](repeating: nil, count: HashSlot.count)
+        for view in views {
+            for owner in view.owners {
+                for slot in owner.slots.joined() where best[slot].map({ $0.epoch < owner.epoch }) ?? true {
+                    best[slot] = (owner.address, owner.epoch)
+                }
+            }
+        }
+        let addresses = Set(best.compactMap { $0?.address })
+        primaries = addresses.sorted { ($0.host, $0.port) < ($1.host, $1.port) }
+        let places = Dictionary(uniqueKeysWithValues: primaries.enumerated().map { ($1, $0) })
+        owners = best.map { $0.flatMap { places[$0.address] } }
+    }
+
+    /// Whether every slot has an owner.
+    var isComplete: Bool { !owners.contains(nil) }
+
+    func primary(of slot: HashSlot) -> RedisAddress? { owners[slot.number].map { primaries[$0] } }
+
+    /// The lowest slot of a primary.
+    func firstSlot(of primary: RedisAddress) -> HashSlot? {
+        guard let place = primaries.firstIndex(of: primary) else { return nil }
+        return owners.firstIndex(of: place).flatMap { HashSlot($0) }
+    }
+}

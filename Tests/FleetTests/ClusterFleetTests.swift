@@ -1,0 +1,170 @@
+import Foundation
+import LocalServers
+import Testing
+
+/// Nodes on a Redis Cluster of three primaries, each with a replica.
+@Suite("A fleet on a cluster", .serialized)
+struct ClusterFleetTests {
+    /// Of `vireo:bus`.
+    private static let busSlot = 10_573
+
+    @Test("the primary that carries the bus is killed under load: nothing stale, nothing lost")
+    func primaryKilled() async throws {
+        try await Self.with { fleet, servers in
+            let before = try #require(await servers.primary(of: Self.busSlot))
+            let recovery = try await Self.checked(fleet, servers) {
+                let begin = ContinuousClock.now
+                try await before.kill()
+                try await eventually("another has its slots", within: 60) {
+                    let now = await servers.primary(of: Self.busSlot)
+                    return now != nil && now?.port != before.port
+                }
+                try await Self.untilLeased(fleet)
+                return ContinuousClock.now - begin
+            }
+            print("recovery after SIGKILL of the bus's primary: \(recovery)")
+        }
+    }
+
+    @Test(
+        "slots move under load, the bus's among them: nothing stale, nothing lost; feedback, dead letters and doctor work"
+    )
+    func moved() async throws {
+        try await Self.with { fleet, servers in
+            for number in 1...60 { _ = try await fleet.slate(0, user: String(format: "u%06d", number)) }
+            let slots = try await Self.usedSlots(servers)
+            #expect(slots.count > 10)
+            let took = try await Self.checked(fleet, servers) {
+                let begin = ContinuousClock.now
+                for (index, slot) in ([Self.busSlot] + slots.prefix(30)).enumerated() {
+                    let owner = try #require(await servers.primary(of: slot))
+                    let others = servers.servers.prefix(3).filter { $0.port != owner.port }
+                    #expect(await servers.move(slot: slot, to: others[index % others.count]))
+                }
+                try await Self.untilLeased(fleet)
+                return ContinuousClock.now - begin
+            }
+            print("31 slots moved in \(took)")
+            try await Self.streams(fleet, servers)
+            let doctor = try await Vireo.run(["doctor"], fleet.environment).output
+            #expect(doctor.contains("ok\tredis\tthe cluster is whole: 3 primaries with slots, 6 nodes"), "\(doctor)")
+            #expect(
+                doctor.contains("ok\tredis\tcluster-node-timeout 2000: the bound is 1000 ms, and 3000 ms"),
+                "\(doctor)"
+            )
+        }
+    }
+
+    /// One event is stored and counts, another is put among the dead.
+    private static func streams(_ fleet: Fleet, _ servers: LocalClusterServers) async throws {
+        let user = "u000009"
+        let item = try #require(try await fleet.slate(0, user: user).ids.first)
+        let event = #"{"event_id":"c-1","user_id":"\#(user)","item_id":"\#(item)","type":"purchase"}"#
+        let stream = "vireo:feedback:stream:default"
+        for text in [event, "nonsense"] {
+            var isTaken = false
+            for server in servers.servers where !isTaken {
+                isTaken = try await RedisCommandLine.send(["XADD", stream, "*", "event", text], port: server.port)
+                    .hasPrefix("$")
+            }
+            #expect(isTaken)
+        }
+        try await eventually("what was bought leaves the list everywhere", within: 15) {
+            try await fleet.everywhere { node in
+                try await !fleet.slate(node, user: user).ids.contains(item)
+            }
+        }
+        try await eventually("what is wrong is among the dead", within: 15) {
+            for server in servers.servers {
+                let dead = try await RedisCommandLine.send(["XLEN", "{\(stream)}:dead"], port: server.port)
+                if dead.hasPrefix(":1\r\n") { return true }
+            }
+            return false
+        }
+    }
+
+    // MARK: Support
+
+    private static func with(
+        _ body: @escaping @Sendable (Fleet, LocalClusterServers) async throws -> Void
+    ) async throws {
+        let directory = try ScratchDirectory.make("vireo-cluster")
+        let servers = try await LocalClusterServers.start(directory: directory)
+        let outcome: Result<Void, any Error>
+        do {
+            try await Fleet.with(nodes: 3, settings: ["VIREO_REDIS_URL": servers.url]) { fleet in
+                try await body(fleet, servers)
+            }
+            outcome = .success(())
+        } catch {
+            outcome = .failure(error)
+        }
+        try await servers.stop()
+        if case .success = outcome { try ScratchDirectory.remove(directory) }
+        try outcome.get()
+    }
+
+    /// Every node has its lease from the bus.
+    private static func untilLeased(_ fleet: Fleet) async throws {
+        try await eventually("every node has its lease from the bus", within: 60) {
+            try await fleet.everywhere { node in
+                try await RawHTTP(port: fleet.nodes[node].adminPort).get("/metrics").body
+                    .contains("vireo_lease_live{proof=\"bus\"} 1")
+            }
+        }
+    }
+
+    /// Slots in which users' entries are.
+    private static func usedSlots(_ servers: LocalClusterServers) async throws -> [Int] {
+        var slots: Set<Int> = []
+        for server in servers.servers.prefix(3) {
+            let keys = try await RedisCommandLine.send(["KEYS", "vireo:*/u*}"], port: server.port)
+            for key in keys.split(separator: "\r\n") where key.hasPrefix("vireo:") {
+                let answer = try await RedisCommandLine.send(["CLUSTER", "KEYSLOT", String(key)], port: server.port)
+                if let slot = Int(answer.dropFirst().prefix { $0.isNumber }) { slots.insert(slot) }
+            }
+        }
+        return slots.sorted()
+    }
+
+    /// Writes and reads for some seconds, with a disturbance that begins after one of them.
+    private static func checked(
+        _ fleet: Fleet,
+        _ servers: LocalClusterServers,
+        _ disturbance: @escaping @Sendable () async throws -> Duration
+    ) async throws -> Duration {
+        let key = try await fleet.checkKey()
+        try await fleet.sql("CREATE TABLE noted AS SELECT count(event_id) AS events FROM interactions")
+        async let recovery = Task {
+            try await Task.sleep(for: .seconds(1))
+            return try await disturbance()
+        }.value
+        let outcome = try await fleet.check(
+            key,
+            seconds: 9,
+            kinds: "purchase,suppression",
+            more: ["--timeout", "2", "--min-pairs", "50"]
+        )
+        let took = try await recovery
+        let report = try outcome.report()
+        #expect(report.violations == 0, "\(outcome.output)")
+        #expect(outcome.code == 0, "\(outcome.errors)")
+        print("\(report.pairs) pairs, \(report.tiers), \(report.kinds)")
+        let acknowledged = try #require(report.kinds["purchase"]).acknowledged
+        try await fleet.sql(
+            """
+            DO $$ BEGIN
+                ASSERT (SELECT count(event_id) - min(noted.events) FROM interactions, noted) >= \(acknowledged);
+            END $$
+            """
+        )
+        // The fleet is one: what one node is told, another shows.
+        let item = try await fleet.slate(0, user: "u000007").ids[0]
+        let written = try await fleet.feedback(0, user: "u000007", item: item, event: "after-the-disturbance")
+        #expect(written.propagated)
+        try await eventually("node 2 knows of it", within: 10) {
+            try await !fleet.slate(1, user: "u000007").ids.contains(item)
+        }
+        return took
+    }
+}
