@@ -86,32 +86,39 @@ package struct LocalClusterServers: Sendable {
         return nil
     }
 
-    /// Moves a slot with all its keys to another primary, as `redis-cli --cluster reshard` does; false: a step was refused.
-    package func move(slot: Int, to target: LocalRedisServer) async -> Bool {
-        guard let source = await self.primary(of: slot) else { return false }
-        if source.port == target.port { return true }
+    /// Moves a slot with all its keys to another primary, as `redis-cli --cluster reshard` does.
+    ///
+    /// - Returns: What was refused; nil: nothing.
+    package func move(slot: Int, to target: LocalRedisServer) async -> String? {
+        guard let source = await self.primary(of: slot) else { return "slot \(slot) has no owner" }
+        if source.port == target.port { return nil }
         let (from, to) = (await self.id(of: source), await self.id(of: target))
-        guard await self.ask(target, "CLUSTER SETSLOT \(slot) IMPORTING \(from)").hasPrefix("+OK"),
-            await self.ask(source, "CLUSTER SETSLOT \(slot) MIGRATING \(to)").hasPrefix("+OK")
-        else { return false }
+        if let refusal = await self.refusal(by: target, of: "CLUSTER SETSLOT \(slot) IMPORTING \(from)") {
+            return refusal
+        }
+        if let refusal = await self.refusal(by: source, of: "CLUSTER SETSLOT \(slot) MIGRATING \(to)") {
+            return refusal
+        }
+        let authentication = self.password.map { " AUTH \(LocalRedisServer.quoted($0))" } ?? ""
         while true {
             let keys = await self.ask(source, "CLUSTER GETKEYSINSLOT \(slot) 10").split(separator: "\r\n")
                 .filter { $0.first != "*" && $0.first != "$" }
             if keys.isEmpty { break }
-            // One at a time, as a key may go meanwhile; that is +NOKEY.
             for key in keys {
-                let authentication = self.password.map { " AUTH \(LocalRedisServer.quoted($0))" } ?? ""
-                let moved = await self.ask(
-                    source,
-                    "MIGRATE 127.0.0.1 \(target.port) \"\(key)\" 0 1000\(authentication)"
-                )
-                guard moved.contains("+OK") || moved.contains("+NOKEY") else { return false }
+                // One that has gone meanwhile is +NOKEY.
+                let moving = "MIGRATE 127.0.0.1 \(target.port) \"\(key)\" 0 10000\(authentication)"
+                if let refusal = await self.refusal(by: source, of: moving) { return refusal }
             }
         }
         for server in [target, source] {
-            guard await self.ask(server, "CLUSTER SETSLOT \(slot) NODE \(to)").hasPrefix("+OK") else { return false }
+            if let refusal = await self.refusal(by: server, of: "CLUSTER SETSLOT \(slot) NODE \(to)") { return refusal }
         }
-        return true
+        return nil
+    }
+
+    private func refusal(by server: LocalRedisServer, of question: String) async -> String? {
+        let answer = await self.ask(server, question)
+        return answer.hasPrefix("+") ? nil : "\(server.port) \(question): \(answer)"
     }
 
     /// What the nodes call a server.
@@ -126,7 +133,7 @@ package struct LocalClusterServers: Sendable {
         let authentication = self.password.map { "AUTH \(LocalRedisServer.quoted($0))\r\n" } ?? ""
         let request = "\(authentication)\(question)\r\nECHO \(mark)\r\n"
         let end = Array("$\(mark.utf8.count)\r\n\(mark)\r\n".utf8)
-        let answer = await Loopback.exchange(port: server.port, request: request, patience: .seconds(1)) {
+        let answer = await Loopback.exchange(port: server.port, request: request, patience: .seconds(15)) {
             $0.suffix(end.count).elementsEqual(end)
         }
         guard let whole = answer?.utf8.dropLast(end.count) else { return "" }

@@ -66,7 +66,7 @@ struct ClusterState<Client: Sendable>: Sendable {
     }
 
     func place(of slot: HashSlot, session wanted: UInt64?) throws(RedisError) -> Place {
-        guard let session, let topology, let index = topology.owners[slot.number],
+        guard let session, let topology, let index = topology.owner(of: slot),
             let node = nodes[topology.primaries[index]]
         else { throw .notConnected }
         guard wanted == nil || wanted == session else { throw .sessionChanged }
@@ -82,33 +82,38 @@ struct ClusterState<Client: Sendable>: Sendable {
     mutating func connected(_ id: ClusterNodeID, connection: UInt64) -> Effects {
         guard isKnown(id) else { return Effects() }
         nodes[id.address]?.connection = connection
-        return update()
+        return update(isTold: false)
     }
 
     mutating func lost(_ id: ClusterNodeID) -> Effects {
         guard isKnown(id) else { return Effects() }
         nodes[id.address]?.connection = nil
         // What it said last is not known to hold. Where nobody else says anything, that is still the best guess.
-        if nodes.values.contains(where: { $0.connection != nil && $0.view != nil }) { nodes[id.address]?.view = nil }
-        return update()
+        let isTold = nodes.values.contains { $0.connection != nil && $0.view != nil }
+        if isTold { nodes[id.address]?.view = nil }
+        return update(isTold: isTold)
     }
 
     mutating func answered(_ id: ClusterNodeID, _ view: ClusterView) -> Effects {
         guard isKnown(id), nodes[id.address]?.view != view else { return Effects() }
         nodes[id.address]?.view = view
-        return update()
+        return update(isTold: true)
     }
 
     /// One that was given up may still be heard of after another has taken its place.
     private func isKnown(_ id: ClusterNodeID) -> Bool { nodes[id.address]?.number == id.number }
 
-    private mutating func update() -> Effects {
+    /// - Parameter isTold: Whether a node says something else than before.
+    private mutating func update(isTold: Bool) -> Effects {
         var effects = Effects()
-        let views = nodes.values.compactMap(\.view)
-        let latest = views.isEmpty ? topology : ClusterTopology(views)
-        let isMoved = latest != topology
-        if isMoved, let latest { adopt(latest, &effects) }
-        if !views.isEmpty { keepMembers(views, &effects) }
+        var isMoved = false
+        let views = isTold ? nodes.values.compactMap(\.view) : []
+        if !views.isEmpty {
+            let latest = ClusterTopology(views)
+            isMoved = latest != topology
+            if isMoved { adopt(latest, &effects) }
+            keepMembers(views, &effects)
+        }
         let now = topology?.primaries.map { nodes[$0]?.connection } ?? []
         let isWhole = topology?.isComplete == true && !now.contains(nil)
         guard isMoved || !isWhole || session == nil || connections != now.compactMap(\.self) else { return effects }

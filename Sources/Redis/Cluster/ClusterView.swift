@@ -1,7 +1,7 @@
 /// What one node of a cluster says of who has which slots: the answer to `CLUSTER NODES`.
 struct ClusterView: Sendable, Equatable {
     /// A primary with slots.
-    struct Owner: Sendable, Equatable {
+    struct Owner: Sendable, Hashable {
         var address: RedisAddress
         /// Of two that both claim a slot, the one of the higher epoch has it.
         var epoch: UInt64
@@ -69,35 +69,55 @@ struct ClusterView: Sendable, Equatable {
 
 /// Who has which slots, by all that the nodes say.
 struct ClusterTopology: Sendable, Equatable {
-    /// The place in ``primaries`` of each slot's owner; nil: nobody has it.
-    private(set) var owners: [Int?]
+    private static let nobody: Int16 = -1
+
+    /// For each slot the place of its owner in ``primaries``.
+    private var owners: [Int16]
     /// Those with slots, in the order of their addresses.
-    private(set) var primaries: [RedisAddress]
+    let primaries: [RedisAddress]
+    /// Whether every slot has an owner.
+    let isComplete: Bool
 
     /// Merges views as nodes themselves do: a slot is whose claim has the highest epoch.
+    ///
+    /// It is done on an event loop: claims are painted over one another, a range at a time.
     init(_ views: some Sequence<ClusterView>) {
-        var best = [(address: RedisAddress, epoch: UInt64)?](repeating: nil, count: HashSlot.count)
-        for view in views {
-            for owner in view.owners {
-                for slot in owner.slots.joined() where best[slot].map({ $0.epoch < owner.epoch }) ?? true {
-                    best[slot] = (owner.address, owner.epoch)
-                }
+        let claims = Set(views.flatMap(\.owners)).sorted { $0.epoch < $1.epoch }
+        let addresses = Set(claims.map(\.address)).sorted { ($0.host, $0.port) < ($1.host, $1.port) }
+        var places: [RedisAddress: Int16] = [:]
+        for (place, address) in addresses.enumerated() { places[address] = Int16(clamping: place) }
+        var painted = [Int16](repeating: Self.nobody, count: HashSlot.count)
+        for claim in claims {
+            guard let place = places[claim.address] else { continue }
+            for range in claim.slots {
+                painted.replaceSubrange(range, with: repeatElement(place, count: range.count))
             }
         }
-        let addresses = Set(best.compactMap { $0?.address })
-        primaries = addresses.sorted { ($0.host, $0.port) < ($1.host, $1.port) }
-        let places = Dictionary(uniqueKeysWithValues: primaries.enumerated().map { ($1, $0) })
-        owners = best.map { $0.flatMap { places[$0.address] } }
+        let left = Set(painted)
+        isComplete = !left.contains(Self.nobody)
+        guard left.count < addresses.count + (isComplete ? 0 : 1) else {
+            (owners, primaries) = (painted, addresses)
+            return
+        }
+        // Some have lost all they claimed.
+        let those = addresses.indices.filter { left.contains(Int16(clamping: $0)) }
+        var renumbered = [Int16](repeating: Self.nobody, count: addresses.count)
+        for (place, old) in those.enumerated() { renumbered[old] = Int16(clamping: place) }
+        primaries = those.map { addresses[$0] }
+        owners = painted.map { $0 == Self.nobody ? Self.nobody : renumbered[Int($0)] }
     }
 
-    /// Whether every slot has an owner.
-    var isComplete: Bool { !owners.contains(nil) }
+    /// The place of a slot's owner among the primaries; nil: nobody has it.
+    func owner(of slot: HashSlot) -> Int? {
+        let place = owners[slot.number]
+        return place == Self.nobody ? nil : Int(place)
+    }
 
-    func primary(of slot: HashSlot) -> RedisAddress? { owners[slot.number].map { primaries[$0] } }
+    func primary(of slot: HashSlot) -> RedisAddress? { owner(of: slot).map { primaries[$0] } }
 
     /// The lowest slot of a primary.
     func firstSlot(of primary: RedisAddress) -> HashSlot? {
         guard let place = primaries.firstIndex(of: primary) else { return nil }
-        return owners.firstIndex(of: place).flatMap { HashSlot($0) }
+        return owners.firstIndex(of: Int16(clamping: place)).flatMap { HashSlot($0) }
     }
 }
