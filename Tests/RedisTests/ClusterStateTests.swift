@@ -16,13 +16,20 @@ struct ClusterStateTests {
         #expect(HashSlot(of: Array(key.utf8)).number == slot)
     }
 
-    @Test("every slot has a tag that falls into it")
+    @Test("every primary has a tag that falls into its slots, one with a single slot too")
     func tags() throws {
-        for number in 0..<HashSlot.count {
-            let slot = try #require(HashSlot(number))
-            #expect(HashSlot(of: Array("vireo:x:{\(slot.tag)}".utf8)) == slot)
-        }
         #expect(HashSlot(HashSlot.count) == nil && HashSlot(-1) == nil)
+        let topology = ClusterTopology([
+            ClusterView(owners: [
+                Self.owner(1, 1, 0...8_191), Self.owner(2, 2, 8_192...16_383), Self.owner(3, 3, 77...77),
+            ])
+        ])
+        #expect(topology.primaries.count == 3)
+        for primary in topology.primaries {
+            let tag = try #require(topology.tag(of: primary))
+            #expect(topology.primary(of: HashSlot(of: "vireo:x:{\(tag)}".utf8)) == primary)
+        }
+        #expect(topology.tag(of: RedisAddress(host: "h", port: 9)) == nil)
     }
 
     private static let asked = RedisAddress(host: "10.0.0.1", port: 7_000)
@@ -72,7 +79,6 @@ struct ClusterStateTests {
             let topology = ClusterTopology(views)
             #expect(topology.isComplete && topology.primaries.map(\.port) == [2, 3])
             #expect(topology.primary(of: try #require(HashSlot(8_191)))?.port == 3)
-            #expect(topology.firstSlot(of: RedisAddress(host: "h", port: 2))?.number == 8_192)
         }
         #expect(!ClusterTopology([ClusterView(owners: [Self.owner(1, 1, 1...16_383)])]).isComplete)
     }

@@ -134,7 +134,7 @@ struct ClusterState<Client: Sendable>: Sendable {
         let slot = HashSlot(of: Array(pinned.utf8))
         let place = latest.primary(of: slot)
         if let place, place != before?.primary(of: slot) { effects.moved = place }
-        let others = latest.primaries.filter { $0 != place }.compactMap { latest.firstSlot(of: $0)?.tag }
+        let others = latest.primaries.filter { $0 != place }.compactMap { latest.tag(of: $0) }
         shards = (place == nil ? [] : [RedisShard(tag: pinned)]) + others.map { RedisShard(tag: $0) }
         for primary in latest.primaries { start(primary, &effects) }
     }

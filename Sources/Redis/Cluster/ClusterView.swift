@@ -115,9 +115,10 @@ struct ClusterTopology: Sendable, Equatable {
 
     func primary(of slot: HashSlot) -> RedisAddress? { owner(of: slot).map { primaries[$0] } }
 
-    /// The lowest slot of a primary.
-    func firstSlot(of primary: RedisAddress) -> HashSlot? {
+    /// The lowest number in decimal whose slot is a primary's: what is named with it between braces is kept there.
+    func tag(of primary: RedisAddress) -> String? {
         guard let place = primaries.firstIndex(of: primary) else { return nil }
-        return owners.firstIndex(of: Int16(clamping: place)).flatMap { HashSlot($0) }
+        // Of three primaries it is one of the first few; of one with a single slot one of the first hundred thousand.
+        return (0..<1 << 20).lazy.map { String($0) }.first { owner(of: HashSlot(of: $0.utf8)) == place }
     }
 }

@@ -29,25 +29,6 @@ public struct HashSlot: Sendable, Hashable, Comparable {
     /// By number.
     public static func < (left: HashSlot, right: HashSlot) -> Bool { left.number < right.number }
 
-    /// A short text whose slot this is: what is named with it between braces is kept here.
-    public var tag: String { Self.tags[self.number] }
-
-    /// For each slot the lowest number in decimal that falls into it.
-    private static let tags: [String] = {
-        var tags = [String](repeating: "", count: Self.count)
-        var (missing, number) = (Self.count, 0)
-        while missing > 0 {
-            let text = String(number)
-            let slot = HashSlot(of: Array(text.utf8)).number
-            if tags[slot].isEmpty {
-                tags[slot] = text
-                missing -= 1
-            }
-            number += 1
-        }
-        return tags
-    }()
-
     /// CRC-16/XMODEM: polynomial 0x1021, nothing reflected, from zero.
     private static func checksum(_ bytes: some Sequence<UInt8>) -> UInt16 {
         bytes.reduce(0) { $0 << 8 ^ Self.table[Int($0 >> 8 ^ UInt16($1))] }
