@@ -52,7 +52,7 @@ package struct LocalClusterServers: Sendable {
         "redis+cluster://\(self.servers.prefix(2).map { "127.0.0.1:\($0.port)" }.joined(separator: ","))"
     }
 
-    /// Starts one more node, without slots, and returns when all know it.
+    /// Starts one more node, without slots, and returns when all know it, and it takes keys.
     package func grown(directory: String) async throws(LocalServerError) -> LocalClusterServers {
         let server = try await Self.node(directory, password: self.password)
         let grown = LocalClusterServers(servers: self.servers + [server], password: self.password)
@@ -61,6 +61,7 @@ package struct LocalClusterServers: Sendable {
             for each in grown.servers {
                 try await grown.until(each, says: "cluster_known_nodes:\(grown.servers.count)\r\n", to: "CLUSTER INFO")
             }
+            try await grown.until(server, says: "cluster_state:ok", to: "CLUSTER INFO")
         } catch {
             try await server.stop()
             throw error
