@@ -6,15 +6,13 @@ import Testing
 /// Nodes that break a rule of coherence, under `vireo check` and what makes the breach show: the checker finds it, and finds
 /// nothing in the same fleet under the same disturbance without the bug.
 ///
-/// Of the fourteen these five are here, and `minForMax` in `SeededFleetTests`. The others break moments that are too short to be
-/// met by load from outside, or are healed by the next write of the same user; `SimulationTests` shows those. Where `noRelay`
-/// stands beside a bug, the relay is off in the run without the bug as well.
+/// Of the fourteen these four are here, and `minForMax` in `SeededFleetTests`. The others break moments that are too short to be
+/// met by load from outside, or are healed by the relay or the next write of the same user; `SimulationTests` shows those.
 @Suite("Long: seeded bugs", .serialized)
 struct LongSeededFleetTests {
     /// One of the bugs, and the run that shows it.
     struct Row: CustomTestStringConvertible, Sendable {
         let fault: String
-        var relayIsOff = false
         var settings: [String: String] = [:]
         var seconds = 10
         var kinds = "purchase"
@@ -27,9 +25,9 @@ struct LongSeededFleetTests {
 
     @Test("is found, and without it nothing is", arguments: Self.rows)
     func row(_ row: Row) async throws {
-        let (wrong, errors) = try await Self.run(row, faults: (row.relayIsOff ? ["noRelay"] : []) + [row.fault])
+        let (wrong, errors) = try await Self.run(row, faults: [row.fault])
         #expect(wrong > 0, "not found: \(errors)")
-        let (none, healthy) = try await Self.run(row, faults: row.relayIsOff ? ["noRelay"] : [])
+        let (none, healthy) = try await Self.run(row, faults: [])
         #expect(none == 0, "\(healthy)")
     }
 
@@ -77,20 +75,6 @@ struct LongSeededFleetTests {
         Row(fault: "noRelay", seconds: 10, more: ["--relay-bound", "3"]) { fleet in
             try await fleet.nodes[0].links?.redis.set(.cut)
             try await Task.sleep(for: .seconds(30))
-        },
-        // The writer dies between COMMIT and message, and the client sends the event to another node. Without a relay nothing is
-        // promised of what nobody acknowledged.
-        Row(fault: "duplicateForgotten", relayIsOff: true, seconds: 20, more: ["--relay-bound", "60"]) { fleet in
-            let links = fleet.nodes[0].links
-            while true {
-                try await links?.redis.set(.delay(.milliseconds(40)))
-                try await links?.postgres.set(.delay(.milliseconds(20)))
-                try await Task.sleep(for: .milliseconds(600))
-                try fleet.nodes[0].process.crash()
-                try await links?.redis.set(.none)
-                try await links?.postgres.set(.none)
-                try await fleet.untilReady(0)
-            }
         },
     ]
 
