@@ -13,7 +13,6 @@ struct LongSeededFleetTests {
     /// One of the bugs, and the run that shows it.
     struct Row: CustomTestStringConvertible, Sendable {
         let fault: String
-        var settings: [String: String] = [:]
         var seconds = 10
         var kinds = "purchase"
         var users = 300
@@ -33,7 +32,7 @@ struct LongSeededFleetTests {
 
     /// How many answers were wrong, and all that was said.
     private static func run(_ row: Row, faults: [String]) async throws -> (wrong: Int, String) {
-        var settings = row.settings
+        var settings: [String: String] = [:]
         if !faults.isEmpty { settings["VIREO_SEEDED_FAULTS"] = faults.joined(separator: ",") }
         let found = Counter()
         try await Fleet.with(nodes: 3, linked: true, settings: settings) { fleet in
