@@ -84,6 +84,8 @@ package enum MetricHelp {
         "redis_probes_total": "Answers that a new connection owed after time-outs in a row, by result.",
         "redis_messages_total": "Messages heard over Redis.",
         "redis_reconnects_total": "Connections to Redis made after the first, by kind.",
+        "redis_cluster_changes_total": "Sessions with every primary of the cluster, the first included.",
+        "redis_cluster_redirections_total": "Commands that a node of the cluster sent elsewhere.",
         "redis_primary_changes_total": "Times that the sentinels named another primary, the first included.",
         "redis_connections_lost_total": "Connections to Redis lost, by kind.",
         "vireo_settings_age_seconds":

@@ -117,16 +117,15 @@ public final class RedisCluster: Service, RedisCommands, Sendable {
     ) async throws(RedisError) -> (replies: [RedisReply], session: UInt64) {
         var replies = [RedisReply](repeating: .null, count: commands.count)
         var parts: [Int: (place: ClusterState<ClusterNode>.Place, positions: [Int])] = [:]
-        guard var current = self.session else { throw .notConnected }
-        guard session == nil || session == current else { throw .sessionChanged }
+        // All of one session, whichever it is.
+        guard let current = session ?? self.session else { throw .notConnected }
         for (position, command) in commands.enumerated() {
             guard let slot = command.slot else {
                 // Ahead of those with a key: a script is loaded before it is called.
                 replies[position] = try await sendToAll(command)
                 continue
             }
-            let place = try state.withLock { state throws(RedisError) in try state.place(of: slot, session: session) }
-            current = place.session
+            let place = try state.withLock { state throws(RedisError) in try state.place(of: slot, session: current) }
             parts[place.index, default: (place, [])].positions.append(position)
         }
         for (positions, result) in await send(commands, Array(parts.values)) {
