@@ -12,7 +12,7 @@ struct ClusterFleetTests {
     func primaryKilled() async throws {
         try await Self.with { fleet, servers in
             let before = try #require(await servers.primary(of: Self.busSlot))
-            let recovery = try await Self.checked(fleet, servers) {
+            let recovery = try await fleet.checked(seconds: 9) {
                 let begin = ContinuousClock.now
                 try await before.kill()
                 try await eventually("another has its slots", within: 60) {
@@ -34,7 +34,7 @@ struct ClusterFleetTests {
             for number in 1...60 { _ = try await fleet.slate(0, user: String(format: "u%06d", number)) }
             let slots = try await Self.usedSlots(servers)
             #expect(slots.count > 10)
-            let took = try await Self.checked(fleet, servers) {
+            let took = try await fleet.checked(seconds: 9) {
                 let begin = ContinuousClock.now
                 for (index, slot) in ([Self.busSlot] + slots.prefix(30)).enumerated() {
                     let owner = try #require(await servers.primary(of: slot))
@@ -108,10 +108,7 @@ struct ClusterFleetTests {
     /// Every node has its lease from the bus.
     private static func untilLeased(_ fleet: Fleet) async throws {
         try await eventually("every node has its lease from the bus", within: 60) {
-            try await fleet.everywhere { node in
-                try await RawHTTP(port: fleet.nodes[node].adminPort).get("/metrics").body
-                    .contains("vireo_lease_live{proof=\"bus\"} 1")
-            }
+            try await fleet.isLeasedEverywhere()
         }
     }
 
@@ -126,46 +123,5 @@ struct ClusterFleetTests {
             }
         }
         return slots.sorted()
-    }
-
-    /// Writes and reads for some seconds, with a disturbance that begins after one of them.
-    private static func checked(
-        _ fleet: Fleet,
-        _ servers: LocalClusterServers,
-        _ disturbance: @escaping @Sendable () async throws -> Duration
-    ) async throws -> Duration {
-        let key = try await fleet.checkKey()
-        try await fleet.sql("CREATE TABLE noted AS SELECT count(event_id) AS events FROM interactions")
-        async let recovery = Task {
-            try await Task.sleep(for: .seconds(1))
-            return try await disturbance()
-        }.value
-        let outcome = try await fleet.check(
-            key,
-            seconds: 9,
-            kinds: "purchase,suppression",
-            more: ["--timeout", "2", "--min-pairs", "50"]
-        )
-        let took = try await recovery
-        let report = try outcome.report()
-        #expect(report.violations == 0, "\(outcome.output)")
-        #expect(outcome.code == 0, "\(outcome.errors)")
-        print("\(report.pairs) pairs, \(report.tiers), \(report.kinds)")
-        let acknowledged = try #require(report.kinds["purchase"]).acknowledged
-        try await fleet.sql(
-            """
-            DO $$ BEGIN
-                ASSERT (SELECT count(event_id) - min(noted.events) FROM interactions, noted) >= \(acknowledged);
-            END $$
-            """
-        )
-        // The fleet is one: what one node is told, another shows.
-        let item = try await fleet.slate(0, user: "u000007").ids[0]
-        let written = try await fleet.feedback(0, user: "u000007", item: item, event: "after-the-disturbance")
-        #expect(written.propagated)
-        try await eventually("node 2 knows of it", within: 10) {
-            try await !fleet.slate(1, user: "u000007").ids.contains(item)
-        }
-        return took
     }
 }

@@ -102,11 +102,8 @@ struct SentinelFleetTests {
         _ servers: LocalSentinelServers,
         _ fault: @escaping @Sendable (LocalRedisServer) async throws -> Void
     ) async throws -> Duration {
-        let key = try await fleet.checkKey()
         let before = try #require(await servers.primary())
-        try await fleet.sql("CREATE TABLE noted AS SELECT count(event_id) AS events FROM interactions")
-        async let recovery = Task {
-            try await Task.sleep(for: .seconds(1))
+        return try await fleet.checked(seconds: 6) {
             let begin = ContinuousClock.now
             try await fault(before)
             try await eventually("another is the primary", within: 30) {
@@ -117,38 +114,9 @@ struct SentinelFleetTests {
                 let port = await servers.primary()?.port ?? 0
                 let connected = try await RedisCommandLine.send(["PUBSUB", "NUMSUB", "vireo:bus"], port: port)
                 guard connected.contains(":3\r\n") else { return false }
-                return try await fleet.everywhere { node in
-                    try await RawHTTP(port: fleet.nodes[node].adminPort).get("/metrics").body
-                        .contains("vireo_lease_live{proof=\"bus\"} 1")
-                }
+                return try await fleet.isLeasedEverywhere()
             }
             return ContinuousClock.now - begin
-        }.value
-        let outcome = try await fleet.check(
-            key,
-            seconds: 6,
-            kinds: "purchase,suppression",
-            more: ["--timeout", "2", "--min-pairs", "50"]
-        )
-        let took = try await recovery
-        let report = try outcome.report()
-        #expect(report.violations == 0, "\(outcome.output)")
-        #expect(outcome.code == 0, "\(outcome.errors)")
-        let acknowledged = try #require(report.kinds["purchase"]).acknowledged
-        try await fleet.sql(
-            """
-            DO $$ BEGIN
-                ASSERT (SELECT count(event_id) - min(noted.events) FROM interactions, noted) >= \(acknowledged);
-            END $$
-            """
-        )
-        // The fleet is one again: what one node is told, another shows at once or a lease later.
-        let item = try await fleet.slate(0, user: "u000007").ids[0]
-        let written = try await fleet.feedback(0, user: "u000007", item: item, event: "after-\(before.port)")
-        #expect(written.propagated)
-        try await eventually("node 2 knows of it", within: 10) {
-            try await !fleet.slate(1, user: "u000007").ids.contains(item)
         }
-        return took
     }
 }
