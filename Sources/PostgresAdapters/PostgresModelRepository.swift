@@ -16,26 +16,42 @@ package struct PostgresModelRepository: ModelRepository {
         return try await self.store.mapped {
             try await self.store.client.read(
                 """
-                SELECT number, state, recipe, built_at, interactions, users, items, bytes, checksum, metrics
+                SELECT \(Self.columns)
                 FROM model_versions WHERE tenant = $1 AND state <> 'building' ORDER BY number DESC LIMIT 1000
                 """,
                 [number]
-            ) { row in
-                ModelVersion(
-                    number: try row.decode(0),
-                    tenant: tenant,
-                    state: ModelState(rawValue: try row.decode(1)) ?? .retired,
-                    recipe: try row.decode(2),
-                    builtAt: Timestamp(try row.decode(3)),
-                    interactions: try row.decode(4),
-                    users: try row.decode(5),
-                    items: try row.decode(6),
-                    bytes: try row.decode(7),
-                    checksum: UInt64(bitPattern: try row.decode(8, as: Int64.self)),
-                    metrics: ModelMetrics.parse(try row.decode(9, as: PostgresJSON.self).text)
-                )
-            }
+            ) { row in try Self.version(row, tenant: tenant) }
         }
+    }
+
+    private static let columns: PostgresStatement = """
+        number, state, recipe, parameters, built_at, first_event, last_event, interactions, users, items, bytes, checksum,
+        metrics, baseline, baseline_metrics
+        """
+
+    private static func version(
+        _ row: borrowing PostgresRow,
+        tenant: Tenant.ID
+    ) throws(PostgresError) -> ModelVersion {
+        let baseline = try row.decode(13, as: Int64?.self)
+        let baselineMetrics = ModelMetrics.parse(try row.decode(14, as: PostgresJSON.self).text)
+        return ModelVersion(
+            number: try row.decode(0),
+            tenant: tenant,
+            state: ModelState(rawValue: try row.decode(1)) ?? .retired,
+            recipe: try row.decode(2),
+            parameters: ModelMetrics.parse(try row.decode(3, as: PostgresJSON.self).text),
+            builtAt: Timestamp(try row.decode(4)),
+            firstEvent: try row.decode(5, as: PostgresTimestamp?.self).map(Timestamp.init),
+            lastEvent: try row.decode(6, as: PostgresTimestamp?.self).map(Timestamp.init),
+            interactions: try row.decode(7),
+            users: try row.decode(8),
+            items: try row.decode(9),
+            bytes: try row.decode(10),
+            checksum: UInt64(bitPattern: try row.decode(11, as: Int64.self)),
+            metrics: ModelMetrics.parse(try row.decode(12, as: PostgresJSON.self).text),
+            baseline: baseline.map { ModelBaseline(number: $0, metrics: baselineMetrics) }
+        )
     }
 
     package func store(
@@ -48,13 +64,17 @@ package struct PostgresModelRepository: ModelRepository {
             let numbers = try transaction.query(
                 """
                 INSERT INTO model_versions
-                    (tenant, state, recipe, built_at, interactions, users, items, bytes, checksum, metrics, data_mark)
-                VALUES ($1, 'ready', $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING number
+                    (tenant, state, recipe, built_at, interactions, users, items, bytes, checksum, metrics, data_mark,
+                     parameters, first_event, last_event, baseline, baseline_metrics)
+                VALUES ($1, 'ready', $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) RETURNING number
                 """,
                 [
                     tenant, model.recipe, model.builtAt.postgres, model.interactions, model.users, model.items,
                     Int64(artifact.count), Int64(bitPattern: model.checksum),
                     PostgresJSON(ModelMetrics.format(model.metrics)), dataMark,
+                    PostgresJSON(ModelMetrics.format(model.parameters)), model.firstEvent?.postgres,
+                    model.lastEvent?.postgres, model.baseline?.number,
+                    PostgresJSON(ModelMetrics.format(model.baseline?.metrics ?? [:])),
                 ]
             ) { row in try row.decode(0, as: Int64.self) }
             for (index, start) in stride(from: 0, to: artifact.count, by: Self.chunkSize).enumerated() {
