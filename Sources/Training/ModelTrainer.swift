@@ -10,7 +10,6 @@ package enum TrainingError: Error, Sendable {
     case fit(FitError)
     /// There is nothing to train on.
     case emptyCatalogue
-    case cancelled
 }
 
 /// From the store to a registered model: bulk reads, fit, artifact, registry, activation.
@@ -24,25 +23,29 @@ package struct ModelTrainer: Sendable {
         package var store: Duration
     }
 
+    /// How many artifacts are kept beside what serves and what a rollback returns to, unless a setting says otherwise.
+    package static let standardKept = 3
+
     private let data: any TrainingDataRepository
     private let models: any ModelRepository
-    private let nodes: any NodeRepository
+    private let kept: Int
     private let threads: Int
     private let log: Logger
     private let wallClock: @Sendable () -> Timestamp
     private let buildTime = Metrics.Timer(label: "vireo_snapshot_build_seconds")
 
+    /// - Parameter kept: Artifacts kept beside what serves and what a rollback returns to.
     package init(
         data: any TrainingDataRepository,
         models: any ModelRepository,
-        nodes: any NodeRepository,
+        kept: Int = Self.standardKept,
         threads: Int,
         log: Logger,
         wallClock: @escaping @Sendable () -> Timestamp
     ) {
         self.data = data
         self.models = models
-        self.nodes = nodes
+        self.kept = kept
         self.threads = threads
         self.log = log
         self.wallClock = wallClock
@@ -63,8 +66,7 @@ package struct ModelTrainer: Sendable {
         policy: Policy,
         evaluates: Bool
     ) async throws(TrainingError) -> Report {
-        let clock = ContinuousClock()
-        let start = clock.now
+        let start = ContinuousClock.now
         let mark: String
         let set: TrainingSet
         do {
@@ -74,6 +76,42 @@ package struct ModelTrainer: Sendable {
             throw .repository(error)
         }
         guard set.itemCount > 0 else { throw .emptyCatalogue }
+        let number: ModelVersion.Number
+        do {
+            number = try await self.models.begin(recipe: SnapshotBuilder.recipe, tenant: tenant)
+        } catch {
+            throw .repository(error)
+        }
+        do {
+            return try await self.build(number, of: set, mark, tenant, policy, evaluates: evaluates, since: start)
+        } catch {
+            await self.abandon(number)
+            throw error
+        }
+    }
+
+    /// Takes a version that is not built off the registry. What fails here is put right by a later pruning.
+    private func abandon(_ number: ModelVersion.Number) async {
+        do {
+            try await self.models.abandon(number)
+        } catch {
+            self.log.warning(
+                "a model that was not built stays in the registry",
+                metadata: ["model": "\(ModelVersion.name(number))", "error": "\(error)"]
+            )
+        }
+    }
+
+    private func build(
+        _ number: ModelVersion.Number,
+        of set: TrainingSet,
+        _ mark: String,
+        _ tenant: Tenant.ID,
+        _ policy: Policy,
+        evaluates: Bool,
+        since start: ContinuousClock.Instant
+    ) async throws(TrainingError) -> Report {
+        let clock = ContinuousClock()
         let readAt = clock.now
         let builtAt = self.wallClock()
         let threads = self.threads
@@ -93,7 +131,7 @@ package struct ModelTrainer: Sendable {
         }
         let fittedAt = clock.now
         var version = ModelVersion(
-            number: 0,
+            number: number,
             tenant: tenant,
             state: .ready,
             recipe: SnapshotBuilder.recipe,
@@ -107,7 +145,7 @@ package struct ModelTrainer: Sendable {
         )
         do {
             version.number = try await self.models.store(version, artifact: artifact, dataMark: mark)
-            try await self.models.prune(keeping: 3, tenant: tenant)
+            try await self.models.prune(keeping: self.kept, tenant: tenant)
         } catch {
             throw .repository(error)
         }
@@ -128,42 +166,6 @@ package struct ModelTrainer: Sendable {
             fit: fittedAt - evaluatedAt,
             store: storedAt - fittedAt
         )
-    }
-
-    /// Puts a version into service once every live node has loaded it, so that the switch costs no node a load.
-    ///
-    /// - Parameter limit: How long to wait for the nodes; those that are late load it when they apply the switch.
-    /// - Returns: The control log id of the activation.
-    package func activate(
-        _ number: ModelVersion.Number,
-        tenant: Tenant.ID,
-        waiting limit: Duration = .seconds(10)
-    ) async throws(TrainingError) -> Int64 {
-        let deadline = ContinuousClock.now.advanced(by: limit)
-        do {
-            while true {
-                let now = self.wallClock().microseconds
-                let late = try await self.nodes.nodes().filter {
-                    now - $0.seenAt.microseconds < 5_000_000 && !$0.loadedModels.contains(number)
-                }
-                if late.isEmpty { break }
-                if ContinuousClock.now >= deadline {
-                    self.log.warning(
-                        "activating although nodes have not loaded the model",
-                        metadata: ["nodes": "\(late.map(\.id).joined(separator: ","))"]
-                    )
-                    break
-                }
-                do { try await Task.sleep(for: .milliseconds(100)) } catch { throw TrainingError.cancelled }
-            }
-            return try await self.models.activate(number, tenant: tenant)
-        } catch let error as RepositoryError {
-            throw .repository(error)
-        } catch let error as TrainingError {
-            throw error
-        } catch {
-            throw .cancelled
-        }
     }
 
     /// Runs long synchronous work on a thread of its own, off the cooperative pool.
