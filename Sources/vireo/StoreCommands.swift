@@ -32,85 +32,56 @@ struct Train: AsyncParsableCommand {
     @OptionGroup var tenant: TenantOption
     @Option(help: "The recipe.")
     var recipe = "item-cosine"
-    @Flag(help: "Put it into service once every node has loaded it.")
+    @Flag(help: "Put it into service once every node has loaded it, unless it falls too far below the active one.")
     var activate = false
+    @Flag(help: "Put it into service however it compares.")
+    var force = false
     @Flag(help: "Write JSON.")
     var json = false
 
     func validate() throws {
         guard self.recipe == "item-cosine" else { throw ValidationError("--recipe must be item-cosine") }
+        guard self.activate || !self.force else { throw ValidationError("--force is for --activate only") }
         _ = try self.tenant.id()
     }
 
     func run() async throws {
         let tenant = try self.tenant.id()
-        let (report, epoch) = try await self.options.session { session in
-            try await TrainOperation(session: session).run(tenant: tenant, evaluates: true, activates: self.activate)
+        let (report, activation) = try await self.options.session { session in
+            try await TrainOperation(session: session).run(
+                tenant: tenant,
+                evaluates: true,
+                activates: self.activate,
+                forces: self.force
+            )
         }
+        let isActive = if case .success = activation { true } else { false }
         let version = report.version
         let metrics = version.metrics.sorted { $0.key < $1.key }
         if self.json {
             let members = metrics.map { "\"\($0.key)\":\($0.value)" }.joined(separator: ",")
             Terminal.line(
                 """
-                {"version":"\(ModelVersion.name(version.number))","active":\(epoch != nil),"recipe":"\(version.recipe)",\
+                {"version":"\(ModelVersion.name(version.number))","active":\(isActive),"recipe":"\(version.recipe)",\
                 "interactions":\(version.interactions),"users":\(version.users),"items":\(version.items),\
                 "bytes":\(version.bytes),"metrics":{\(members)}}
                 """
             )
-            return
+            return try Self.check(activation)
         }
         Terminal.line(
-            "\(ModelVersion.name(version.number)) \(epoch == nil ? "is ready" : "is active"): \(version.interactions) interactions, "
+            "\(ModelVersion.name(version.number)) \(isActive ? "is active" : "is ready"): \(version.interactions) interactions, "
                 + "\(version.users) users, \(version.items) items, \(version.bytes / 1_024) KiB"
         )
         for (name, value) in metrics { Terminal.line("  \(name) \((value * 10_000).rounded() / 10_000)") }
         Terminal.line("  read \(report.read), evaluate \(report.evaluation), fit \(report.fit), store \(report.store)")
+        try Self.check(activation)
     }
-}
 
-struct Models: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(
-        abstract: "The registry of models.",
-        subcommands: [List.self],
-        defaultSubcommand: List.self
-    )
-
-    struct List: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(
-            abstract: "List the versions of a tenant, newest first.",
-            discussion: "Example:\n  vireo models list --json"
-        )
-
-        @OptionGroup var options: StoreOptions
-        @OptionGroup var tenant: TenantOption
-        @Flag(help: "Write JSON, a line each.")
-        var json = false
-
-        func run() async throws {
-            let tenant = try self.tenant.id()
-            let versions = try await self.options.session { session in
-                try await session.models.versions(tenant: tenant)
-            }
-            for version in versions {
-                let name = ModelVersion.name(version.number)
-                if self.json {
-                    Terminal.line(
-                        """
-                        {"version":"\(name)","state":"\(version.state.rawValue)","built_at":"\(version.builtAt.rfc3339)",\
-                        "recipe":"\(version.recipe)","interactions":\(version.interactions),"users":\(version.users),\
-                        "items":\(version.items),"bytes":\(version.bytes)}
-                        """
-                    )
-                } else {
-                    Terminal.line(
-                        "\(name)\t\(version.state.rawValue)\t\(version.builtAt.rfc3339)\t\(version.recipe)\t"
-                            + "\(version.interactions) interactions"
-                    )
-                }
-            }
-            if versions.isEmpty, !self.json { Terminal.line("no models; run vireo train --activate") }
-        }
+    /// Fails where the model was to be put into service and is not: it stays ready, and the one before serves on.
+    private static func check(_ activation: Result<ModelRollout.Outcome, RolloutError>?) throws {
+        guard case .failure(let error) = activation else { return }
+        throw error
     }
 }
 

@@ -110,7 +110,9 @@ struct CommandLineTests {
     func help() async throws {
         for command in [
             ["dev"], ["serve"], ["migrate"], ["import"], ["export"], ["demo-data"], ["train"], ["models", "list"],
-            ["recommend"], ["keys", "create"], ["keys", "list"], ["keys", "revoke"], ["doctor"], ["load"], ["check"],
+            ["models", "show"], ["models", "activate"], ["models", "rollback"], ["models", "retire"],
+            ["models", "import"], ["models", "export"], ["recommend"], ["keys", "create"], ["keys", "list"],
+            ["keys", "revoke"], ["doctor"], ["load"], ["check"],
         ] {
             let outcome = try await Vireo.run(command + ["--help"])
             #expect(outcome.code == 0)
