@@ -18,6 +18,8 @@ package struct ModelTrainer: Sendable {
     /// What training did and how long each step took.
     package struct Report: Sendable {
         package var version: ModelVersion
+        /// What the recipes that were tried reached, in the order in which they were tried.
+        package var outcomes: [RecipeTrial.Outcome]
         package var read: Duration
         package var evaluation: Duration
         package var fit: Duration
@@ -57,10 +59,13 @@ package struct ModelTrainer: Sendable {
     ///
     /// - Parameters:
     ///   - policy: Says what events weigh and how fast they fade.
-    ///   - evaluates: Also fits without the last events of some users and measures how well those are found.
+    ///   - recipe: What it is built by.
+    ///   - evaluates: Also fits without the last events of some users and measures how well those are found; the choice of the
+    ///     best recipe does so in any case.
     package func train(
         tenant: Tenant.ID,
         policy: Policy,
+        recipe option: RecipeOption,
         evaluates: Bool
     ) async throws(TrainingError) -> Report {
         let clock = ContinuousClock()
@@ -77,16 +82,23 @@ package struct ModelTrainer: Sendable {
         let readAt = clock.now
         let builtAt = self.wallClock()
         let threads = self.threads
-        var metrics: [String: Double] = [:]
-        if evaluates {
-            metrics = try await Self.offPool { () throws(FitError) in
-                try HoldOut(set, users: 3_000).metrics(builtAt: builtAt, threads: threads, policy: policy)
+        let tried: [Recipe]? = if case .fixed(let recipe) = option { [recipe] } else { nil }
+        var outcomes: [RecipeTrial.Outcome] = []
+        if evaluates || option == .best {
+            outcomes = try await Self.offPool { () throws(FitError) in
+                try HoldOut(set, users: 3_000, builtAt: builtAt, policy: policy).outcomes(of: tried, threads: threads)
             }
         }
+        // Of equals the one that was tried first.
+        let best = outcomes.reduce(nil as RecipeTrial.Outcome?) { best, outcome in
+            best.map { outcome.gain > $0.gain } ?? true ? outcome : best
+        }
+        let recipe = tried?.first ?? best?.recipe ?? .standard
         let evaluatedAt = clock.now
         let (snapshot, artifact) = try await Self.offPool { () throws(FitError) in
             let snapshot = try SnapshotBuilder.fit(
                 set.fitInput(builtAt: builtAt, policy: policy),
+                recipe: recipe,
                 threads: threads
             )
             return (snapshot, SnapshotArtifact(snapshot).encode())
@@ -96,14 +108,16 @@ package struct ModelTrainer: Sendable {
             number: 0,
             tenant: tenant,
             state: .ready,
-            recipe: SnapshotBuilder.recipe,
+            recipe: recipe.name,
+            parameters: recipe.parameters,
             builtAt: builtAt,
+            lastEvent: snapshot.newestEvent,
             interactions: Int64(snapshot.counts.interactions),
             users: Int64(snapshot.counts.users),
             items: Int64(set.items.count),
             bytes: Int64(artifact.count),
             checksum: SnapshotArtifact.checksum(of: artifact),
-            metrics: metrics
+            metrics: best?.metrics ?? [:]
         )
         do {
             version.number = try await self.models.store(version, artifact: artifact, dataMark: mark)
@@ -118,11 +132,13 @@ package struct ModelTrainer: Sendable {
             "model built",
             metadata: [
                 "model": "\(ModelVersion.name(version.number))", "tenant": "\(tenant)", "items": "\(version.items)",
-                "interactions": "\(version.interactions)", "duration": "\(storedAt - start)",
+                "interactions": "\(version.interactions)", "recipe": "\(version.recipe)",
+                "duration": "\(storedAt - start)",
             ]
         )
         return Report(
             version: version,
+            outcomes: outcomes,
             read: readAt - start,
             evaluation: evaluatedAt - readAt,
             fit: fittedAt - evaluatedAt,

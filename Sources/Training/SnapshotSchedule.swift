@@ -94,7 +94,7 @@ package struct SnapshotSchedule: Service {
             }
             let mark = try await self.trainer.mark(tenant: tenant, policy: policy)
             guard try await self.models.newestDataMark(tenant: tenant) != mark else { return }
-            let report = try await self.trainer.train(tenant: tenant, policy: policy, evaluates: false)
+            let report = try await self.trainer.train(tenant: tenant, policy: policy, recipe: .best, evaluates: false)
             await self.announce()
             // Somebody may have put a newer one into service meanwhile.
             let active = try await self.models.versions(tenant: tenant).first { $0.state == .active }

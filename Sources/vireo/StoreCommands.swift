@@ -2,7 +2,6 @@ import App
 import ArgumentParser
 import Glibc
 import RecommendationCore
-import Training
 
 struct Migrate: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -19,53 +18,6 @@ struct Migrate: AsyncParsableCommand {
         for name in report.pending { Terminal.line("pending \(name)") }
         for name in report.applied { Terminal.line("applied \(name)") }
         if report.pending.isEmpty, report.applied.isEmpty { Terminal.line("up to date") }
-    }
-}
-
-struct Train: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(
-        abstract: "Build a model version from PostgreSQL, evaluate it on held-back events, and register it.",
-        discussion: "Example:\n  vireo train --activate"
-    )
-
-    @OptionGroup var options: StoreOptions
-    @OptionGroup var tenant: TenantOption
-    @Option(help: "The recipe.")
-    var recipe = "item-cosine"
-    @Flag(help: "Put it into service once every node has loaded it.")
-    var activate = false
-    @Flag(help: "Write JSON.")
-    var json = false
-
-    func validate() throws {
-        guard self.recipe == "item-cosine" else { throw ValidationError("--recipe must be item-cosine") }
-        _ = try self.tenant.id()
-    }
-
-    func run() async throws {
-        let tenant = try self.tenant.id()
-        let (report, epoch) = try await self.options.session { session in
-            try await TrainOperation(session: session).run(tenant: tenant, evaluates: true, activates: self.activate)
-        }
-        let version = report.version
-        let metrics = version.metrics.sorted { $0.key < $1.key }
-        if self.json {
-            let members = metrics.map { "\"\($0.key)\":\($0.value)" }.joined(separator: ",")
-            Terminal.line(
-                """
-                {"version":"\(ModelVersion.name(version.number))","active":\(epoch != nil),"recipe":"\(version.recipe)",\
-                "interactions":\(version.interactions),"users":\(version.users),"items":\(version.items),\
-                "bytes":\(version.bytes),"metrics":{\(members)}}
-                """
-            )
-            return
-        }
-        Terminal.line(
-            "\(ModelVersion.name(version.number)) \(epoch == nil ? "is ready" : "is active"): \(version.interactions) interactions, "
-                + "\(version.users) users, \(version.items) items, \(version.bytes / 1_024) KiB"
-        )
-        for (name, value) in metrics { Terminal.line("  \(name) \((value * 10_000).rounded() / 10_000)") }
-        Terminal.line("  read \(report.read), evaluate \(report.evaluation), fit \(report.fit), store \(report.store)")
     }
 }
 
@@ -111,75 +63,6 @@ struct Models: AsyncParsableCommand {
             }
             if versions.isEmpty, !self.json { Terminal.line("no models; run vireo train --activate") }
         }
-    }
-}
-
-struct Recommend: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(
-        abstract: "Write lists for many users, ranked by the active model's own score, seen items left out.",
-        discussion: "Example:\n  vireo recommend --users all --limit 20 --out lists.tsv"
-    )
-
-    @OptionGroup var options: StoreOptions
-    @OptionGroup var tenant: TenantOption
-    @Option(help: "`all`, or a file with a user id a line.")
-    var users = "all"
-    @Option(help: "Items a user.")
-    var limit = 20
-    @Option(help: "The file to write; `-` is standard output.")
-    var out = "-"
-    @Option(help: "Rank by a policy's weights instead: the version of one that is stored, or p0.")
-    var policy: String?
-
-    func validate() throws {
-        guard (1...1_000).contains(self.limit) else { throw ValidationError("--limit must be 1..1000") }
-        guard self.policy.map(PlainName.isValid) ?? true else {
-            throw ValidationError("--policy must be \(PlainName.allowed)")
-        }
-        _ = try self.tenant.id()
-    }
-
-    func run() async throws {
-        let tenant = try self.tenant.id()
-        let wanted = self.users == "all" ? nil : try Self.ids(in: self.users)
-        guard let file = fopen(self.out == "-" ? "/dev/stdout" : self.out, "w") else { throw FileError(path: self.out) }
-        defer { fclose(file) }
-        let path = self.out
-        let report = try await self.options.session { session in
-            try await RecommendOperation(session: session).run(
-                tenant: tenant,
-                users: wanted,
-                limit: self.limit,
-                policy: self.policy
-            ) { line in
-                guard fputs(line, file) >= 0 else { throw FileError(path: path) }
-            }
-        }
-        guard fflush(file) == 0 else { throw FileError(path: path) }
-        Terminal.error(
-            "\(report.users) users (\(report.unknown) without history) by \(report.model); read \(report.read), rank \(report.rank)"
-        )
-    }
-
-    private static func ids(in path: String) throws -> [User.ID] {
-        guard let file = fopen(path, "r") else { throw FileError(path: path) }
-        defer { fclose(file) }
-        var ids: [User.ID] = []
-        var line: UnsafeMutablePointer<CChar>?
-        var capacity = 0
-        defer { free(line) }
-        var number = 0
-        while getline(&line, &capacity, file) >= 0, let line {
-            number += 1
-            let text = String(cString: line).filter { $0 != "\n" && $0 != "\r\n" && $0 != "\r" }
-            if text.isEmpty { continue }
-            do {
-                ids.append(try User.ID(validating: text))
-            } catch {
-                throw ValidationError("\(path), line \(number): a user id must be \(IdentifierError.allowed)")
-            }
-        }
-        return ids
     }
 }
 

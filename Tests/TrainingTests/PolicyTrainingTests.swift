@@ -73,7 +73,7 @@ struct PolicyTrainingTests {
     }
 
     private func mostPopular(by policy: Policy) async throws -> Item.Number {
-        _ = try await self.trainer.train(tenant: .default, policy: policy, evaluates: false)
+        _ = try await self.trainer.train(tenant: .default, policy: policy, recipe: .fixed(.standard), evaluates: false)
         let artifact = self.store.state.withLock { $0.stored.last?.artifact ?? [] }
         return try SnapshotArtifact(decoding: artifact).snapshot.popularityOrder[0]
     }
@@ -106,7 +106,7 @@ struct PolicyTrainingTests {
         policy.eventWeights[.hide] = -4
         let weighed = try await trainer.mark(tenant: .default, policy: policy)
         #expect(weighed != builtIn && weighed != longer)
-        _ = try await trainer.train(tenant: .default, policy: policy, evaluates: false)
+        _ = try await trainer.train(tenant: .default, policy: policy, recipe: .fixed(.standard), evaluates: false)
         #expect(self.store.state.withLock { $0.stored.last?.mark } == weighed)
     }
 }

@@ -23,11 +23,12 @@ package struct TrainOperation: Sendable {
 
     package func run(
         tenant: Tenant.ID,
+        recipe: RecipeOption,
         evaluates: Bool,
         activates: Bool
     ) async throws -> (report: ModelTrainer.Report, epoch: Int64?) {
         let policy = try await PolicyLookup(session: self.session).active(tenant: tenant)
-        let report = try await self.trainer.train(tenant: tenant, policy: policy, evaluates: evaluates)
+        let report = try await self.trainer.train(tenant: tenant, policy: policy, recipe: recipe, evaluates: evaluates)
         // The nodes hear of it by their own reads of the control log, each within a second.
         let epoch = activates ? try await self.trainer.activate(report.version.number, tenant: tenant) : nil
         return (report, epoch)

@@ -144,7 +144,7 @@ extension SnapshotArtifact {
             throw .inconsistent("an item beyond the last")
         }
         guard graph.ids.isEmpty || itemCount > 0 else { throw .inconsistent("an item beyond the last") }
-        guard graph.weights.reduce(0, { max($0, $1) }) <= HalfFloat.largest else {
+        guard graph.weights.reduce(0, { max($0, HalfFloat.magnitude($1)) }) <= HalfFloat.largest else {
             throw .inconsistent("a weight that is no number")
         }
     }

@@ -9,6 +9,8 @@ struct ItemScratch {
         case touched = 1
         case seen = 2
         case banned = 4
+        /// In the list that is being made.
+        case listed = 8
     }
 
     private enum Source {
@@ -74,15 +76,59 @@ struct ItemScratch {
         self.add(weight, times: after, of: snapshot.content.lists, to: .content)
     }
 
+    /// Takes a mark away that was put on some items.
+    mutating func unmark(_ items: some Sequence<Item.Number>, _ mark: Mark) {
+        for item in items { self.marks[Int(item)] &= ~mark.rawValue }
+    }
+
+    /// Offers the heap every touched item with a collaborative sum above 0 that the user has not seen.
+    func insertCollaborative(into top: inout TopKeys) {
+        let touched = self.touched.span
+        let marks = self.marks.span
+        let sums = self.collaborative.span
+        var position = 0
+        while position < self.touchedCount {
+            let item = touched[unchecked: position]
+            let sum = sums[unchecked: Int(item)]
+            position &+= 1
+            // Of equal sums the item decides, which the key knows.
+            guard sum >= top.leastScore, sum > 0, marks[unchecked: Int(item)] & Mark.seen.rawValue == 0 else {
+                continue
+            }
+            top.insert(RankKey.make(sum, item))
+        }
+    }
+
     /// Makes sums, marks and touched items zero again.
     mutating func clear(_ history: WeighedHistory) {
-        for item in self.touched[..<self.touchedCount] {
-            self.collaborative[Int(item)] = 0
-            self.content[Int(item)] = 0
-            self.marks[Int(item)] = 0
-        }
+        Self.clear(
+            self.touched,
+            first: self.touchedCount,
+            collaborative: &self.collaborative,
+            content: &self.content,
+            marks: &self.marks
+        )
         for item in history.seen { self.marks[Int(item)] = 0 }
         self.touchedCount = 0
+    }
+
+    private static func clear(
+        _ touched: [Item.Number],
+        first touchedCount: Int,
+        collaborative: inout [Float],
+        content: inout [Float],
+        marks: inout [UInt8]
+    ) {
+        let touched = touched.span
+        var collaborative = collaborative.mutableSpan
+        var content = content.mutableSpan
+        var marks = marks.mutableSpan
+        for position in 0..<touchedCount {
+            let item = Int(touched[unchecked: position])
+            collaborative[unchecked: item] = 0
+            content[unchecked: item] = 0
+            marks[unchecked: item] = 0
+        }
     }
 
     private mutating func add(
