@@ -41,7 +41,7 @@ import Testing
     func perfect() throws {
         let users = [Split.User(history: (0..<5).map { event($0 % 2) }, relevant: [2, 3])]
         let report = try ListReport([[3, 2, 1]], users, cutoff: 2, input: self.input)
-        #expect((report.all.recall, report.all.ndcg, report.all.map) == (1, 1, 1))
+        #expect([report.all.recall, report.all.ndcg, report.all.map] == [1, 1, 1])
         #expect(report.segments.map(\.segment) == [.warm])
     }
 

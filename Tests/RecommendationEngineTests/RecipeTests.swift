@@ -174,7 +174,8 @@ private let products: [Recipe] =
                 #expect(abs(Double(neighbour.weight) - wanted) <= wanted / 1_024 + exp2(-24))
             }
             for (heavier, lighter) in zip(found[item], found[item].dropFirst()) {
-                #expect((heavier.weight, lighter.item) > (lighter.weight, heavier.item))
+                let isInOrder = (heavier.weight, lighter.item) > (lighter.weight, heavier.item)
+                #expect(isInOrder)
             }
         }
     }
@@ -193,7 +194,7 @@ private let products: [Recipe] =
             let kept = Set(found.map { Int($0.item) })
             let least = kept.map { expected[item][$0].magnitude }.min() ?? 0
             for other in 0..<150 where !kept.contains(other) {
-                #expect(expected[item][other].magnitude <= least + 1e-5)
+                #expect(expected[item][other].magnitude <= least + 5e-5)
             }
             for neighbour in found {
                 let value = expected[item][Int(neighbour.item)]
@@ -219,8 +220,8 @@ private let products: [Recipe] =
 
     @Test("a graph is the same with 1, 2 and 5 threads", arguments: Recipe.named)
     func threads(recipe: Recipe) throws {
-        let rows = self.rows(11, users: 120, items: 200, count: 4_000)
-        let graphs = try [1, 2, 5].map { try self.graph(rows, items: 200, recipe, neighbours: 30, threads: $0) }
+        let rows = self.rows(11, users: 120, items: 140, count: 4_000)
+        let graphs = try [1, 2, 5].map { try self.graph(rows, items: 140, recipe, neighbours: 30, threads: $0) }
         #expect(graphs[0] == graphs[1])
         #expect(graphs[0] == graphs[2])
     }

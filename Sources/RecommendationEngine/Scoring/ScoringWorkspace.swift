@@ -57,6 +57,7 @@ struct ScoringWorkspace {
         self.scratch.resize(itemCount: snapshot.itemCount)
         self.history.weigh(events, terms: terms, itemCount: snapshot.itemCount, scratch: &self.scratch)
         defer { self.scratch.clear(self.history) }
+        self.touched &+= self.touchCollaborativeRows(snapshot)
         for index in self.history.items.indices where self.history.weights[index] > 0 {
             self.scratch.addCollaborative(
                 self.history.weights[index],
@@ -87,6 +88,16 @@ struct ScoringWorkspace {
             let (before, after) = snapshot.content.rows(of: item)
             sum &+= snapshot.collaborative.touch(snapshot.collaborative.row(Int(item)))
             sum &+= snapshot.content.lists.touch(before) &+ snapshot.content.lists.touch(after)
+        }
+        return sum
+    }
+
+    /// The same for the positive part alone.
+    private func touchCollaborativeRows(_ snapshot: Snapshot) -> UInt32 {
+        let graph = snapshot.collaborative
+        var sum: UInt32 = 0
+        for index in self.history.items.indices where self.history.weights[index] > 0 {
+            sum &+= graph.touch(graph.row(Int(self.history.items[index])))
         }
         return sum
     }
