@@ -360,3 +360,22 @@ private let products: [Recipe] =
 extension Recipe: @retroactive CustomTestStringConvertible {
     package var testDescription: String { "\(self.name) \(self.parameters)" }
 }
+
+@Suite struct KeyRowTests {
+    @Test("keys are in order however they are spread", arguments: [0, 1, 2, 16, 17, 100, 700])
+    func order(count: Int) {
+        var generator = SeededGenerator(UInt64(count))
+        for spread in [0, 1, 3, 200, 65_535] as [UInt64] {
+            var row = KeyRow()
+            for _ in 0..<2 {
+                row.keys = (0..<count).map { _ in
+                    UInt64.random(in: 65_535 - spread...65_535, using: &generator) << 32
+                        | UInt64(UInt32.random(in: 0...UInt32.max, using: &generator))
+                }
+                let expected = row.keys.sorted(by: >)
+                row.sort()
+                #expect(row.keys == expected)
+            }
+        }
+    }
+}

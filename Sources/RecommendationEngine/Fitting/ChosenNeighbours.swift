@@ -3,7 +3,8 @@ import RecommendationCore
 /// The neighbours each item keeps, with what is shared, in no order within a row: the first step of a ``ProductPlan``.
 ///
 /// A sparse product of the pairs with themselves, a row at a time: from an item to its users to their items, summed in a
-/// dense array per worker that stays in the second-level cache, the best kept in a bounded heap. The work is the sum over
+/// dense array per worker that stays in the second-level cache; the best are kept in a bounded heap, which of many sees only
+/// those that can make it, by a histogram. The work is the sum over
 /// users of the square of their items, which is why histories are capped. A row is summed in the order of its users, and no
 /// row depends on another, so the result is the same however many threads there are.
 struct ChosenNeighbours: Sendable {
@@ -96,6 +97,8 @@ private struct ChoiceWorker {
     private let neighbours: Int
     private var sums: [Float]
     private var touched: [UInt32]
+    private var scores: [Float]
+    private var histogram = ScoreHistogram()
     private var top = TopKeys()
 
     init(
@@ -113,25 +116,31 @@ private struct ChoiceWorker {
         self.sums = [Float](repeating: 0, count: pairs.itemCount)
         // One more, because a position is written before it is known whether it counts.
         self.touched = [UInt32](repeating: 0, count: pairs.itemCount + 1)
+        self.scores = [Float](repeating: 0, count: pairs.itemCount)
     }
 
     mutating func choose(_ row: Int, into target: Target) {
         let touchedCount = Self.sum(row, self.pairs, self.userFactors, sums: &self.sums, touched: &self.touched)
         // No item is its own neighbour: what is not above 0 does not make it.
         self.sums[row] = 0
-        self.top.reset(capacity: self.neighbours)
         if let factors = self.itemFactors {
-            Self.rank(self.touched, first: touchedCount, factors: factors, sums: &self.sums, into: &self.top)
+            Self.score(self.touched, first: touchedCount, factors: factors, sums: &self.sums, into: &self.scores)
         } else {
-            Self.rank(
+            Self.score(
                 self.touched,
                 first: touchedCount,
                 degree: self.degrees[row],
                 degrees: self.degrees,
                 sums: &self.sums,
-                into: &self.top
+                into: &self.scores
             )
         }
+        self.top.reset(capacity: self.neighbours)
+        var bound: Float = 0
+        if touchedCount > 2 * self.neighbours {
+            bound = max(0, self.histogram.bound(reachedBy: self.neighbours, ofFirst: touchedCount, self.scores))
+        }
+        Self.select(self.touched, self.scores, first: touchedCount, from: bound, into: &self.top)
         target.counts[row] = UInt32(self.top.keys.count)
         var place = target.starts[row]
         for key in self.top.keys {
@@ -177,46 +186,60 @@ private struct ChoiceWorker {
         return touchedCount
     }
 
-    private static func rank(
+    /// What is shared, times a factor; leaves the sums zero.
+    private static func score(
         _ touched: [UInt32],
         first touchedCount: Int,
         factors: [Float],
         sums: inout [Float],
-        into top: inout TopKeys
+        into scores: inout [Float]
     ) {
         var sums = sums.mutableSpan
+        var scores = scores.mutableSpan
         let touched = touched.span
         let factors = factors.span
-        var position = 0
-        while position < touchedCount {
-            let item = touched[unchecked: position]
-            let score = sums[unchecked: Int(item)] * factors[unchecked: Int(item)]
-            sums[unchecked: Int(item)] = 0
-            position &+= 1
-            // Of equal scores the item decides, which the key knows.
-            guard score >= top.leastScore, score > 0 else { continue }
-            top.insert(RankKey.make(score, item))
+        for position in 0..<touchedCount {
+            let item = Int(touched[unchecked: position])
+            scores[unchecked: position] = sums[unchecked: item] * factors[unchecked: item]
+            sums[unchecked: item] = 0
         }
     }
 
-    private static func rank(
+    /// What is shared, over what either has; leaves the sums zero.
+    private static func score(
         _ touched: [UInt32],
         first touchedCount: Int,
         degree: Float,
         degrees: [Float],
         sums: inout [Float],
-        into top: inout TopKeys
+        into scores: inout [Float]
     ) {
         var sums = sums.mutableSpan
+        var scores = scores.mutableSpan
         let touched = touched.span
         let degrees = degrees.span
         for position in 0..<touchedCount {
-            let item = touched[unchecked: position]
-            let shared = sums[unchecked: Int(item)]
-            sums[unchecked: Int(item)] = 0
-            let score = shared / (degree + degrees[unchecked: Int(item)] - shared)
-            guard score >= top.leastScore, score > 0 else { continue }
-            top.insert(RankKey.make(score, item))
+            let item = Int(touched[unchecked: position])
+            let shared = sums[unchecked: item]
+            scores[unchecked: position] = shared / (degree + degrees[unchecked: item] - shared)
+            sums[unchecked: item] = 0
+        }
+    }
+
+    private static func select(
+        _ touched: [UInt32],
+        _ scores: [Float],
+        first touchedCount: Int,
+        from bound: Float,
+        into top: inout TopKeys
+    ) {
+        let touched = touched.span
+        let scores = scores.span
+        for position in 0..<touchedCount {
+            let score = scores[unchecked: position]
+            // Of equal scores the item decides, which the key knows.
+            guard score >= bound, score >= top.leastScore, score > 0 else { continue }
+            top.insert(RankKey.make(score, touched[unchecked: position]))
         }
     }
 }

@@ -1,10 +1,5 @@
 import RecommendationCore
 
-/// The edges of one row, while they are put in order.
-private struct KeyRow {
-    var keys: [UInt64] = []
-}
-
 extension NeighbourGraph {
     /// Weights of chosen neighbours as half floats, within a row the heaviest first, ties by number.
     ///
@@ -27,7 +22,7 @@ extension NeighbourGraph {
                         let half = HalfFloat.encode(weights[position] * scale)
                         state.keys.append(UInt64(HalfFloat.order(half)) << 32 | UInt64(~chosen.ids[position]))
                     }
-                    if sorts { state.keys.sort { $0 > $1 } }
+                    if sorts { state.sort() }
                     var place = Int(rowStarts[row])
                     for key in state.keys {
                         ids[place] = RankKey.number(key)
