@@ -6,6 +6,7 @@ import RecommendationEngine
 ///
 ///     fit-bench graph TRAIN ROUNDS THREADS [RECIPE]    from rows in memory to a graph: seconds, and seconds of the processor
 ///     fit-bench rank TRAIN ROUNDS [RECIPE]             lists of 20 for every user, on one thread: users per second
+///     fit-bench lists TRAIN FILE 20 [RECIPE]           lists as `vireo recommend` writes them, by the best recipe if none is named
 ///     fit-bench synthetic USERS ITEMS INTERACTIONS THREADS [RECIPE]    a whole model of drawn interactions, and the memory
 @main
 struct FitBench {
@@ -17,6 +18,10 @@ struct FitBench {
         case ("graph", 2):
             try Histories(path: Array(arguments)[1]).graph(named, rounds: numbers[0], threads: numbers[1])
         case ("rank", 1): try Histories(path: Array(arguments)[1]).rank(named, rounds: numbers[0])
+        case ("lists", 1):
+            let paths = Array(arguments)
+            let recipe = arguments.last.flatMap { Recipe(named: $0) }
+            try Histories(path: paths[1]).lists(recipe, limit: numbers[0], path: paths[2])
         case ("synthetic", 4):
             try Synthetic(users: numbers[0], items: numbers[1], interactions: numbers[2]).fit(
                 named,
@@ -49,6 +54,7 @@ struct Histories {
     var offsets = [0]
     var items: [UInt32] = []
     var itemCount = 0
+    var names: [String] = []
 
     init(path: String) throws {
         guard let file = fopen(path, "r") else { throw Failure(path: path) }
@@ -60,8 +66,10 @@ struct Histories {
             let length = getline(&line, &capacity, file)
             guard length >= 0, let line else { break }
             let bytes = UnsafeRawBufferPointer(start: line, count: length)
-            let words = bytes.split { $0 == 0x20 || $0 == 0x0A }.dropFirst()
-            for word in words { self.items.append(word.reduce(0) { $0 * 10 + UInt32($1 & 15) }) }
+            let words = bytes.split { $0 == 0x20 || $0 == 0x0A }
+            guard let name = words.first else { continue }
+            self.names.append(String(decoding: name, as: UTF8.self))
+            for word in words.dropFirst() { self.items.append(word.reduce(0) { $0 * 10 + UInt32($1 & 15) }) }
             self.offsets.append(self.items.count)
         }
         self.itemCount = (self.items.max().map(Int.init) ?? -1) + 1
@@ -86,7 +94,8 @@ struct Histories {
         }
     }
 
-    func rank(_ recipe: Recipe, rounds: Int) throws {
+    /// What the importer of such files makes of them.
+    private func interactions() -> (input: FitInput, histories: [[HistoryEvent]]) {
         var columns = InteractionColumns()
         let start = Timestamp(seconds: 1_577_836_800)
         var histories: [[HistoryEvent]] = []
@@ -101,7 +110,34 @@ struct Histories {
             }
             histories.append(history.reversed())
         }
-        let input = FitInput(interactions: columns, itemCount: self.itemCount, builtAt: start)
+        return (FitInput(interactions: columns, itemCount: self.itemCount, builtAt: start), histories)
+    }
+
+    func lists(_ recipe: Recipe?, limit: Int, path: String) throws {
+        let (input, histories) = self.interactions()
+        var chosen = recipe ?? .standard
+        if recipe == nil {
+            let order = (0..<UInt32(self.offsets.count - 1)).map { $0 }
+            let split = try Split.lastItems(of: input, users: 3_000, order: order)
+            let outcomes = try RecipeTrial.outcomes(of: nil, input, split, threads: 2)
+            for outcome in outcomes { print(outcome.gain, outcome.recipe) }
+            let best = outcomes.map(\.gain).max() ?? 0
+            chosen = outcomes.first { $0.gain == best }?.recipe ?? .standard
+        }
+        let snapshot = try SnapshotBuilder.fit(input, recipe: chosen, threads: 2)
+        let scorer = Scorer()
+        let terms = EventTerms(.builtIn)
+        var ranked: [Item.Number] = []
+        guard let file = fopen(path, "w") else { throw Failure(path: path) }
+        defer { fclose(file) }
+        for (user, history) in histories.enumerated() {
+            scorer.rank(history.span, snapshot: snapshot, limit: limit, terms: terms, into: &ranked)
+            fputs("\(self.names[user])\t\(ranked.map { "\($0)" }.joined(separator: " "))\n", file)
+        }
+    }
+
+    func rank(_ recipe: Recipe, rounds: Int) throws {
+        let (input, histories) = self.interactions()
         let snapshot = try SnapshotBuilder.fit(input, recipe: recipe, threads: 2)
         let scorer = Scorer()
         let terms = EventTerms(.builtIn)

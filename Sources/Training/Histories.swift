@@ -1,5 +1,5 @@
 package import RecommendationCore
-package import RecommendationEngine
+import RecommendationEngine
 
 /// The events of every user, in one run of memory.
 package struct Histories: Sendable {

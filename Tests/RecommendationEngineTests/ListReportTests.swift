@@ -23,14 +23,16 @@ import Testing
         let report = try ListReport([[0, 2], [3, 2, 1]], users, cutoff: 2, input: self.input)
         #expect(report.all.users == 2)
         #expect(report.all.recall == 0.75)
-        #expect(report.all.map == (0.5 + 0.5) / 2)
+        #expect(report.all.map == 0.5)
         #expect(report.all.coverage == 0.75)
         // Items 0 and 2 share one user, of four and one; items 3 and 2 none.
-        #expect(report.all.diversity == (0.5 + 1) / 2)
+        #expect(report.all.diversity == 0.75)
         // 0 of all, 2 of a quarter, 3 as if of a quarter, 2 again.
-        #expect(report.all.novelty == (0.0 + 2 + 2 + 2) / 4)
+        #expect(report.all.novelty == 1.5)
         // 4 and 1 over 2; 0 and 1 over 4 and 2.
-        #expect(abs((report.all.popularityBias ?? 0) - (2.5 / 2 + 0.5 / 3) / 2) < 1e-12)
+        let (first, second) = (2.5 / 2, 0.5 / 3)
+        let bias = try #require(report.all.popularityBias)
+        #expect(abs(bias - (first + second) / 2) < 1e-12)
         #expect(report.segments.map(\.segment) == [.cold, .heavy])
         #expect(report.segments[0].figures.recall == 0.5)
         #expect(report.segments[1].figures.recall == 1)

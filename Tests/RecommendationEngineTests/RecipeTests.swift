@@ -258,7 +258,7 @@ private let products: [Recipe] =
         )
         #expect(try SnapshotBuilder.fit(input, recipe: recipe, threads: 2).collaborative.edgeCount == 0)
         input.interactions = InteractionColumns((0..<9).map { Row(user: $0 % 3, item: $0) })
-        for weight in [Float.nan, -1, 0, -.infinity] {
+        for weight: Float in [.nan, -1, 0, -.greatestFiniteMagnitude] {
             input.eventWeights = [.click: weight]
             #expect(try SnapshotBuilder.fit(input, recipe: recipe, threads: 2).collaborative.edgeCount == 0)
         }
@@ -271,7 +271,7 @@ private let products: [Recipe] =
         #expect(throws: FitError.tooManyItems(count, recipe: "ease", maximum: 10_000)) {
             try fit(rows, items: count, recipe: .ease(lambda: 100))
         }
-        for lambda in [0, -1, Double.nan, .infinity] {
+        for lambda: Double in [0, -1, .nan, .infinity] {
             #expect(throws: FitError.ridgeNotPositive) { try fit([], items: 1, recipe: .ease(lambda: lambda)) }
         }
     }
@@ -357,7 +357,7 @@ private let products: [Recipe] =
     }
 }
 
-extension Recipe: @retroactive CustomTestStringConvertible {
+extension Recipe: CustomTestStringConvertible {
     package var testDescription: String { "\(self.name) \(self.parameters)" }
 }
 

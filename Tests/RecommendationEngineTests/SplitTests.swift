@@ -26,7 +26,7 @@ import Testing
 
     @Test("of one time the later row is the last")
     func ties() throws {
-        let rows = [5, 2, 7, 1].map { Row(user: 0, item: $0) }
+        let rows = [5, 2, 7, 1].map { Row(user: 0, item: $0) } + [Row(user: 1, item: 1, day: -9)]
         let split = try Split.lastItems(of: self.input(rows, items: 8), users: 1, order: [0])
         #expect(split.users.map(\.relevant) == [[1]])
         #expect(split.users[0].history.map(\.item) == [7, 2, 5])
@@ -34,10 +34,28 @@ import Testing
 
     @Test("users are taken evenly over the order")
     func evenly() throws {
-        let rows = (0..<100).flatMap { user in (0..<2).map { Row(user: user, item: user * 2 + $0) } }
+        let rows = (0..<100).flatMap { user in
+            (0..<2).map { Row(user: user, item: user * 2 + $0, day: Double(user)) }
+        }
         let order = (0..<100).map { UInt32(99 - $0) }
         let split = try Split.lastItems(of: self.input(rows, items: 200), users: 4, order: order)
         #expect(split.users.map { $0.relevant[0] / 2 } == [99, 74, 49, 24])
+    }
+
+    @Test("where every user begins at one time, a fifth is drawn, evenly over the lists and the same one again")
+    func withoutTimes() throws {
+        let rows = (0..<300).flatMap { user in (0..<10).map { Row(user: user, item: user + $0, day: Double($0)) } }
+        let order = (0..<300).map { UInt32($0) }
+        let split = try Split.lastItems(of: self.input(rows, items: 310), users: 300, order: order)
+        #expect(!split.isByTime)
+        #expect(split.users.allSatisfy { $0.relevant.count == 2 && $0.history.count == 8 })
+        let places = split.users.enumerated().flatMap { user, judged in judged.relevant.map { Int($0) - user } }
+        for place in 0..<10 { #expect((30...90).contains(places.count { $0 == place })) }
+        let again = try Split.lastItems(of: self.input(rows, items: 310), users: 300, order: order)
+        #expect(again.users.map(\.relevant) == split.users.map(\.relevant))
+        var real = rows
+        for user in UInt32(0)..<40 { real.append(Row(user: user, item: 305, day: -1 - Double(user))) }
+        #expect(try Split.lastItems(of: self.input(real, items: 310), users: 9, order: order).isByTime)
     }
 
     @Test("by time, what comes after the moment is held back from everybody, and known items are not looked for")
@@ -71,7 +89,7 @@ import Testing
         var generator = SeededGenerator(4)
         return (0..<200).flatMap { user in
             (0..<12).shuffled(using: &generator).prefix(8).enumerated().map { place, item in
-                Row(user: UInt32(user), item: UInt32(item + user % 2 * 12), day: Double(place))
+                Row(user: UInt32(user), item: UInt32(item + user % 2 * 12), day: Double(place + user))
             }
         }
     }
@@ -94,7 +112,7 @@ import Testing
         let input = FitInput(interactions: InteractionColumns(self.rows), itemCount: 24, builtAt: someTime)
         let split = try Split.lastItems(of: input, users: 50, order: (0..<200).map { $0 })
         let all = try RecipeTrial.outcomes(of: nil, input, split, threads: 2)
-        #expect(all.count == 14)
+        #expect(all.count == 17)
         #expect(all[0].recipe == .standard)
         for outcome in all {
             let alone = try RecipeTrial.outcomes(of: [outcome.recipe], input, split, threads: 1)
@@ -110,9 +128,13 @@ import Testing
 
     @Test("a regression is tried where the catalogue is small")
     func candidates() {
-        #expect(RecipeTrial.candidates(usedItems: 3_000).count == 14)
-        #expect(RecipeTrial.candidates(usedItems: 3_001).count == 12)
-        #expect(RecipeTrial.candidates(usedItems: 0).count == 12)
+        #expect(RecipeTrial.candidates(usedItems: 3_000).count == 17)
+        #expect(RecipeTrial.candidates(usedItems: 3_001).count == 15)
+        #expect(RecipeTrial.candidates(usedItems: 0).count == 15)
         #expect(RecipeTrial.candidates(usedItems: 0)[0] == .standard)
+        // Without times nothing is tried that counts popularity off.
+        let untimed = RecipeTrial.candidates(usedItems: 9_000, isByTime: false)
+        #expect(untimed.count == 3)
+        #expect(untimed.allSatisfy { $0.parameters["neighbour"] == 0 && $0.parameters["column_sum"] == 0 })
     }
 }

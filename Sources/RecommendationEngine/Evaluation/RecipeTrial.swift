@@ -17,10 +17,14 @@ package enum RecipeTrial {
 
     /// What is tried where no recipe is named: the sparse product with the exponents that differ between catalogues, and the
     /// regression where it costs seconds.
-    static func candidates(usedItems: Int) -> [Recipe] {
+    ///
+    /// - Parameter isByTime: Whether they are judged by what came last. What is drawn is less popular than what comes, and
+    ///   so favours recipes that count popularity off; without times none is tried that does.
+    static func candidates(usedItems: Int, isByTime: Bool = true) -> [Recipe] {
         var recipes: [Recipe] = []
+        let popularity = isByTime ? [(0.1, 0.1), (0.15, 0.15), (0.0, 0.0), (0.1, 0.0), (0.25, 0.35)] : [(0.0, 0.0)]
         for base in [(0.5, 0.34, 1.3, 1.0, 0.0), (0.35, 0.34, 1.35, 0.9, 0.0), (0.8, 0.31, 1.45, 1.5, 0.24)] {
-            for (neighbour, columnSum) in [(0.15, 0.15), (0.0, 0.0), (0.1, 0.0), (0.25, 0.35)] {
+            for (neighbour, columnSum) in popularity {
                 recipes.append(
                     .product(
                         Recipe.Product(
@@ -60,7 +64,9 @@ package enum RecipeTrial {
         )
         var outcomes: [Outcome] = []
         let terms = EventTerms(eventWeights: input.eventWeights, halfLifeDays: input.halfLifeDays)
-        try fit.graphs(of: recipes ?? Self.candidates(usedItems: fit.usedItemCount)) { recipe, graph in
+        try fit.graphs(of: recipes ?? Self.candidates(usedItems: fit.usedItemCount, isByTime: split.isByTime)) {
+            recipe,
+            graph in
             let snapshot = Snapshot(
                 counts: fit.weighed.counts,
                 newestEvent: nil,

@@ -17,9 +17,15 @@ package struct Split: Sendable {
 
     package let heldBack: RowMask
     package let users: [User]
+    /// Whether what is held back comes after the rest; else it was drawn, for want of times.
+    package let isByTime: Bool
 
     /// Holds back the last items that some users took to: of each a fifth of the items, at least one, by time, of one time by
     /// the order of the rows. Last ones, not a random share: that lets a model see the future, and misleads.
+    ///
+    /// Where times are no moments but places in a list (every user begins at one time, as in an import of lists that have
+    /// none), nothing is last: such lists are often in the order of the items' numbers, which would hold back what few
+    /// know. Then a fifth is drawn, the same one of the same data.
     ///
     /// - Parameters:
     ///   - count: How many users at most; they are taken evenly over those who took to at least two items.
@@ -32,10 +38,22 @@ package struct Split: Sendable {
         }
         let eligible = order.filter { Int($0) < taken.count && taken[Int($0)] >= 2 }
         let sample = Self.evenly(eligible, count)
-        return Self.split(input, weighed, sample) { rows in
-            let items = Self.distinctItems(rows.lazy.filter { weighed.isTaste($0, input) }, input)
-            return items.count < 2 ? [] : Array(items.prefix(max(1, items.count / 5)))
+        let isByTime = !weighed.beginsAtOneTime(input)
+        return Self.split(input, weighed, sample, isByTime: isByTime) { rows in
+            var items = Self.distinctItems(rows.lazy.filter { weighed.isTaste($0, input) }, input)
+            guard items.count >= 2 else { return [] }
+            let count = items.count
+            if !isByTime { items.sort { Self.lot($0, of: count) < Self.lot($1, of: count) } }
+            return Array(items.prefix(max(1, count / 5)))
         }
+    }
+
+    /// A number by which items of a list are drawn, evenly spread (the finalizer of SplitMix64).
+    private static func lot(_ item: Item.Number, of count: Int) -> UInt64 {
+        var word = (UInt64(item) << 32 | UInt64(UInt32(truncatingIfNeeded: count))) &* 0x9E37_79B9_7F4A_7C15
+        word = (word ^ (word >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        word = (word ^ (word >> 27)) &* 0x94D0_49BB_1331_11EB
+        return word ^ (word >> 31)
     }
 
     /// Holds back everything after a moment. Judged are users who took to something before it, and to something else after it.
@@ -48,7 +66,7 @@ package struct Split: Sendable {
         let columns = input.interactions
         let usable = (0..<columns.count).filter { weighed.weights[$0] != 0 }
         let times = usable.map { columns.seconds[$0] }.sorted()
-        guard !times.isEmpty else { return Split(heldBack: RowMask(), users: []) }
+        guard !times.isEmpty else { return Split(heldBack: RowMask(), users: [], isByTime: true) }
         let moment = times[min(Int(Double(times.count) * min(max(share, 0), 1)), times.count - 1)]
         var before = [Bool](repeating: false, count: weighed.userCount)
         var after = before
@@ -60,7 +78,7 @@ package struct Split: Sendable {
             }
         }
         let eligible = order.filter { Int($0) < before.count && before[Int($0)] && after[Int($0)] }
-        var split = Self.split(input, weighed, Self.evenly(eligible, count)) { rows in
+        var split = Self.split(input, weighed, Self.evenly(eligible, count), isByTime: true) { rows in
             let known = Set(rows.lazy.filter { columns.seconds[$0] < moment }.map { columns.items[$0] })
             let later = rows.lazy.filter { columns.seconds[$0] >= moment && weighed.isTaste($0, input) }
             return Self.distinctItems(later, input).filter { !known.contains($0) }
@@ -72,14 +90,16 @@ package struct Split: Sendable {
             users: split.users.map { user in
                 let history = user.history.filter { $0.occurredAt < Timestamp(seconds: moment) }
                 return User(history: history, relevant: user.relevant)
-            }
+            },
+            isByTime: true
         )
         return split
     }
 
-    private init(heldBack: RowMask, users: [User]) {
+    private init(heldBack: RowMask, users: [User], isByTime: Bool) {
         self.heldBack = heldBack
         self.users = users
+        self.isByTime = isByTime
     }
 
     private static func evenly(_ users: [UInt32], _ count: Int) -> [UInt32] {
@@ -98,6 +118,7 @@ package struct Split: Sendable {
         _ input: FitInput,
         _ weighed: WeighedInteractions,
         _ sample: [UInt32],
+        isByTime: Bool,
         relevant: ([Int]) -> [Item.Number]
     ) -> Split {
         let columns = input.interactions
@@ -127,7 +148,7 @@ package struct Split: Sendable {
             }
             users.append(User(history: history, relevant: wanted))
         }
-        return Split(heldBack: mask, users: users)
+        return Split(heldBack: mask, users: users, isByTime: isByTime)
     }
 }
 
@@ -135,6 +156,20 @@ extension WeighedInteractions {
     /// Whether a row says that its user took to its item: it is positive, and more than a look.
     fileprivate func isTaste(_ row: Int, _ input: FitInput) -> Bool {
         self.weights[row] > 0 && input.interactions.types[row] != EventType.view.code
+    }
+}
+
+extension WeighedInteractions {
+    /// Whether nine of ten users, of more than one, begin at the same second, the earliest of all.
+    fileprivate func beginsAtOneTime(_ input: FitInput) -> Bool {
+        var first = [Int64](repeating: .max, count: self.userCount)
+        for row in 0..<input.interactions.count where self.weights[row] != 0 {
+            let user = Int(input.interactions.users[row])
+            first[user] = min(first[user], input.interactions.seconds[row])
+        }
+        let known = first.count { $0 != .max }
+        let earliest = first.reduce(.max, min)
+        return known > 1 && first.count { $0 == earliest && $0 != .max } * 10 >= known * 9
     }
 }
 

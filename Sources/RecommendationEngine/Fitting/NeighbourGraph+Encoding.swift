@@ -9,7 +9,7 @@ extension NeighbourGraph {
         let rowCount = chosen.rowCount
         var offsets = [UInt32](repeating: 0, count: rowCount + 1)
         for row in 0..<rowCount { offsets[row + 1] = offsets[row] + chosen.counts[row] }
-        let scale = Self.scale(chosen, weights)
+        let scale = Self.scale(chosen, weights, threads: threads)
         let rowStarts = offsets
         let edges = Int(offsets[rowCount])
         var ids = [Item.Number](repeating: 0, count: edges)
@@ -35,18 +35,26 @@ extension NeighbourGraph {
         self.init(offsets: offsets, ids: ids, weights: halves)
     }
 
-    private static func scale(_ chosen: ChosenNeighbours, _ weights: [Float]) -> Float {
-        var largest: Float = 0
-        var smallest = Float.infinity
-        for row in 0..<chosen.rowCount {
-            for position in chosen.row(row) {
-                let magnitude = weights[position].magnitude
-                guard magnitude > 0, magnitude < .infinity else { continue }
-                largest = max(largest, magnitude)
-                smallest = min(smallest, magnitude)
+    private static func scale(_ chosen: ChosenNeighbours, _ weights: [Float], threads: Int) -> Float {
+        let parts = min(chosen.rowCount, 64)
+        var extremes = [(least: Float, largest: Float)](repeating: (.infinity, 0), count: parts)
+        extremes.withPlaces { extremes in
+            Dealer.deal(parts, threads: threads) { part in
+                var (least, largest) = (Float.infinity, Float(0))
+                for row in part * chosen.rowCount / parts..<(part + 1) * chosen.rowCount / parts {
+                    for position in chosen.row(row) {
+                        let magnitude = weights[position].magnitude
+                        guard magnitude > 0, magnitude < .infinity else { continue }
+                        least = min(least, magnitude)
+                        largest = max(largest, magnitude)
+                    }
+                }
+                extremes[part] = (least, largest)
             }
         }
-        guard largest > 1 || smallest < HalfFloat.smallestNormal, largest > 0 else { return 1 }
+        let least = extremes.reduce(.infinity) { min($0, $1.least) }
+        let largest = extremes.reduce(0) { max($0, $1.largest) }
+        guard largest > 1 || least < HalfFloat.smallestNormal, largest > 0 else { return 1 }
         return Float(sign: .plus, exponent: min(14 - Int(largest.exponent), 120), significand: 1)
     }
 }

@@ -42,9 +42,9 @@ package enum Recipe: Sendable, Equatable {
         /// a
         package var item = 1.0
         /// b
-        package var neighbour = 0.15
+        package var neighbour = 0.1
         package var rowSum = 0.0
-        package var columnSum = 0.15
+        package var columnSum = 0.1
 
         package init() {}
 

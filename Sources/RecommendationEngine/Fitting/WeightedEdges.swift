@@ -5,6 +5,7 @@ import RecommendationCore
 /// neighbour and of the sums start from the same edges.
 struct WeightedEdges: Sendable {
     private static let rowsAtOnce = 256
+    private static let sumParts = 4
 
     private let chosen: ChosenNeighbours
     /// sharedᵖ times the item's own factor.
@@ -52,7 +53,7 @@ struct WeightedEdges: Sendable {
             }
         }
         if plan.columnSum != 0 {
-            let factors = self.columnFactors(weights, exponent: -plan.columnSum)
+            let factors = self.columnFactors(weights, exponent: -plan.columnSum, threads: threads)
             weights.withPlaces { weights in
                 Self.deal(rows: chosen.rowCount, threads: threads) { rows in
                     for row in rows {
@@ -64,13 +65,23 @@ struct WeightedEdges: Sendable {
         return NeighbourGraph(chosen, weights: weights, sorts: sorts, threads: threads)
     }
 
-    /// Summed in the order of the rows, by one thread.
-    private func columnFactors(_ weights: [Float], exponent: Double) -> [Float] {
-        var sums = [Float](repeating: 0, count: self.chosen.rowCount)
-        for row in 0..<self.chosen.rowCount {
-            for position in self.chosen.row(row) { sums[Int(self.chosen.ids[position])] += weights[position] }
+    /// Summed in a few parts of the rows, the same whatever the number of threads, and then the parts in order.
+    private func columnFactors(_ weights: [Float], exponent: Double, threads: Int) -> [Float] {
+        let (chosen, count) = (self.chosen, self.chosen.rowCount)
+        var sums = [[Float]](repeating: [], count: Self.sumParts)
+        sums.withPlaces { sums in
+            Dealer.deal(Self.sumParts, threads: threads) { part in
+                var sum = [Float](repeating: 0, count: count)
+                for row in part * count / Self.sumParts..<(part + 1) * count / Self.sumParts {
+                    for position in chosen.row(row) { sum[Int(chosen.ids[position])] += weights[position] }
+                }
+                sums[part] = sum
+            }
         }
-        return sums.map { $0 > 0 ? Float(pow(Double($0), exponent)) : 0 }
+        return (0..<count).map { item in
+            let sum = sums.reduce(0) { $0 + $1[item] }
+            return sum > 0 ? Float(pow(Double(sum), exponent)) : 0
+        }
     }
 
     private static func deal(rows: Int, threads: Int, _ body: @Sendable (Range<Int>) -> Void) {

@@ -25,6 +25,8 @@ struct ItemScratch {
     /// Items with a sum, of which ``touchedCount`` are there.
     private(set) var touched: [Item.Number] = []
     private(set) var touchedCount = 0
+    /// Whether a content sum may be other than 0.
+    private var hasContent = false
 
     mutating func resize(itemCount: Int) {
         guard itemCount > self.marks.count else { return }
@@ -72,6 +74,7 @@ struct ItemScratch {
     /// Adds `weight` times each content neighbour of an item to the sums of the neighbours.
     mutating func addContent(_ weight: Float, neighboursOf item: Item.Number, in snapshot: Snapshot) {
         let (before, after) = snapshot.content.rows(of: item)
+        self.hasContent = true
         self.add(weight, times: before, of: snapshot.content.lists, to: .content)
         self.add(weight, times: after, of: snapshot.content.lists, to: .content)
     }
@@ -101,13 +104,11 @@ struct ItemScratch {
 
     /// Makes sums, marks and touched items zero again.
     mutating func clear(_ history: WeighedHistory) {
-        Self.clear(
-            self.touched,
-            first: self.touchedCount,
-            collaborative: &self.collaborative,
-            content: &self.content,
-            marks: &self.marks
-        )
+        Self.clear(self.touched, first: self.touchedCount, sums: &self.collaborative, marks: &self.marks)
+        if self.hasContent {
+            for item in self.touched[..<self.touchedCount] { self.content[Int(item)] = 0 }
+            self.hasContent = false
+        }
         for item in history.seen { self.marks[Int(item)] = 0 }
         self.touchedCount = 0
     }
@@ -115,18 +116,15 @@ struct ItemScratch {
     private static func clear(
         _ touched: [Item.Number],
         first touchedCount: Int,
-        collaborative: inout [Float],
-        content: inout [Float],
+        sums: inout [Float],
         marks: inout [UInt8]
     ) {
         let touched = touched.span
-        var collaborative = collaborative.mutableSpan
-        var content = content.mutableSpan
+        var sums = sums.mutableSpan
         var marks = marks.mutableSpan
         for position in 0..<touchedCount {
             let item = Int(touched[unchecked: position])
-            collaborative[unchecked: item] = 0
-            content[unchecked: item] = 0
+            sums[unchecked: item] = 0
             marks[unchecked: item] = 0
         }
     }
