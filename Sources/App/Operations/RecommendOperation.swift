@@ -1,5 +1,6 @@
 package import RecommendationCore
 import RecommendationEngine
+import Training
 
 /// `vireo recommend`: lists for many users, by the active model's own score, with the accumulation and top-K code that serves.
 package struct RecommendOperation: Sendable {
