@@ -180,17 +180,20 @@ private let products: [Recipe] =
         }
     }
 
-    @Test("a regression is what elimination gives, with signs", arguments: [1.0, 30, 500])
+    @Test("a regression is what elimination gives, with signs", arguments: [1.0, 200])
     func ridge(lambda: Double) throws {
         // More than two tiles.
         let rows = self.rows(3, users: 90, items: 150, count: 2_500)
         let graph = try self.graph(rows, items: 150, .ease(lambda: lambda), neighbours: 40)
-        let expected = DensePairs(rows, users: 90, items: 150).ridge(lambda)
+        let pairs = DensePairs(rows, users: 90, items: 150)
+        let expected = pairs.ridge(lambda)
         var scale: Double?
         var negative = 0
         for item in 0..<150 {
             let found = graph.neighbours(of: Item.Number(item))
-            #expect(found.count == 40)
+            // Nobody took to some of the items.
+            #expect(found.count == (pairs.degree(ofItem: item) > 0 ? 40 : 0))
+            guard !found.isEmpty else { continue }
             let kept = Set(found.map { Int($0.item) })
             let least = kept.map { expected[item][$0].magnitude }.min() ?? 0
             for other in 0..<150 where !kept.contains(other) {
