@@ -17,6 +17,8 @@ package struct ModelTrainer: Sendable {
     /// What training did and how long each step took.
     package struct Report: Sendable {
         package var version: ModelVersion
+        /// What the recipes that were tried reached, in the order in which they were tried.
+        package var outcomes: [RecipeTrial.Outcome]
         package var read: Duration
         package var evaluation: Duration
         package var fit: Duration
@@ -60,16 +62,21 @@ package struct ModelTrainer: Sendable {
     ///
     /// - Parameters:
     ///   - policy: Says what events weigh and how fast they fade.
-    ///   - evaluates: Also fits without the last events of some users and measures how well those are found.
+    ///   - recipe: What it is built by.
+    ///   - evaluates: Also fits without the last events of some users and measures how well those are found; the choice of the
+    ///     best recipe does so in any case.
     package func train(
         tenant: Tenant.ID,
         policy: Policy,
+        recipe option: RecipeOption,
         evaluates: Bool
     ) async throws(TrainingError) -> Report {
         let start = ContinuousClock.now
         let mark: String
         let set: TrainingSet
+        let active: ModelVersion?
         do {
+            active = try await self.models.versions(tenant: tenant).first { $0.state == .active }
             mark = try await self.mark(tenant: tenant, policy: policy)
             set = try await TrainingSet.read(from: self.data, tenant: tenant)
         } catch {
@@ -78,12 +85,23 @@ package struct ModelTrainer: Sendable {
         guard set.itemCount > 0 else { throw .emptyCatalogue }
         let number: ModelVersion.Number
         do {
-            number = try await self.models.begin(recipe: SnapshotBuilder.recipe, tenant: tenant)
+            let name = if case .fixed(let recipe) = option { recipe.name } else { "best" }
+            number = try await self.models.begin(recipe: name, tenant: tenant)
         } catch {
             throw .repository(error)
         }
         do {
-            return try await self.build(number, of: set, mark, tenant, policy, evaluates: evaluates, since: start)
+            return try await self.build(
+                number,
+                after: active,
+                of: set,
+                mark,
+                tenant,
+                policy,
+                option,
+                evaluates: evaluates,
+                since: start
+            )
         } catch {
             await self.abandon(number)
             throw error
@@ -104,10 +122,12 @@ package struct ModelTrainer: Sendable {
 
     private func build(
         _ number: ModelVersion.Number,
+        after active: ModelVersion?,
         of set: TrainingSet,
         _ mark: String,
         _ tenant: Tenant.ID,
         _ policy: Policy,
+        _ option: RecipeOption,
         evaluates: Bool,
         since start: ContinuousClock.Instant
     ) async throws(TrainingError) -> Report {
@@ -115,16 +135,33 @@ package struct ModelTrainer: Sendable {
         let readAt = clock.now
         let builtAt = self.wallClock()
         let threads = self.threads
-        var metrics: [String: Double] = [:]
-        if evaluates {
-            metrics = try await Self.offPool { () throws(FitError) in
-                try HoldOut(set, users: 3_000).metrics(builtAt: builtAt, threads: threads, policy: policy)
+        let tried: [Recipe]? = if case .fixed(let recipe) = option { [recipe] } else { nil }
+        // A model that was brought from elsewhere has no recipe to be judged by: it may have seen what is held back.
+        let standing = active.flatMap { Recipe(named: $0.recipe, parameters: $0.parameters) }
+        var outcomes: [RecipeTrial.Outcome] = []
+        var baseline: ModelBaseline?
+        if evaluates || option == .best {
+            let (tries, metrics) = try await Self.offPool {
+                () throws(FitError) -> ([RecipeTrial.Outcome], [String: Double]?) in
+                let holdOut = try HoldOut(set, users: 3_000, builtAt: builtAt, policy: policy)
+                let tries = try holdOut.outcomes(of: tried, threads: threads)
+                guard let standing, !tries.isEmpty else { return (tries, nil) }
+                if let same = tries.first(where: { $0.recipe == standing }) { return (tries, same.metrics) }
+                return (tries, try holdOut.outcomes(of: [standing], threads: threads).first?.metrics)
             }
+            outcomes = tries
+            if let active, let metrics { baseline = ModelBaseline(number: active.number, metrics: metrics) }
         }
+        // Of equals the one that was tried first.
+        let best = outcomes.reduce(nil as RecipeTrial.Outcome?) { best, outcome in
+            best.map { outcome.gain > $0.gain } ?? true ? outcome : best
+        }
+        let recipe = tried?.first ?? best?.recipe ?? .standard
         let evaluatedAt = clock.now
         let (snapshot, artifact) = try await Self.offPool { () throws(FitError) in
             let snapshot = try SnapshotBuilder.fit(
                 set.fitInput(builtAt: builtAt, policy: policy),
+                recipe: recipe,
                 threads: threads
             )
             return (snapshot, SnapshotArtifact(snapshot).encode())
@@ -134,14 +171,18 @@ package struct ModelTrainer: Sendable {
             number: number,
             tenant: tenant,
             state: .ready,
-            recipe: SnapshotBuilder.recipe,
+            recipe: recipe.name,
+            parameters: recipe.parameters,
             builtAt: builtAt,
+            firstEvent: set.window?.lowerBound,
+            lastEvent: set.window?.upperBound,
             interactions: Int64(snapshot.counts.interactions),
             users: Int64(snapshot.counts.users),
             items: Int64(set.items.count),
             bytes: Int64(artifact.count),
             checksum: SnapshotArtifact.checksum(of: artifact),
-            metrics: metrics
+            metrics: best?.metrics ?? [:],
+            baseline: baseline
         )
         do {
             version.number = try await self.models.store(version, artifact: artifact, dataMark: mark)
@@ -156,11 +197,13 @@ package struct ModelTrainer: Sendable {
             "model built",
             metadata: [
                 "model": "\(ModelVersion.name(version.number))", "tenant": "\(tenant)", "items": "\(version.items)",
-                "interactions": "\(version.interactions)", "duration": "\(storedAt - start)",
+                "interactions": "\(version.interactions)", "recipe": "\(version.recipe)",
+                "duration": "\(storedAt - start)",
             ]
         )
         return Report(
             version: version,
+            outcomes: outcomes,
             read: readAt - start,
             evaluation: evaluatedAt - readAt,
             fit: fittedAt - evaluatedAt,

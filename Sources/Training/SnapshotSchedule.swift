@@ -1,5 +1,6 @@
 package import Logging
 package import RecommendationCore
+import RecommendationEngine
 import ServiceLifecycle
 
 /// Says which node builds: an advisory lock of the store.
@@ -108,7 +109,14 @@ package struct SnapshotSchedule: Service {
             guard try await self.models.newestDataMark(tenant: tenant) != mark else { return }
             let before = try await self.models.versions(tenant: tenant).first { $0.state == .active }
             if let before, before.isImported { return }
-            let report = try await self.trainer.train(tenant: tenant, policy: policy, evaluates: true)
+            // As the active one was built, so that what an operator chose is not undone by a rebuild.
+            let recipe = before.flatMap { Recipe(named: $0.recipe, parameters: $0.parameters) }
+            let report = try await self.trainer.train(
+                tenant: tenant,
+                policy: policy,
+                recipe: recipe.map { .fixed($0) } ?? .best,
+                evaluates: true
+            )
             await self.announce()
             let standing = try await self.rollout.standing(tenant: tenant)
             guard !standing.isRolledBack, standing.canary == nil else {
@@ -154,7 +162,12 @@ package struct SnapshotSchedule: Service {
         guard let policy = self.policy(job.tenant) else { return (nil, true, "the active policy cannot be read") }
         let model: ModelVersion.Number
         do throws(TrainingError) {
-            model = try await self.trainer.train(tenant: job.tenant, policy: policy, evaluates: true).version.number
+            model = try await self.trainer.train(
+                tenant: job.tenant,
+                policy: policy,
+                recipe: job.order.recipe.flatMap { Recipe(named: $0) }.map { .fixed($0) } ?? .best,
+                evaluates: true
+            ).version.number
         } catch {
             return (nil, true, Self.reason(error))
         }

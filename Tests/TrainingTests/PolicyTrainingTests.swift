@@ -12,7 +12,7 @@ struct PolicyTrainingTests {
     /// Item 0 was bought long ago, item 1 is looked at today; each by ten users.
     final class Store: TrainingDataRepository, ModelRepository {
         struct State {
-            var stored: [(artifact: [UInt8], mark: String)] = []
+            var stored: [(model: ModelVersion, artifact: [UInt8], mark: String)] = []
         }
 
         let state = Mutex(State())
@@ -44,7 +44,7 @@ struct PolicyTrainingTests {
 
         func store(_ model: ModelVersion, artifact: [UInt8], dataMark: String) async throws(RepositoryError) -> Int64 {
             self.state.withLock { state in
-                state.stored.append((artifact, dataMark))
+                state.stored.append((model, artifact, dataMark))
                 return Int64(state.stored.count)
             }
         }
@@ -71,7 +71,7 @@ struct PolicyTrainingTests {
     }
 
     private func mostPopular(by policy: Policy) async throws -> Item.Number {
-        _ = try await self.trainer.train(tenant: .default, policy: policy, evaluates: false)
+        _ = try await self.trainer.train(tenant: .default, policy: policy, recipe: .fixed(.standard), evaluates: false)
         let artifact = self.store.state.withLock { $0.stored.last?.artifact ?? [] }
         return try SnapshotArtifact(decoding: artifact).snapshot.popularityOrder[0]
     }
@@ -104,7 +104,27 @@ struct PolicyTrainingTests {
         policy.eventWeights[.hide] = -4
         let weighed = try await trainer.mark(tenant: .default, policy: policy)
         #expect(weighed != builtIn && weighed != longer)
-        _ = try await trainer.train(tenant: .default, policy: policy, evaluates: false)
+        _ = try await trainer.train(tenant: .default, policy: policy, recipe: .fixed(.standard), evaluates: false)
         #expect(self.store.state.withLock { $0.stored.last?.mark } == weighed)
+    }
+
+    @Test("a model says by which recipe it was built, a named one or the best")
+    func recipes() async throws {
+        for recipe in [Recipe.cosine, .ease(lambda: 250)] {
+            let report = try await self.trainer.train(
+                tenant: .default,
+                policy: .builtIn,
+                recipe: .fixed(recipe),
+                evaluates: false
+            )
+            #expect(report.outcomes.isEmpty)
+            let stored = try #require(self.store.state.withLock { $0.stored.last?.model })
+            #expect(Recipe(named: stored.recipe, parameters: stored.parameters) == recipe)
+        }
+        // Ten users with one purchase and a look each: there is nobody to judge by.
+        let report = try await self.trainer.train(tenant: .default, policy: .builtIn, recipe: .best, evaluates: true)
+        #expect(report.version.recipe == Recipe.standard.name)
+        #expect(report.version.parameters == Recipe.standard.parameters)
+        #expect(report.version.metrics.isEmpty)
     }
 }

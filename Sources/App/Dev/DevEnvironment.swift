@@ -136,7 +136,7 @@ package struct DevEnvironment: Sendable {
         let newest = try await session.models.newestDataMark(tenant: .default)
         if !hasActive || newest != mark {
             let (report, _) = try await TrainOperation(session: session)
-                .run(tenant: .default, evaluates: false, activates: true)
+                .run(tenant: .default, recipe: .best, evaluates: false, activates: true)
             let version = report.version
             self.say("trained     \(ModelVersion.name(version.number)) on \(version.interactions) interactions")
         }

@@ -68,7 +68,7 @@ extension ModelUseCases {
                     try await jobs.job(number, tenant: tenant)
                 }
             },
-            recipes: [SnapshotBuilder.recipe]
+            recipes: Recipe.names
         )
     }
 

@@ -23,12 +23,13 @@ package struct TrainOperation: Sendable {
 
     package func run(
         tenant: Tenant.ID,
+        recipe: RecipeOption,
         evaluates: Bool,
         activates: Bool,
         forces: Bool = false
     ) async throws -> (report: ModelTrainer.Report, activation: Result<ModelRollout.Outcome, RolloutError>?) {
         let policy = try await PolicyLookup(session: self.session).active(tenant: tenant)
-        let report = try await self.trainer.train(tenant: tenant, policy: policy, evaluates: evaluates)
+        let report = try await self.trainer.train(tenant: tenant, policy: policy, recipe: recipe, evaluates: evaluates)
         guard activates else { return (report, nil) }
         do throws(RolloutError) {
             let number = report.version.number

@@ -3,7 +3,7 @@ package import RecommendationCore
 /// An item that is like another one.
 package struct Neighbour: Sendable, Equatable {
     package let item: Item.Number
-    /// Above 0, at most 1.
+    /// Comparable within a graph; of a collaborative one it may be above 1, or below 0 for what speaks against the other.
     package let weight: Float
 
     package init(item: Item.Number, weight: Float) {

@@ -154,7 +154,7 @@ extension SnapshotArtifact {
         }
         guard graph.ids.isEmpty || itemCount > 0 else { throw .inconsistent("an item beyond the last") }
         // Weights may be negative: only exponent and fraction are looked at.
-        guard graph.weights.reduce(0, { max($0, $1 & 0x7FFF) }) <= HalfFloat.largest else {
+        guard graph.weights.reduce(0, { max($0, HalfFloat.magnitude($1)) }) <= HalfFloat.largest else {
             throw .inconsistent("a weight that is no number")
         }
         return graph.weights.reduce(0, { max($0, $1) }) <= HalfFloat.largest
