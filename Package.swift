@@ -128,8 +128,9 @@ let package = Package(
         .executableTarget(
             name: "vireo",
             dependencies: [
-                "App", "CoherenceCheck", "LoadClient", "LoadTest", "RecommendationCore", "Training", "Observability",
-                log, metrics,
+                "App", "CoherenceCheck", "LoadClient", "LoadTest", "RecommendationCore", "RecommendationEngine",
+                "Training",
+                "Observability", log, metrics,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: settings
@@ -144,6 +145,13 @@ let package = Package(
             name: "store-bench",
             dependencies: ["Redis", "Postgres", log],
             path: "Benchmarks/StoreBench",
+            swiftSettings: settings
+        ),
+        .executableTarget(
+            name: "fit-bench",
+            dependencies: ["RecommendationCore", "RecommendationEngine"],
+            path: "Benchmarks/FitBench",
+            exclude: ["peer.py"],
             swiftSettings: settings
         ),
         .executableTarget(

@@ -41,6 +41,8 @@ package struct PostgresTrainingData: TrainingDataRepository {
         guard let number = try await self.store.number(of: tenant) else { return initial }
         return try await self.store.transaction(readOnly: true, timeout: PostgresStore.bulkTimeout) { transaction in
             var result = initial
+            // From the first row to the last, whoever else reads the table: what is fitted depends on the order.
+            try transaction.execute("SET LOCAL synchronize_seqscans = off")
             _ = try transaction.copyOut(
                 """
                 SELECT user_number, item_number, type, value, occurred_at FROM interactions

@@ -9,6 +9,13 @@ package struct TrainingSet: Sendable {
     package let users: [Int64]
     private let categories: CategorySets
 
+    /// The moments of the oldest and the newest interaction; nil without any.
+    package var window: ClosedRange<Timestamp>? {
+        let seconds = self.interactions.seconds
+        guard let first = seconds.min(), let last = seconds.max() else { return nil }
+        return Timestamp(seconds: first)...Timestamp(seconds: last)
+    }
+
     package var itemCount: Int { self.items.last.map { Int($0.number) + 1 } ?? 0 }
 
     private struct Accumulator: Sendable {
@@ -74,24 +81,11 @@ package struct TrainingSet: Sendable {
         )
     }
 
-    /// The events of every user, newest first, by dense user index.
-    package func histories() -> [[HistoryEvent]] {
-        var histories = [[HistoryEvent]](repeating: [], count: self.users.count)
-        for row in 0..<self.interactions.count {
-            guard let type = EventType(code: self.interactions.types[row]) else { continue }
-            histories[Int(self.interactions.users[row])].append(
-                HistoryEvent(
-                    item: self.interactions.items[row],
-                    type: type,
-                    value: self.interactions.values[row],
-                    occurredAt: Timestamp(seconds: self.interactions.seconds[row])
-                )
-            )
-        }
-        for user in histories.indices {
-            // Ties by item, so that an order never depends on how the rows came.
-            histories[user].sort { ($0.occurredAt, $0.item) > ($1.occurredAt, $1.item) }
-        }
-        return histories
+    /// User indices in the order of the store's numbers, which does not depend on the order of the rows.
+    package var usersByNumber: [UInt32] {
+        self.users.indices.sorted { self.users[$0] < self.users[$1] }.map { UInt32($0) }
     }
+
+    /// The events of every user.
+    package func histories() -> Histories { Histories(self.interactions, userCount: self.users.count) }
 }

@@ -42,14 +42,20 @@ extension InteractionColumns {
     }
 }
 
-func fit(_ rows: [Row], items: Int, categories: [[UInt32]] = [], threads: Int = 1) throws -> Snapshot {
+func fit(
+    _ rows: [Row],
+    items: Int,
+    categories: [[UInt32]] = [],
+    recipe: Recipe = .cosine,
+    threads: Int = 1
+) throws -> Snapshot {
     let input = FitInput(
         interactions: InteractionColumns(rows),
         itemCount: items,
         categories: CategorySets(categories),
         builtAt: someTime
     )
-    return try SnapshotBuilder.fit(input, threads: threads)
+    return try SnapshotBuilder.fit(input, recipe: recipe, threads: threads)
 }
 
 func event(_ item: Item.Number, _ type: EventType = .click, value: Float = 1, daysAgo: Double = 0) -> HistoryEvent {

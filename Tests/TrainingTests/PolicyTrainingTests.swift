@@ -10,9 +10,9 @@ import Testing
 @Suite("Training by a policy")
 struct PolicyTrainingTests {
     /// Item 0 was bought long ago, item 1 is looked at today; each by ten users.
-    final class Store: TrainingDataRepository, ModelRepository, NodeRepository {
+    final class Store: TrainingDataRepository, ModelRepository {
         struct State {
-            var stored: [(artifact: [UInt8], mark: String)] = []
+            var stored: [(model: ModelVersion, artifact: [UInt8], mark: String)] = []
         }
 
         let state = Mutex(State())
@@ -44,19 +44,18 @@ struct PolicyTrainingTests {
 
         func store(_ model: ModelVersion, artifact: [UInt8], dataMark: String) async throws(RepositoryError) -> Int64 {
             self.state.withLock { state in
-                state.stored.append((artifact, dataMark))
+                state.stored.append((model, artifact, dataMark))
                 return Int64(state.stored.count)
             }
         }
 
         func versions(tenant: Tenant.ID) async throws(RepositoryError) -> [ModelVersion] { [] }
         func artifact(_ number: Int64) async throws(RepositoryError) -> [UInt8] { [] }
-        func activate(_ number: Int64, tenant: Tenant.ID) async throws(RepositoryError) -> Int64 { 1 }
+        func begin(recipe: String, tenant: Tenant.ID) async throws(RepositoryError) -> Int64 { 1 }
+        func abandon(_ number: Int64) async throws(RepositoryError) {}
+        func seal(of number: Int64) async throws(RepositoryError) -> ModelSeal { ModelSeal(bytes: 0, checksum: 0) }
         func newestDataMark(tenant: Tenant.ID) async throws(RepositoryError) -> String? { nil }
         func prune(keeping count: Int, tenant: Tenant.ID) async throws(RepositoryError) {}
-        func report(_ status: NodeStatus) async throws(RepositoryError) {}
-        func remove(_ id: String) async throws(RepositoryError) {}
-        func nodes() async throws(RepositoryError) -> [NodeStatus] { [] }
     }
 
     let store = Store()
@@ -65,7 +64,6 @@ struct PolicyTrainingTests {
         ModelTrainer(
             data: self.store,
             models: self.store,
-            nodes: self.store,
             threads: 1,
             log: Logger(label: "test"),
             wallClock: { Timestamp(seconds: 1_780_000_000) }
@@ -73,7 +71,7 @@ struct PolicyTrainingTests {
     }
 
     private func mostPopular(by policy: Policy) async throws -> Item.Number {
-        _ = try await self.trainer.train(tenant: .default, policy: policy, evaluates: false)
+        _ = try await self.trainer.train(tenant: .default, policy: policy, recipe: .fixed(.standard), evaluates: false)
         let artifact = self.store.state.withLock { $0.stored.last?.artifact ?? [] }
         return try SnapshotArtifact(decoding: artifact).snapshot.popularityOrder[0]
     }
@@ -106,7 +104,27 @@ struct PolicyTrainingTests {
         policy.eventWeights[.hide] = -4
         let weighed = try await trainer.mark(tenant: .default, policy: policy)
         #expect(weighed != builtIn && weighed != longer)
-        _ = try await trainer.train(tenant: .default, policy: policy, evaluates: false)
+        _ = try await trainer.train(tenant: .default, policy: policy, recipe: .fixed(.standard), evaluates: false)
         #expect(self.store.state.withLock { $0.stored.last?.mark } == weighed)
+    }
+
+    @Test("a model says by which recipe it was built, a named one or the best")
+    func recipes() async throws {
+        for recipe in [Recipe.cosine, .ease(lambda: 250)] {
+            let report = try await self.trainer.train(
+                tenant: .default,
+                policy: .builtIn,
+                recipe: .fixed(recipe),
+                evaluates: false
+            )
+            #expect(report.outcomes.isEmpty)
+            let stored = try #require(self.store.state.withLock { $0.stored.last?.model })
+            #expect(Recipe(named: stored.recipe, parameters: stored.parameters) == recipe)
+        }
+        // Ten users with one purchase and a look each: there is nobody to judge by.
+        let report = try await self.trainer.train(tenant: .default, policy: .builtIn, recipe: .best, evaluates: true)
+        #expect(report.version.recipe == Recipe.standard.name)
+        #expect(report.version.parameters == Recipe.standard.parameters)
+        #expect(report.version.metrics.isEmpty)
     }
 }

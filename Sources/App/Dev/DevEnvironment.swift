@@ -87,6 +87,7 @@ package struct DevEnvironment: Sendable {
             SettingName.postgresURL.rawValue: postgres.url(database: "postgres"),
             SettingName.redisURL.rawValue: redis.url,
             SettingName.signingKey.rawValue: signingKeys,
+            SettingName.modelDirectory.rawValue: "\(directory)/models",
         ]
         let settings = try Settings.read(try await SettingSources(environment: environment))
         let keys = try await StoreSession.with(settings, log: self.log) { session in
@@ -135,7 +136,7 @@ package struct DevEnvironment: Sendable {
         let newest = try await session.models.newestDataMark(tenant: .default)
         if !hasActive || newest != mark {
             let (report, _) = try await TrainOperation(session: session)
-                .run(tenant: .default, evaluates: false, activates: true)
+                .run(tenant: .default, recipe: .best, evaluates: false, activates: true)
             let version = report.version
             self.say("trained     \(ModelVersion.name(version.number)) on \(version.interactions) interactions")
         }

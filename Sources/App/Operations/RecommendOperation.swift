@@ -4,6 +4,8 @@ import Training
 
 /// `vireo recommend`: lists for many users, by the active model's own score, with the accumulation and top-K code that serves.
 package struct RecommendOperation: Sendable {
+    private static let blockSize = 1 << 20
+
     private let session: StoreSession
 
     package init(session: StoreSession) {
@@ -16,22 +18,13 @@ package struct RecommendOperation: Sendable {
         package let unknown: Int
         package let model: String
         package let read: Duration
+        /// Of one thread, with the lists written.
         package let rank: Duration
+
+        package var usersPerSecond: Double { Double(self.users) / max(self.rank / .seconds(1), 1e-9) }
     }
 
-    package enum Failure: Error, CustomStringConvertible, Sendable {
-        case noModel(Tenant.ID)
-        case corrupt(String)
-
-        package var description: String {
-            switch self {
-            case .noModel(let tenant): "tenant \(tenant) has no active model; run vireo train --activate"
-            case .corrupt(let model): "the artifact of \(model) cannot be read"
-            }
-        }
-    }
-
-    /// Ranks for users, all of them or those named, and hands out a line each: `user<TAB>item1 item2 …`.
+    /// Ranks for users, all of them or those named, and hands out blocks of whole lines: `user<TAB>item1 item2 …`.
     ///
     /// - Parameter version: Of the policy by whose weights is ranked; nil: by the model's own score.
     package func run(
@@ -39,56 +32,52 @@ package struct RecommendOperation: Sendable {
         users wanted: [User.ID]?,
         limit: Int,
         policy version: String?,
-        write: (String) throws -> Void
+        write: ([UInt8]) throws -> Void
     ) async throws -> Report {
         let clock = ContinuousClock()
         let start = clock.now
-        let versions = try await self.session.models.versions(tenant: tenant)
-        guard let active = versions.first(where: { $0.state == .active }) else { throw Failure.noModel(tenant) }
         var policy: Policy?
         if let version { policy = try await PolicyLookup(session: self.session).policy(version, tenant: tenant) }
-        let snapshot: Snapshot
-        do {
-            snapshot = try SnapshotArtifact(decoding: try await self.session.models.artifact(active.number)).snapshot
-        } catch is ArtifactError {
-            throw Failure.corrupt(ModelVersion.name(active.number))
-        }
-        let set = try await TrainingSet.read(from: self.session.data, tenant: tenant)
-        let ids = try await self.session.data.userIDs(tenant: tenant)
-        var names = [String](repeating: "", count: set.itemCount)
-        for numbered in set.items { names[Int(numbered.number)] = numbered.item.id.string }
-        var rows: [User.ID: Int] = [:]
-        for (row, number) in set.users.enumerated() {
-            if let id = ids[number] { rows[id] = row }
-        }
-        let histories = set.histories()
+        let data = try await OfflineData.read(self.session, tenant: tenant)
+        let order = wanted ?? data.rows.keys.sorted()
+        let rows = order.map { data.rows[$0] }
         let read = clock.now
         let scorer = Scorer()
-        var unknown = 0
-        let order = wanted ?? rows.keys.sorted()
-        for user in order {
-            let history = rows[user].map { histories[$0] } ?? []
-            if history.isEmpty { unknown += 1 }
-            let ranked: [Item.Number]
+        let terms = EventTerms(.builtIn)
+        let nobody: [HistoryEvent] = []
+        var ranked: [Item.Number] = []
+        var block: [UInt8] = []
+        block.reserveCapacity(Self.blockSize + 65_536)
+        for (user, row) in zip(order, rows) {
             if let policy {
                 let pool = scorer.pool(
-                    history: history,
-                    snapshot: snapshot,
+                    history: row.map { data.histories[$0] } ?? [],
+                    snapshot: data.snapshot,
                     policy: policy,
                     excluded: [],
                     keepsSeen: !policy.seenFilter
                 )
                 ranked = pool.unseen.prefix(limit).map(\.item)
+            } else if let row {
+                data.histories.with(row) {
+                    scorer.rank($0, snapshot: data.snapshot, limit: limit, terms: terms, into: &ranked)
+                }
             } else {
-                ranked = scorer.ranked(history: history, snapshot: snapshot, limit: limit)
+                scorer.rank(nobody.span, snapshot: data.snapshot, limit: limit, terms: terms, into: &ranked)
             }
-            let items = ranked.lazy.map { names[Int($0)] }.filter { !$0.isEmpty }.joined(separator: " ")
-            try write("\(user.string)\t\(items)\n")
+            block += user.string.utf8
+            block.append(UInt8(ascii: "\t"))
+            data.names.append(ranked, to: &block)
+            block.append(UInt8(ascii: "\n"))
+            guard block.count >= Self.blockSize else { continue }
+            try write(block)
+            block.removeAll(keepingCapacity: true)
         }
+        if !block.isEmpty { try write(block) }
         return Report(
             users: order.count,
-            unknown: unknown,
-            model: ModelVersion.name(active.number),
+            unknown: rows.count { row in row.map { data.histories.count(of: $0) == 0 } ?? true },
+            model: ModelVersion.name(data.version.number),
             read: read - start,
             rank: clock.now - read
         )

@@ -27,7 +27,7 @@ public protocol TrainingDataRepository: Sendable {
     func mark(tenant: Tenant.ID) async throws(RepositoryError) -> String
     /// Every item, in order of number.
     func items(tenant: Tenant.ID) async throws(RepositoryError) -> [NumberedItem]
-    /// Folds every interaction into a result, in no order; `update` runs on one thread of the driver.
+    /// Folds every interaction into a result, in the order in which the store holds them; `update` runs on one thread of the driver.
     func reduceInteractions<Result: Sendable>(
         tenant: Tenant.ID,
         into initial: Result,

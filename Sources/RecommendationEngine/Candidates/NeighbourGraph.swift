@@ -3,7 +3,7 @@ package import RecommendationCore
 /// An item that is like another one.
 package struct Neighbour: Sendable, Equatable {
     package let item: Item.Number
-    /// Above 0, at most 1.
+    /// Comparable within a graph; of a collaborative one it may be above 1, or below 0 for what speaks against the other.
     package let weight: Float
 
     package init(item: Item.Number, weight: Float) {
@@ -22,6 +22,8 @@ package struct NeighbourGraph: Sendable, Equatable {
 
     package var rowCount: Int { self.offsets.count - 1 }
     package var edgeCount: Int { self.ids.count }
+    /// Rows that are not empty.
+    package var linkedRowCount: Int { zip(self.offsets, self.offsets.dropFirst()).count { $0.0 < $0.1 } }
 
     /// The positions of a row's edges; empty for a row that does not exist.
     @inline(__always)

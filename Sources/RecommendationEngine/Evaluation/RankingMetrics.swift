@@ -11,6 +11,7 @@ package struct RankingMetrics: Sendable {
 
     private var recallSum = 0.0
     private var gainSum = 0.0
+    private var precisionSum = 0.0
     private var hits = 0
     private var recommended: Set<Item.Number> = []
     /// 1 / log2(rank + 1), rank from 1.
@@ -30,21 +31,29 @@ package struct RankingMetrics: Sendable {
         guard !missing.isEmpty else { return }
         let wanted = missing.count
         var gain = 0.0
+        var precision = 0.0
+        var found = 0
         for (rank, item) in list.prefix(self.cutoff).enumerated() {
             self.recommended.insert(item)
-            if missing.remove(item) != nil { gain += self.discounts[rank] }
+            guard missing.remove(item) != nil else { continue }
+            found += 1
+            gain += self.discounts[rank]
+            precision += Double(found) / Double(rank + 1)
         }
-        let found = wanted - missing.count
         self.users += 1
         self.recallSum += Double(found) / Double(wanted)
         self.hits += found > 0 ? 1 : 0
-        if self.cutoff > 0 { self.gainSum += gain / self.idealGains[min(self.cutoff, wanted)] }
+        guard self.cutoff > 0 else { return }
+        self.gainSum += gain / self.idealGains[min(self.cutoff, wanted)]
+        self.precisionSum += precision / Double(min(self.cutoff, wanted))
     }
 
     /// Found items over held-back items.
     package var recall: Double { self.mean(self.recallSum) }
     /// Discounted gain over the best that was possible.
     package var ndcg: Double { self.mean(self.gainSum) }
+    /// Mean over the found of the precision up to them, over as many as could be found.
+    package var meanAveragePrecision: Double { self.mean(self.precisionSum) }
     /// Users with at least one item found.
     package var hitRate: Double { self.mean(Double(self.hits)) }
 

@@ -18,6 +18,9 @@ struct CompressedRows: Sendable {
     @inline(__always)
     subscript(row: Int) -> Range<Int> { self.offsets[row]..<self.offsets[row + 1] }
 
+    /// How many values each row has.
+    var lengths: [Float] { (0..<self.offsets.count - 1).map { Float(self[$0].count) } }
+
     /// How many values two rows share whose values ascend.
     func sharedCount(_ lhs: Int, _ rhs: Int) -> Int {
         var (left, right) = (self[lhs].lowerBound, self[rhs].lowerBound)

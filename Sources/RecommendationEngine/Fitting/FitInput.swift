@@ -22,6 +22,8 @@ package struct FitInput: Sendable {
     package var halfLifeDays: Double
     package var builtAt: Timestamp
     package var limits = Limits()
+    /// Interactions that are as if they were not there.
+    package var heldBack = RowMask()
 
     package init(
         interactions: InteractionColumns,
@@ -48,4 +50,24 @@ package enum FitError: Error, Equatable, Sendable {
     case tooManyInteractions(Int)
     /// A user index that is not below the number of interactions, so the indices are not dense.
     case usersNotDense(highest: UInt32)
+    /// Rows of items that do not ascend, or that name an item beyond the last.
+    case rowsInconsistent
+    /// More items with users than the recipe can be fitted for.
+    case tooManyItems(Int, recipe: String, maximum: Int)
+    /// A regression whose ridge is not above 0, so that the matrix need not have an inverse.
+    case ridgeNotPositive
+}
+
+extension FitError: CustomStringConvertible {
+    package var description: String {
+        switch self {
+        case .itemCountOutOfRange(let count): "a model cannot have \(count) items"
+        case .tooManyInteractions(let count): "a model cannot be fitted on \(count) interactions at once"
+        case .usersNotDense(let highest): "users are not numbered densely: there is a number \(highest)"
+        case .rowsInconsistent: "rows of items that are not in order, or an item beyond the last"
+        case .tooManyItems(let count, let recipe, let maximum):
+            "the recipe \(recipe) takes at most \(maximum) items that somebody took to, and there are \(count)"
+        case .ridgeNotPositive: "the lambda of the recipe ease must be above 0"
+        }
+    }
 }

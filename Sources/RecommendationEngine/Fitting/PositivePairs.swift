@@ -37,20 +37,55 @@ struct PositivePairs: Sendable {
         self.usersOfItem = self.itemsOfUser.transposed(rowCount: input.itemCount)
     }
 
-    /// The newest rows; of rows of one second those of lower item numbers.
+    /// Items and users as they come, for those who have the pairs already.
+    init(itemsOfUser: CompressedRows, itemCount: Int) {
+        self.itemsOfUser = itemsOfUser
+        self.usersOfItem = itemsOfUser.transposed(rowCount: itemCount)
+    }
+
+    var itemCount: Int { self.usersOfItem.offsets.count - 1 }
+    /// Users by item.
+    var itemDegrees: [Float] { self.usersOfItem.lengths }
+    /// Items by user.
+    var userDegrees: [Float] { self.itemsOfUser.lengths }
+    /// What a row of the product of the pairs with themselves costs: the sum over an item's users of their items.
+    var costs: [Int] {
+        (0..<self.itemCount).map { item in
+            self.usersOfItem[item].reduce(0) { cost, position in
+                cost + self.itemsOfUser[Int(self.usersOfItem.values[position])].count
+            }
+        }
+    }
+
+    /// The newest rows, in no order; of rows of one second those of lower item numbers. Takes memory for a few times the limit,
+    /// however many rows there are.
     private static func newest(
         _ rows: ArraySlice<UInt32>,
         of columns: InteractionColumns,
         limit: Int
     ) -> ArraySlice<UInt32> {
         guard rows.count > limit else { return rows }
-        let sorted = rows.sorted { lhs, rhs in
+        let limit = max(limit, 0)
+        guard limit > 0 else { return [] }
+        func isNewer(_ lhs: UInt32, _ rhs: UInt32) -> Bool {
             let (left, right) = (columns.seconds[Int(lhs)], columns.seconds[Int(rhs)])
             if left != right { return left > right }
             let (leftItem, rightItem) = (columns.items[Int(lhs)], columns.items[Int(rhs)])
             return leftItem != rightItem ? leftItem < rightItem : lhs < rhs
         }
-        return sorted.prefix(max(limit, 0))
+        var kept: [UInt32] = []
+        kept.reserveCapacity(4 * limit)
+        var oldest: UInt32?
+        for row in rows {
+            if let oldest, isNewer(oldest, row) { continue }
+            kept.append(row)
+            guard kept.count == 4 * limit else { continue }
+            kept.sort(by: isNewer)
+            kept.removeSubrange(limit...)
+            oldest = kept.last
+        }
+        kept.sort(by: isNewer)
+        return kept.prefix(limit)
     }
 }
 

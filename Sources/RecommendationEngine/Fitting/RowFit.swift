@@ -1,6 +1,4 @@
-import Dispatch
 import RecommendationCore
-import Synchronization
 
 /// Computes rows of a graph, one at a time, with scratch of its own.
 protocol RowWorker: SendableMetatype {
@@ -30,33 +28,28 @@ struct RowBuffer: Sendable {
 /// Rows are dealt out by descending cost, a few at a time, to whichever worker is free. No row depends on another, so the
 /// graph is the same however many workers there are.
 enum RowFit {
-    private static let rowsAtOnce = 4
+    private struct State<Worker: RowWorker> {
+        var worker: Worker
+        var buffer: RowBuffer
+    }
 
     static func graph<Worker: RowWorker>(
         costs: [Int],
         threads: Int,
         worker makeWorker: @Sendable () -> Worker
     ) -> NeighbourGraph {
-        let order = costs.indices.filter { costs[$0] > 0 }.sorted {
-            costs[$0] != costs[$1] ? costs[$0] > costs[$1] : $0 < $1
-        }
-        let next = Atomic<Int>(0)
-        let finished = Mutex<[RowBuffer]>([])
-        DispatchQueue.concurrentPerform(iterations: min(max(threads, 1), 256)) { _ in
-            var start = next.wrappingAdd(Self.rowsAtOnce, ordering: .relaxed).oldValue
-            guard start < order.count else { return }
-            var worker = makeWorker()
-            var buffer = RowBuffer()
-            while start < order.count {
-                for row in order[start..<min(start + Self.rowsAtOnce, order.count)] {
-                    worker.append(row: row, to: &buffer)
-                    buffer.end(row: UInt32(row))
-                }
-                start = next.wrappingAdd(Self.rowsAtOnce, ordering: .relaxed).oldValue
+        let order = Dealer.descending(costs)
+        let finished = Dealer.deal(
+            order.count,
+            atOnce: 4,
+            threads: threads,
+            state: { State(worker: makeWorker(), buffer: RowBuffer()) },
+            body: { state, index in
+                state.worker.append(row: Int(order[index]), to: &state.buffer)
+                state.buffer.end(row: order[index])
             }
-            finished.withLock { [buffer] in $0.append(buffer) }
-        }
-        return Self.assemble(finished.withLock { $0 }, rowCount: costs.count)
+        )
+        return Self.assemble(finished.map(\.buffer), rowCount: costs.count)
     }
 
     private static func assemble(_ buffers: [RowBuffer], rowCount: Int) -> NeighbourGraph {

@@ -3,7 +3,7 @@ import RecommendationCore
 /// What each interaction counts, with the totals of the data.
 ///
 /// Interactions that cannot be used count 0: of an item beyond the catalogue (it was added after the items were read), of
-/// an unknown type, a rating that is no number, a time outside the years a timestamp can hold.
+/// an unknown type, a rating that is no number, a time outside the years a timestamp can hold. So do those held back.
 struct WeighedInteractions {
     /// Weight by row, not yet decayed.
     private(set) var weights: [Float]
@@ -22,19 +22,20 @@ struct WeighedInteractions {
 
         let ratingCode = EventType.rating.code
         var ratings = [RatingScale](repeating: RatingScale(), count: self.userCount)
-        for row in 0..<rows.count where rows.types[row] == ratingCode && Int(rows.items[row]) < input.itemCount {
+        for row in 0..<rows.count
+        where rows.types[row] == ratingCode && Int(rows.items[row]) < input.itemCount && !input.heldBack.contains(row) {
             ratings[Int(rows.users[row])].add(rows.values[row])
         }
 
         let eventWeights = EventWeights(input.eventWeights)
-        let secondsRange = Int64.min / 1_000_000...Int64.max / 1_000_000
         var hasUser = [Bool](repeating: false, count: self.userCount)
         var hasItem = [Bool](repeating: false, count: input.itemCount)
         var usable = 0
         for row in 0..<rows.count {
             let (user, item, code) = (Int(rows.users[row]), Int(rows.items[row]), rows.types[row])
-            guard item < input.itemCount, secondsRange.contains(rows.seconds[row]), EventType(code: code) != nil,
-                code != ratingCode || rows.values[row].isFinite
+            guard item < input.itemCount, Timestamp.secondsRange.contains(rows.seconds[row]),
+                EventType(code: code) != nil,
+                code != ratingCode || rows.values[row].isFinite, !input.heldBack.contains(row)
             else { continue }
             let factor = code == ratingCode ? ratings[user].factor(of: rows.values[row]) : 1
             self.weights[row] = eventWeights[code] * factor

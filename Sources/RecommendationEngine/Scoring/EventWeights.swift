@@ -1,5 +1,5 @@
 import Glibc
-import RecommendationCore
+package import RecommendationCore
 
 /// What one event counts, by the code of its type; 0 for a code that is no type.
 struct EventWeights: Sendable {
@@ -17,6 +17,21 @@ struct EventWeights: Sendable {
     }
 
     subscript(code: UInt8) -> Float { self.byCode[Int(code)] }
+}
+
+/// What a policy says of events, ready for many histories.
+package struct EventTerms: Sendable {
+    let weights: EventWeights
+    let decay: Decay
+
+    package init(_ policy: Policy) {
+        self.init(eventWeights: policy.eventWeights, halfLifeDays: policy.halfLifeDays)
+    }
+
+    package init(eventWeights: [EventType: Float], halfLifeDays: Double) {
+        self.weights = EventWeights(eventWeights)
+        self.decay = Decay(halfLifeDays: halfLifeDays)
+    }
 }
 
 /// The ratings of one user, against which a single one is judged.

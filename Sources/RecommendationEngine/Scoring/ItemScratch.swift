@@ -9,6 +9,8 @@ struct ItemScratch {
         case touched = 1
         case seen = 2
         case banned = 4
+        /// In the list that is being made.
+        case listed = 8
     }
 
     private enum Source {
@@ -23,6 +25,8 @@ struct ItemScratch {
     /// Items with a sum, of which ``touchedCount`` are there.
     private(set) var touched: [Item.Number] = []
     private(set) var touchedCount = 0
+    /// Whether a content sum may be other than 0.
+    private var hasContent = false
 
     mutating func resize(itemCount: Int) {
         guard itemCount > self.marks.count else { return }
@@ -70,19 +74,59 @@ struct ItemScratch {
     /// Adds `weight` times each content neighbour of an item to the sums of the neighbours.
     mutating func addContent(_ weight: Float, neighboursOf item: Item.Number, in snapshot: Snapshot) {
         let (before, after) = snapshot.content.rows(of: item)
+        self.hasContent = true
         self.add(weight, times: before, of: snapshot.content.lists, to: .content)
         self.add(weight, times: after, of: snapshot.content.lists, to: .content)
     }
 
+    /// Takes a mark away that was put on some items.
+    mutating func unmark(_ items: some Sequence<Item.Number>, _ mark: Mark) {
+        for item in items { self.marks[Int(item)] &= ~mark.rawValue }
+    }
+
+    /// Offers the heap every touched item with a collaborative sum above 0 that the user has not seen.
+    func insertCollaborative(into top: inout TopKeys) {
+        let touched = self.touched.span
+        let marks = self.marks.span
+        let sums = self.collaborative.span
+        var position = 0
+        while position < self.touchedCount {
+            let item = touched[unchecked: position]
+            let sum = sums[unchecked: Int(item)]
+            position &+= 1
+            // Of equal sums the item decides, which the key knows.
+            guard sum >= top.leastScore, sum > 0, marks[unchecked: Int(item)] & Mark.seen.rawValue == 0 else {
+                continue
+            }
+            top.insert(RankKey.make(sum, item))
+        }
+    }
+
     /// Makes sums, marks and touched items zero again.
     mutating func clear(_ history: WeighedHistory) {
-        for item in self.touched[..<self.touchedCount] {
-            self.collaborative[Int(item)] = 0
-            self.content[Int(item)] = 0
-            self.marks[Int(item)] = 0
+        Self.clear(self.touched, first: self.touchedCount, sums: &self.collaborative, marks: &self.marks)
+        if self.hasContent {
+            for item in self.touched[..<self.touchedCount] { self.content[Int(item)] = 0 }
+            self.hasContent = false
         }
         for item in history.seen { self.marks[Int(item)] = 0 }
         self.touchedCount = 0
+    }
+
+    private static func clear(
+        _ touched: [Item.Number],
+        first touchedCount: Int,
+        sums: inout [Float],
+        marks: inout [UInt8]
+    ) {
+        let touched = touched.span
+        var sums = sums.mutableSpan
+        var marks = marks.mutableSpan
+        for position in 0..<touchedCount {
+            let item = Int(touched[unchecked: position])
+            sums[unchecked: item] = 0
+            marks[unchecked: item] = 0
+        }
     }
 
     private mutating func add(

@@ -36,14 +36,28 @@ package final class Scorer {
         self.workspace.pool(history, snapshot: snapshot, policy: policy, excluded: excluded, keepsSeen: keepsSeen)
     }
 
-    /// The items that go best with the positive part of a history, by collaborative sums alone, the items of popularity
-    /// after them where there are too few; what the user has seen, hidden or disliked is left out.
+    /// The items that go best with the positive part of a history by the model's own score, which is the sum over the history
+    /// of weight times the neighbour's weight; where too few have a score above 0, the most popular after them. What the user
+    /// has seen, hidden or disliked is left out.
     package func ranked(
         history: [HistoryEvent],
         snapshot: Snapshot,
         limit: Int,
         policy: Policy = .builtIn
     ) -> [Item.Number] {
-        self.workspace.ranked(history, snapshot: snapshot, limit: limit, policy: policy)
+        var ranked: [Item.Number] = []
+        self.rank(history.span, snapshot: snapshot, limit: limit, terms: EventTerms(policy), into: &ranked)
+        return ranked
+    }
+
+    /// The same for many histories, without allocation: the list takes the place of what was in `ranked`.
+    package func rank(
+        _ history: Span<HistoryEvent>,
+        snapshot: Snapshot,
+        limit: Int,
+        terms: EventTerms,
+        into ranked: inout [Item.Number]
+    ) {
+        self.workspace.rank(history, snapshot: snapshot, limit: limit, terms: terms, into: &ranked)
     }
 }

@@ -18,7 +18,12 @@ struct ScoringWorkspace {
         keepsSeen: Bool
     ) -> CandidatePool {
         self.scratch.resize(itemCount: snapshot.itemCount)
-        self.history.weigh(events, policy: policy, itemCount: snapshot.itemCount, scratch: &self.scratch)
+        self.history.weigh(
+            events.span,
+            terms: EventTerms(policy),
+            itemCount: snapshot.itemCount,
+            scratch: &self.scratch
+        )
         defer { self.scratch.clear(self.history) }
         let isPersonal = self.history.isPersonal
         if isPersonal {
@@ -41,29 +46,39 @@ struct ScoringWorkspace {
         return draft.pool(seenLeftOut: keepsSeen ? 0 : seenCount, isPersonal: isPersonal)
     }
 
-    mutating func ranked(
-        _ events: [HistoryEvent],
+    /// Leaves the list in `ranked`.
+    mutating func rank(
+        _ events: Span<HistoryEvent>,
         snapshot: Snapshot,
         limit: Int,
-        policy: Policy
-    ) -> [Item.Number] {
+        terms: EventTerms,
+        into ranked: inout [Item.Number]
+    ) {
         self.scratch.resize(itemCount: snapshot.itemCount)
-        self.history.weigh(events, policy: policy, itemCount: snapshot.itemCount, scratch: &self.scratch)
+        self.history.weigh(events, terms: terms, itemCount: snapshot.itemCount, scratch: &self.scratch)
         defer { self.scratch.clear(self.history) }
-        for (item, weight) in zip(self.history.items, self.history.weights) where weight > 0 {
-            self.scratch.addCollaborative(weight, neighboursOf: item, in: snapshot)
+        self.touched &+= self.touchCollaborativeRows(snapshot)
+        for index in self.history.items.indices where self.history.weights[index] > 0 {
+            self.scratch.addCollaborative(
+                self.history.weights[index],
+                neighboursOf: self.history.items[index],
+                in: snapshot
+            )
         }
         let limit = min(max(limit, 0), snapshot.itemCount)
         self.unseen.reset(capacity: limit)
-        for item in self.scratch.touched[..<self.scratch.touchedCount] where self.scratch.isUnseen(item) {
-            self.unseen.insert(RankKey.make(self.scratch.sums(of: item).collaborative, item))
-        }
+        self.scratch.insertCollaborative(into: &self.unseen)
         self.unseen.sortDescending()
-        var ranked = self.unseen.keys.map(RankKey.number)
-        if ranked.count < limit {
-            ranked += snapshot.popularityOrder.lazy.filter(self.scratch.isUnmarked).prefix(limit - ranked.count)
+        ranked.removeAll(keepingCapacity: true)
+        for key in self.unseen.keys { ranked.append(RankKey.number(key)) }
+        guard ranked.count < limit else { return }
+        let own = ranked.count
+        for item in ranked { _ = self.scratch.mark(item, .listed) }
+        for item in snapshot.popularityOrder where self.scratch.isUnseen(item) && !self.scratch.has(item, .listed) {
+            ranked.append(item)
+            if ranked.count == limit { break }
         }
-        return ranked
+        self.scratch.unmark(ranked.prefix(own), .listed)
     }
 
     /// Brings the rows of the history into the processor's caches.
@@ -73,6 +88,16 @@ struct ScoringWorkspace {
             let (before, after) = snapshot.content.rows(of: item)
             sum &+= snapshot.collaborative.touch(snapshot.collaborative.row(Int(item)))
             sum &+= snapshot.content.lists.touch(before) &+ snapshot.content.lists.touch(after)
+        }
+        return sum
+    }
+
+    /// The same for the positive part alone.
+    private func touchCollaborativeRows(_ snapshot: Snapshot) -> UInt32 {
+        let graph = snapshot.collaborative
+        var sum: UInt32 = 0
+        for index in self.history.items.indices where self.history.weights[index] > 0 {
+            sum &+= graph.touch(graph.row(Int(self.history.items[index])))
         }
         return sum
     }

@@ -19,7 +19,12 @@ struct WeighedHistory {
     /// Takes the place of the last history.
     ///
     /// Events of items beyond `scratch` are newer than the model and say nothing here.
-    mutating func weigh(_ events: [HistoryEvent], policy: Policy, itemCount: Int, scratch: inout ItemScratch) {
+    mutating func weigh(
+        _ events: Span<HistoryEvent>,
+        terms: EventTerms,
+        itemCount: Int,
+        scratch: inout ItemScratch
+    ) {
         self.items.removeAll(keepingCapacity: true)
         self.weights.removeAll(keepingCapacity: true)
         self.seen.removeAll(keepingCapacity: true)
@@ -27,24 +32,43 @@ struct WeighedHistory {
         self.isPersonal = false
 
         var ratings = RatingScale()
-        for event in events {
+        var isNewestFirst = true
+        var previous = Timestamp(microseconds: .max)
+        for index in events.indices {
+            let event = events[index]
+            isNewestFirst = isNewestFirst && event.occurredAt <= previous
+            previous = event.occurredAt
             if event.type == .rating { ratings.add(event.value) }
             guard event.type != .view, Int(event.item) < itemCount else { continue }
             if scratch.mark(event.item, .seen) { self.seen.append(event.item) }
             guard event.type == .hide || event.type == .dislike else { continue }
             if scratch.mark(event.item, .banned) { self.banned.append(event.item) }
         }
-        let newestFirst = Self.isNewestFirst(events) ? events : Self.newestFirst(events)
-        guard let newest = newestFirst.first?.occurredAt else { return }
-        let eventWeights = EventWeights(policy.eventWeights)
-        let decay = Decay(halfLifeDays: policy.halfLifeDays)
-        for event in newestFirst.prefix(Self.limit) {
+        if isNewestFirst {
+            self.weigh(newestFirst: events, ratings, terms, itemCount, &scratch)
+        } else {
+            let sorted = Self.newestFirst(events)
+            self.weigh(newestFirst: sorted.span, ratings, terms, itemCount, &scratch)
+        }
+    }
+
+    private mutating func weigh(
+        newestFirst events: Span<HistoryEvent>,
+        _ ratings: RatingScale,
+        _ terms: EventTerms,
+        _ itemCount: Int,
+        _ scratch: inout ItemScratch
+    ) {
+        guard !events.isEmpty else { return }
+        let newest = events[0].occurredAt
+        for index in 0..<min(events.count, Self.limit) {
+            let event = events[index]
             let factor = event.type == .rating ? ratings.factor(of: event.value) : 1
-            let weight = eventWeights[event.type.code] * factor
+            let weight = terms.weights[event.type.code] * factor
             self.isPersonal = self.isPersonal || weight > 0
             guard Int(event.item) < itemCount else { continue }
             let age = (Double(newest.microseconds) - Double(event.occurredAt.microseconds)) / 1_000_000
-            let decayed = Float(Double(weight) * decay.factor(ageInSeconds: age))
+            let decayed = Float(Double(weight) * terms.decay.factor(ageInSeconds: age))
             let slot = scratch.slot(of: event.item)
             if slot == 0 {
                 self.items.append(event.item)
@@ -57,16 +81,10 @@ struct WeighedHistory {
         for item in self.items { scratch.setSlot(0, of: item) }
     }
 
-    private static func isNewestFirst(_ events: [HistoryEvent]) -> Bool {
-        zip(events, events.dropFirst()).allSatisfy { $0.occurredAt >= $1.occurredAt }
-    }
-
-    private static func newestFirst(_ events: [HistoryEvent]) -> [HistoryEvent] {
-        events.indices
-            .sorted {
-                let (left, right) = (events[$0].occurredAt, events[$1].occurredAt)
-                return left != right ? left > right : $0 < $1
-            }
+    private static func newestFirst(_ events: Span<HistoryEvent>) -> [HistoryEvent] {
+        let times = events.indices.map { events[$0].occurredAt }
+        return times.indices
+            .sorted { times[$0] != times[$1] ? times[$0] > times[$1] : $0 < $1 }
             .map { events[$0] }
     }
 }

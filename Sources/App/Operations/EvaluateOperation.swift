@@ -1,0 +1,81 @@
+import NIOCore
+package import RecommendationCore
+package import RecommendationEngine
+import Training
+
+/// `vireo evaluate`: what the active model's lists are worth against a test file, or what recipes would have been worth after a
+/// moment of the past.
+package struct EvaluateOperation: Sendable {
+    private let session: StoreSession
+
+    package init(session: StoreSession) {
+        self.session = session
+    }
+
+    /// What one model reached.
+    package struct Outcome: Sendable {
+        /// The version that was judged; nil where a recipe was fitted for the occasion.
+        package let model: String?
+        package let recipe: String
+        package let report: ListReport
+    }
+
+    /// Judges the active model by users with the items that they are known to have taken to.
+    ///
+    /// Users without a history get what everybody gets; items that the catalogue does not have are never found.
+    package func run(tenant: Tenant.ID, test: [(user: User.ID, items: [Item.ID])], cutoff: Int) async throws -> Outcome
+    {
+        let policy = try await PolicyLookup(session: self.session).active(tenant: tenant)
+        let data = try await OfflineData.read(self.session, tenant: tenant)
+        var numbers: [Item.ID: Item.Number] = [:]
+        for numbered in data.set.items { numbers[numbered.item.id] = numbered.number }
+        let users = test.filter { !$0.items.isEmpty }.map { user, items in
+            let relevant = items.enumerated().map { index, item in numbers[item] ?? .max - UInt32(index) }
+            return Split.User(history: data.rows[user].map { data.histories[$0] } ?? [], relevant: relevant)
+        }
+        let lists = RecipeTrial.lists(
+            users,
+            data.snapshot,
+            limit: cutoff,
+            terms: EventTerms(.builtIn),
+            threads: System.coreCount
+        )
+        let input = data.set.fitInput(builtAt: data.version.builtAt, policy: policy)
+        return Outcome(
+            model: ModelVersion.name(data.version.number),
+            recipe: data.version.recipe,
+            report: try ListReport(lists, users, cutoff: cutoff, input: input)
+        )
+    }
+
+    /// Fits recipes on what was known at a moment, and judges them by what came after.
+    ///
+    /// - Parameters:
+    ///   - recipes: Where there is none, the active model's.
+    ///   - share: The part of the interactions before the moment.
+    package func backtest(
+        tenant: Tenant.ID,
+        recipes: [Recipe],
+        share: Double,
+        cutoff: Int
+    ) async throws -> [Outcome] {
+        let policy = try await PolicyLookup(session: self.session).active(tenant: tenant)
+        var recipes = recipes
+        if recipes.isEmpty {
+            let active = try await self.session.models.versions(tenant: tenant).first { $0.state == .active }
+            recipes = [active.flatMap { Recipe(named: $0.recipe, parameters: $0.parameters) } ?? .standard]
+        }
+        let set = try await TrainingSet.read(from: self.session.data, tenant: tenant)
+        var input = set.fitInput(builtAt: WallClock.now(), policy: policy)
+        let split = try Split.byTime(of: input, share: share, users: 100_000, order: set.usersByNumber)
+        input.heldBack = split.heldBack
+        let threads = System.coreCount
+        return try recipes.map { recipe in
+            let snapshot = try SnapshotBuilder.fit(input, recipe: recipe, threads: threads)
+            let terms = EventTerms(policy)
+            let lists = RecipeTrial.lists(split.users, snapshot, limit: cutoff, terms: terms, threads: threads)
+            let report = try ListReport(lists, split.users, cutoff: cutoff, input: input)
+            return Outcome(model: nil, recipe: recipe.name, report: report)
+        }
+    }
+}
