@@ -34,6 +34,7 @@ package struct Migrator: Sendable {
             name: "0005_tombstone_sets",
             sql: String(decoding: PackageResources._005_tombstone_sets_sql, as: UTF8.self)
         ),
+        Migration(name: "0006_models", sql: String(decoding: PackageResources._006_models_sql, as: UTF8.self)),
     ]
 
     private let store: PostgresStore
