@@ -128,7 +128,8 @@ let package = Package(
         .executableTarget(
             name: "vireo",
             dependencies: [
-                "App", "CoherenceCheck", "LoadClient", "LoadTest", "RecommendationCore", "RecommendationEngine", "Training",
+                "App", "CoherenceCheck", "LoadClient", "LoadTest", "RecommendationCore", "RecommendationEngine",
+                "Training",
                 "Observability", log, metrics,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],

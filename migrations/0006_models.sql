@@ -14,14 +14,14 @@ ALTER TABLE model_versions
 CREATE TABLE model_activations (
     tenant       integer NOT NULL REFERENCES tenants,
     epoch        bigint NOT NULL,
-    -- Null: none yet, beside a canary.
-    model        bigint,
+    model        bigint NOT NULL,
     -- Serves this share of the users, in hundredths of a percent.
     canary       bigint,
     share        integer NOT NULL DEFAULT 0 CHECK (share BETWEEN 0 AND 10000),
     -- The row that a rollback returns to; null: there is none. A rollback takes over the one of the row it returns to, so
     -- that rollbacks go back step by step.
     before       bigint,
+    is_rollback  boolean NOT NULL DEFAULT false,
     activated_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (tenant, epoch),
     CHECK ((canary IS NULL) = (share = 0))

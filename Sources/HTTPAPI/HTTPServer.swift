@@ -26,6 +26,7 @@ package struct HTTPServer: Service {
                     + PurgeRoutes(useCases: useCases).routes
                     + CacheRoutes(useCases: useCases.catalogue).routes
                     + PolicyRoutes(useCases: useCases.policies, waiting: waiting).routes
+                    + ModelRoutes(useCases: useCases.models, waiting: waiting).routes
                     + EpochRoutes(useCases: useCases).routes + SelfCheckRoutes(useCases: useCases.selfCheck).routes
                     + FleetRoutes(useCases: useCases).routes + OperationsRoutes(useCases: useCases).routes
             }

@@ -16,7 +16,7 @@ package struct UseCases: Sendable {
     /// Scope, `dry_run`, tenant; a purge of a tenant comes with that tenant, whoever asks for it.
     package var purge: @Sendable (PurgeScope, Bool, Tenant.ID) async throws(ServingError) -> PurgeAnswer
     package var catalogue: CatalogueUseCases
-    package var models: @Sendable (Tenant.ID) async throws(ServingError) -> [ModelVersion]
+    package var models: ModelUseCases
     package var nodes: @Sendable () async throws(ServingError) -> [NodeStatus]
     /// How far a change has come; nil: there is no such change, or it is of another tenant than the one named.
     package var epoch: @Sendable (Int64, Tenant.ID?) async throws(ServingError) -> EpochProgress?
@@ -46,7 +46,7 @@ package struct UseCases: Sendable {
             @escaping @Sendable (Tombstone.Kind?, Tenant.ID) async throws(ServingError) -> [ListedTombstone],
         purge: @escaping @Sendable (PurgeScope, Bool, Tenant.ID) async throws(ServingError) -> PurgeAnswer,
         catalogue: CatalogueUseCases,
-        models: @escaping @Sendable (Tenant.ID) async throws(ServingError) -> [ModelVersion],
+        models: ModelUseCases,
         nodes: @escaping @Sendable () async throws(ServingError) -> [NodeStatus],
         epoch: @escaping @Sendable (Int64, Tenant.ID?) async throws(ServingError) -> EpochProgress?,
         everywhere: @escaping @Sendable (Announcement) async -> Bool,

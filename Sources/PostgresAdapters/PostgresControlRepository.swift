@@ -154,19 +154,29 @@ package struct PostgresControlRepository: ControlRepository {
         }
         let models = try transaction.query(
             """
-            SELECT number, state FROM model_versions m WHERE tenant = $1 AND state <> 'building'
-              AND EXISTS (SELECT FROM model_chunks c WHERE c.model = m.number) ORDER BY number DESC
+            SELECT number, state, warmed_at FROM model_versions m WHERE tenant = $1 AND state IN ('ready', 'retired')
+              AND EXISTS (SELECT FROM model_chunks c WHERE c.model = m.number)
+            ORDER BY warmed_at DESC NULLS LAST, number DESC
             """,
             [number]
-        ) { row in (try row.decode(0, as: Int64.self), try row.decode(1, as: String.self)) }
-        let active = models.first { $0.1 == "active" }?.0
+        ) { row in
+            (
+                number: try row.decode(0, as: Int64.self), isReady: try row.decode(1, as: String.self) == "ready",
+                isWarm: try row.decode(2, as: PostgresTimestamp?.self) != nil
+            )
+        }
+        let standing = try PostgresModelRepository.standing(number, in: &transaction)
         let policies = try PostgresPolicyRepository.inForce(number, in: &transaction)
         return TenantControl(
             tenant: tenant,
             generations: generations,
-            activeModel: active,
-            readyModel: models.first { $0.1 == "ready" && $0.0 > (active ?? 0) }?.0,
-            previousModel: models.first { $0.1 == "retired" && $0.0 < (active ?? .max) }?.0,
+            activeModel: standing.active,
+            readyModel: models.filter { $0.isReady && $0.number > (standing.active ?? 0) }.map(\.number).max(),
+            previousModel: standing.previous.flatMap { previous in
+                models.contains { $0.number == previous } ? previous : nil
+            },
+            canaryModel: standing.canary,
+            warmModel: models.first { $0.isWarm }?.number,
             activePolicy: policies.active,
             previousPolicy: policies.previous
         )

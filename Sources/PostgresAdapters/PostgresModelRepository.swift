@@ -5,7 +5,7 @@ package import RecommendationCore
 package struct PostgresModelRepository: ModelRepository {
     private static let chunkSize = 1 << 20
 
-    private let store: PostgresStore
+    let store: PostgresStore
 
     package init(store: PostgresStore) {
         self.store = store
@@ -17,7 +17,7 @@ package struct PostgresModelRepository: ModelRepository {
             try await self.store.client.read(
                 """
                 SELECT \(Self.columns)
-                FROM model_versions WHERE tenant = $1 AND state <> 'building' ORDER BY number DESC LIMIT 1000
+                FROM model_versions WHERE tenant = $1 ORDER BY number DESC LIMIT 1000
                 """,
                 [number]
             ) { row in try Self.version(row, tenant: tenant) }
@@ -61,26 +61,39 @@ package struct PostgresModelRepository: ModelRepository {
     ) async throws(RepositoryError) -> ModelVersion.Number {
         let tenant = try await self.store.requiredNumber(of: model.tenant)
         return try await self.store.transaction(timeout: PostgresStore.bulkTimeout) { transaction in
-            let numbers = try transaction.query(
+            // One that was begun is completed; one whose row is gone meanwhile, or that was not begun, gets a row.
+            let begun = try transaction.execute(
+                "UPDATE model_versions SET state = 'ready' WHERE number = $1 AND tenant = $2 AND state = 'building'",
+                [model.number, tenant]
+            )
+            var number = model.number
+            if begun == 0 {
+                number = try transaction.query(
+                    "INSERT INTO model_versions (tenant, state, recipe) VALUES ($1, 'ready', $2) RETURNING number",
+                    [tenant, model.recipe]
+                ) { row in try row.decode(0, as: Int64.self) }[0]
+            }
+            try transaction.execute(
                 """
-                INSERT INTO model_versions
-                    (tenant, state, recipe, built_at, interactions, users, items, bytes, checksum, metrics, data_mark,
-                     parameters, first_event, last_event, baseline, baseline_metrics)
-                VALUES ($1, 'ready', $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) RETURNING number
+                UPDATE model_versions
+                SET recipe = $2, built_at = $3, interactions = $4, users = $5, items = $6, bytes = $7, checksum = $8,
+                    metrics = $9, data_mark = $10, parameters = $11, first_event = $12, last_event = $13, baseline = $14,
+                    baseline_metrics = $15
+                WHERE number = $1
                 """,
                 [
-                    tenant, model.recipe, model.builtAt.postgres, model.interactions, model.users, model.items,
+                    number, model.recipe, model.builtAt.postgres, model.interactions, model.users, model.items,
                     Int64(artifact.count), Int64(bitPattern: model.checksum),
                     PostgresJSON(ModelMetrics.format(model.metrics)), dataMark,
                     PostgresJSON(ModelMetrics.format(model.parameters)), model.firstEvent?.postgres,
                     model.lastEvent?.postgres, model.baseline?.number,
                     PostgresJSON(ModelMetrics.format(model.baseline?.metrics ?? [:])),
                 ]
-            ) { row in try row.decode(0, as: Int64.self) }
+            )
             for (index, start) in stride(from: 0, to: artifact.count, by: Self.chunkSize).enumerated() {
                 try transaction.execute(
                     "INSERT INTO model_chunks (model, chunk, bytes) VALUES ($1, $2, $3)",
-                    [numbers[0], Int32(index), Array(artifact[start..<min(start + Self.chunkSize, artifact.count)])]
+                    [number, Int32(index), Array(artifact[start..<min(start + Self.chunkSize, artifact.count)])]
                 )
             }
             // Last: the lock is held for no longer than the commit.
@@ -89,8 +102,43 @@ package struct PostgresModelRepository: ModelRepository {
                 tenant: tenant,
                 kind: PostgresControlRepository.Kind.model
             )
-            return numbers[0]
+            return number
         }
+    }
+
+    package func begin(recipe: String, tenant: Tenant.ID) async throws(RepositoryError) -> ModelVersion.Number {
+        let number = try await self.store.requiredNumber(of: tenant)
+        return try await self.store.transaction { transaction in
+            try transaction.query(
+                "INSERT INTO model_versions (tenant, state, recipe) VALUES ($1, 'building', $2) RETURNING number",
+                [number, recipe]
+            ) { row in try row.decode(0, as: Int64.self) }[0]
+        }
+    }
+
+    package func abandon(_ number: ModelVersion.Number) async throws(RepositoryError) {
+        _ = try await self.store.mapped {
+            try await self.store.client.execute(
+                "DELETE FROM model_versions WHERE number = $1 AND state = 'building'",
+                [number]
+            )
+        }
+    }
+
+    package func seal(of number: ModelVersion.Number) async throws(RepositoryError) -> ModelSeal {
+        let seals = try await self.store.mapped {
+            try await self.store.client.read(
+                "SELECT bytes, checksum FROM model_versions WHERE number = $1 AND state <> 'building'",
+                [number]
+            ) { row in
+                ModelSeal(
+                    bytes: try row.decode(0),
+                    checksum: UInt64(bitPattern: try row.decode(1, as: Int64.self))
+                )
+            }
+        }
+        guard let seal = seals.first else { throw .conflict("no such model version") }
+        return seal
     }
 
     package func artifact(_ number: ModelVersion.Number) async throws(RepositoryError) -> [UInt8] {
@@ -119,32 +167,6 @@ package struct PostgresModelRepository: ModelRepository {
         return bytes
     }
 
-    package func activate(_ number: ModelVersion.Number, tenant: Tenant.ID) async throws(RepositoryError) -> Int64 {
-        let owner = try await self.store.requiredNumber(of: tenant)
-        return try await self.store.transaction { transaction in
-            let epoch = try PostgresStore.appendControl(
-                &transaction,
-                tenant: owner,
-                kind: PostgresControlRepository.Kind.model
-            )
-            try transaction.execute(
-                "UPDATE model_versions SET state = 'retired' WHERE tenant = $1 AND state = 'active' AND number <> $2",
-                [owner, number]
-            )
-            let activated = try transaction.execute(
-                """
-                UPDATE model_versions m SET state = 'active' WHERE tenant = $1 AND number = $2 AND state <> 'building'
-                  AND EXISTS (SELECT FROM model_chunks c WHERE c.model = m.number)
-                """,
-                [owner, number]
-            )
-            guard activated == 1 else {
-                throw RepositoryError.conflict("no such model version, or its artifact is gone")
-            }
-            return epoch
-        }
-    }
-
     package func newestDataMark(tenant: Tenant.ID) async throws(RepositoryError) -> String? {
         guard let number = try await self.store.number(of: tenant) else { return nil }
         let marks = try await self.store.mapped {
@@ -161,15 +183,29 @@ package struct PostgresModelRepository: ModelRepository {
 
     package func prune(keeping count: Int, tenant: Tenant.ID) async throws(RepositoryError) {
         let number = try await self.store.requiredNumber(of: tenant)
-        _ = try await self.store.mapped {
-            try await self.store.client.execute(
+        try await self.store.transaction { transaction in
+            // Under the lock, so that nothing that goes is activated meanwhile.
+            try PostgresStore.lockControl(&transaction)
+            let standing = try Self.standing(number, in: &transaction)
+            let kept = [standing.active, standing.canary?.number, standing.previous].compactMap(\.self)
+            let pruned = try transaction.query(
                 """
-                DELETE FROM model_chunks WHERE model IN (
-                    SELECT number FROM model_versions
-                    WHERE tenant = $1 AND state = 'retired' ORDER BY number DESC OFFSET $2
-                )
+                UPDATE model_versions SET state = 'retired', warmed_at = NULL WHERE number IN (
+                    SELECT number FROM model_versions m
+                    WHERE tenant = $1 AND state IN ('ready', 'retired') AND number <> ALL ($2)
+                      AND EXISTS (SELECT FROM model_chunks c WHERE c.model = m.number)
+                    ORDER BY state = 'ready' DESC, number DESC OFFSET $3
+                ) RETURNING number
                 """,
-                [number, Int64(count)]
+                [number, kept, Int64(count)]
+            ) { row in try row.decode(0, as: Int64.self) }
+            try transaction.execute("DELETE FROM model_chunks WHERE model = ANY ($1)", [pruned])
+            try transaction.execute(
+                """
+                DELETE FROM model_versions
+                WHERE tenant = $1 AND state = 'building' AND built_at < now() - interval '1 day'
+                """,
+                [number]
             )
         }
     }

@@ -10,7 +10,6 @@ package enum TrainingError: Error, Sendable {
     case fit(FitError)
     /// There is nothing to train on.
     case emptyCatalogue
-    case cancelled
 }
 
 /// From the store to a registered model: bulk reads, fit, artifact, registry, activation.
@@ -26,25 +25,29 @@ package struct ModelTrainer: Sendable {
         package var store: Duration
     }
 
+    /// How many artifacts are kept beside what serves and what a rollback returns to, unless a setting says otherwise.
+    package static let standardKept = 3
+
     private let data: any TrainingDataRepository
     private let models: any ModelRepository
-    private let nodes: any NodeRepository
+    private let kept: Int
     private let threads: Int
     private let log: Logger
     private let wallClock: @Sendable () -> Timestamp
     private let buildTime = Metrics.Timer(label: "vireo_snapshot_build_seconds")
 
+    /// - Parameter kept: Artifacts kept beside what serves and what a rollback returns to.
     package init(
         data: any TrainingDataRepository,
         models: any ModelRepository,
-        nodes: any NodeRepository,
+        kept: Int = Self.standardKept,
         threads: Int,
         log: Logger,
         wallClock: @escaping @Sendable () -> Timestamp
     ) {
         self.data = data
         self.models = models
-        self.nodes = nodes
+        self.kept = kept
         self.threads = threads
         self.log = log
         self.wallClock = wallClock
@@ -68,26 +71,86 @@ package struct ModelTrainer: Sendable {
         recipe option: RecipeOption,
         evaluates: Bool
     ) async throws(TrainingError) -> Report {
-        let clock = ContinuousClock()
-        let start = clock.now
+        let start = ContinuousClock.now
         let mark: String
         let set: TrainingSet
+        let active: ModelVersion?
         do {
+            active = try await self.models.versions(tenant: tenant).first { $0.state == .active }
             mark = try await self.mark(tenant: tenant, policy: policy)
             set = try await TrainingSet.read(from: self.data, tenant: tenant)
         } catch {
             throw .repository(error)
         }
         guard set.itemCount > 0 else { throw .emptyCatalogue }
+        let number: ModelVersion.Number
+        do {
+            let name = if case .fixed(let recipe) = option { recipe.name } else { "best" }
+            number = try await self.models.begin(recipe: name, tenant: tenant)
+        } catch {
+            throw .repository(error)
+        }
+        do {
+            return try await self.build(
+                number,
+                after: active,
+                of: set,
+                mark,
+                tenant,
+                policy,
+                option,
+                evaluates: evaluates,
+                since: start
+            )
+        } catch {
+            await self.abandon(number)
+            throw error
+        }
+    }
+
+    /// Takes a version that is not built off the registry. What fails here is put right by a later pruning.
+    private func abandon(_ number: ModelVersion.Number) async {
+        do {
+            try await self.models.abandon(number)
+        } catch {
+            self.log.warning(
+                "a model that was not built stays in the registry",
+                metadata: ["model": "\(ModelVersion.name(number))", "error": "\(error)"]
+            )
+        }
+    }
+
+    private func build(
+        _ number: ModelVersion.Number,
+        after active: ModelVersion?,
+        of set: TrainingSet,
+        _ mark: String,
+        _ tenant: Tenant.ID,
+        _ policy: Policy,
+        _ option: RecipeOption,
+        evaluates: Bool,
+        since start: ContinuousClock.Instant
+    ) async throws(TrainingError) -> Report {
+        let clock = ContinuousClock()
         let readAt = clock.now
         let builtAt = self.wallClock()
         let threads = self.threads
         let tried: [Recipe]? = if case .fixed(let recipe) = option { [recipe] } else { nil }
+        // A model that was brought from elsewhere has no recipe to be judged by: it may have seen what is held back.
+        let standing = active.flatMap { Recipe(named: $0.recipe, parameters: $0.parameters) }
         var outcomes: [RecipeTrial.Outcome] = []
+        var baseline: ModelBaseline?
         if evaluates || option == .best {
-            outcomes = try await Self.offPool { () throws(FitError) in
-                try HoldOut(set, users: 3_000, builtAt: builtAt, policy: policy).outcomes(of: tried, threads: threads)
+            let (tries, metrics) = try await Self.offPool {
+                () throws(FitError) -> ([RecipeTrial.Outcome], [String: Double]?) in
+                let holdOut = try HoldOut(set, users: 3_000, builtAt: builtAt, policy: policy)
+                let tries = try holdOut.outcomes(of: tried, threads: threads)
+                guard let standing, !tries.isEmpty else { return (tries, nil) }
+                if let same = tries.first(where: { $0.recipe == standing }) { return (tries, same.metrics) }
+                return (tries, try holdOut.outcomes(of: [standing], threads: threads).first?.metrics)
             }
+            outcomes = tries
+            if let active, let metrics { baseline = ModelBaseline(number: active.number, metrics: metrics) }
         }
         // Of equals the one that was tried first.
         let best = outcomes.reduce(nil as RecipeTrial.Outcome?) { best, outcome in
@@ -105,23 +168,25 @@ package struct ModelTrainer: Sendable {
         }
         let fittedAt = clock.now
         var version = ModelVersion(
-            number: 0,
+            number: number,
             tenant: tenant,
             state: .ready,
             recipe: recipe.name,
             parameters: recipe.parameters,
             builtAt: builtAt,
-            lastEvent: snapshot.newestEvent,
+            firstEvent: set.window?.lowerBound,
+            lastEvent: set.window?.upperBound,
             interactions: Int64(snapshot.counts.interactions),
             users: Int64(snapshot.counts.users),
             items: Int64(set.items.count),
             bytes: Int64(artifact.count),
             checksum: SnapshotArtifact.checksum(of: artifact),
-            metrics: best?.metrics ?? [:]
+            metrics: best?.metrics ?? [:],
+            baseline: baseline
         )
         do {
             version.number = try await self.models.store(version, artifact: artifact, dataMark: mark)
-            try await self.models.prune(keeping: 3, tenant: tenant)
+            try await self.models.prune(keeping: self.kept, tenant: tenant)
         } catch {
             throw .repository(error)
         }
@@ -144,42 +209,6 @@ package struct ModelTrainer: Sendable {
             fit: fittedAt - evaluatedAt,
             store: storedAt - fittedAt
         )
-    }
-
-    /// Puts a version into service once every live node has loaded it, so that the switch costs no node a load.
-    ///
-    /// - Parameter limit: How long to wait for the nodes; those that are late load it when they apply the switch.
-    /// - Returns: The control log id of the activation.
-    package func activate(
-        _ number: ModelVersion.Number,
-        tenant: Tenant.ID,
-        waiting limit: Duration = .seconds(10)
-    ) async throws(TrainingError) -> Int64 {
-        let deadline = ContinuousClock.now.advanced(by: limit)
-        do {
-            while true {
-                let now = self.wallClock().microseconds
-                let late = try await self.nodes.nodes().filter {
-                    now - $0.seenAt.microseconds < 5_000_000 && !$0.loadedModels.contains(number)
-                }
-                if late.isEmpty { break }
-                if ContinuousClock.now >= deadline {
-                    self.log.warning(
-                        "activating although nodes have not loaded the model",
-                        metadata: ["nodes": "\(late.map(\.id).joined(separator: ","))"]
-                    )
-                    break
-                }
-                do { try await Task.sleep(for: .milliseconds(100)) } catch { throw TrainingError.cancelled }
-            }
-            return try await self.models.activate(number, tenant: tenant)
-        } catch let error as RepositoryError {
-            throw .repository(error)
-        } catch let error as TrainingError {
-            throw error
-        } catch {
-            throw .cancelled
-        }
     }
 
     /// Runs long synchronous work on a thread of its own, off the cooperative pool.

@@ -9,6 +9,13 @@ package struct TrainingSet: Sendable {
     package let users: [Int64]
     private let categories: CategorySets
 
+    /// The moments of the oldest and the newest interaction; nil without any.
+    package var window: ClosedRange<Timestamp>? {
+        let seconds = self.interactions.seconds
+        guard let first = seconds.min(), let last = seconds.max() else { return nil }
+        return Timestamp(seconds: first)...Timestamp(seconds: last)
+    }
+
     package var itemCount: Int { self.items.last.map { Int($0.number) + 1 } ?? 0 }
 
     private struct Accumulator: Sendable {

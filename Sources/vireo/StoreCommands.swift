@@ -21,51 +21,6 @@ struct Migrate: AsyncParsableCommand {
     }
 }
 
-struct Models: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(
-        abstract: "The registry of models.",
-        subcommands: [List.self],
-        defaultSubcommand: List.self
-    )
-
-    struct List: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(
-            abstract: "List the versions of a tenant, newest first.",
-            discussion: "Example:\n  vireo models list --json"
-        )
-
-        @OptionGroup var options: StoreOptions
-        @OptionGroup var tenant: TenantOption
-        @Flag(help: "Write JSON, a line each.")
-        var json = false
-
-        func run() async throws {
-            let tenant = try self.tenant.id()
-            let versions = try await self.options.session { session in
-                try await session.models.versions(tenant: tenant)
-            }
-            for version in versions {
-                let name = ModelVersion.name(version.number)
-                if self.json {
-                    Terminal.line(
-                        """
-                        {"version":"\(name)","state":"\(version.state.rawValue)","built_at":"\(version.builtAt.rfc3339)",\
-                        "recipe":"\(version.recipe)","interactions":\(version.interactions),"users":\(version.users),\
-                        "items":\(version.items),"bytes":\(version.bytes)}
-                        """
-                    )
-                } else {
-                    Terminal.line(
-                        "\(name)\t\(version.state.rawValue)\t\(version.builtAt.rfc3339)\t\(version.recipe)\t"
-                            + "\(version.interactions) interactions"
-                    )
-                }
-            }
-            if versions.isEmpty, !self.json { Terminal.line("no models; run vireo train --activate") }
-        }
-    }
-}
-
 /// A file that cannot be read or written.
 struct FileError: Error, CustomStringConvertible {
     let path: String

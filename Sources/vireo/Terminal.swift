@@ -51,7 +51,17 @@ func describe(_ error: any Error) -> String {
         case .repository(let error): describe(error)
         case .emptyCatalogue: "there are no items; import some first"
         case .fit(let error): "no model can be fitted: \(error)"
-        case .cancelled: "cancelled"
+        }
+    case let error as RolloutError:
+        switch error {
+        case .repository(let error): describe(error)
+        case .refused(let shortfall): "\(shortfall); --force activates it all the same"
+        default: "\(error)"
+        }
+    case let error as ModelImportError:
+        switch error {
+        case .repository(let error): describe(error)
+        default: "\(error)"
         }
     default: "\(error)"
     }

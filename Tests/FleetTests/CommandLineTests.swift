@@ -15,7 +15,8 @@ struct CommandLineTests {
             (["nonsense"], "nonsense"),
             (["keys", "create", "--scopes", "root"], "read,write,admin"),
             (["train", "--recipe", "magic"], "p3alpha"), (["evaluate"], "--test"),
-            (["evaluate", "--backtest", "--recipe", "magic"], "p3alpha"), (["evaluate", "--test", "-", "--at", "0"], "1..1000"),
+            (["evaluate", "--backtest", "--recipe", "magic"], "p3alpha"),
+            (["evaluate", "--test", "-", "--at", "0"], "1..1000"),
             (["train", "--tenant", ""], "1 to 128"), (["dev", "--nodes", "0"], "1..16"),
             (["keys", "create", "--tenant", "a\u{1}b"], "control"),
             (["load", "--url", "https://127.0.0.1"], "http://HOST"), (["load", "--rate", "0"], "0.1..500000"),
@@ -111,7 +112,10 @@ struct CommandLineTests {
     func help() async throws {
         for command in [
             ["dev"], ["serve"], ["migrate"], ["import"], ["export"], ["demo-data"], ["train"], ["models", "list"],
-            ["recommend"], ["evaluate"], ["keys", "create"], ["keys", "list"], ["keys", "revoke"], ["doctor"], ["load"], ["check"],
+            ["models", "show"], ["models", "activate"], ["models", "rollback"], ["models", "retire"],
+            ["models", "import"], ["models", "export"], ["recommend"], ["evaluate"], ["keys", "create"],
+            ["keys", "list"],
+            ["keys", "revoke"], ["doctor"], ["load"], ["check"],
         ] {
             let outcome = try await Vireo.run(command + ["--help"])
             #expect(outcome.code == 0)

@@ -212,26 +212,6 @@ struct AdminRouteTests {
         }
     }
 
-    @Test("models are listed, with the active one")
-    func models() async throws {
-        try await withServers { ports in
-            let reply = try await request(ports.admin, "GET", "/v1/admin/models")
-            let built = #""built_at":"2026-09-01T10:00:00.000Z","recipe":"g=.5","interactions":20000000,"#
-            let counts = #""users":1000000,"items":50000,"#
-            #expect(
-                reply.text == #"{"active":"m42","models":[{"version":"m42","state":"active","# + built + counts
-                    + #""metrics":{"ndcg_at_10":0.21,"recall_at_10":0.5}},{"version":"m43","state":"building","#
-                    + built + counts + #""metrics":{}}]}"#
-            )
-        }
-        var useCases = Canned().useCases
-        useCases.models = { _ throws(ServingError) in [] }
-        try await withServers(useCases) { ports in
-            let reply = try await request(ports.admin, "GET", "/v1/admin/models")
-            #expect(reply.text == #"{"active":null,"models":[]}"#)
-        }
-    }
-
     @Test("nodes are listed for the fleet's keys only")
     func nodes() async throws {
         let expected =

@@ -81,6 +81,8 @@ final class Canned: Sendable {
         var userChanges: [(UserChange, User.ID, Tenant.ID)] = []
         var inspected: [(User.ID, Tenant.ID)] = []
         var policies: [(Policy, Tenant.ID)] = []
+        /// What was done with which model of whom.
+        var modelCalls: [String] = []
         /// What was done with which version of whom.
         var policyCalls: [String] = []
         var epochs: [(Int64, Tenant.ID?)] = []
@@ -157,10 +159,7 @@ final class Canned: Sendable {
                 return .generation(epoch: 9013, .example(9013))
             },
             catalogue: self.catalogue,
-            models: { tenant throws(ServingError) in
-                self.asked.withLock { $0.models.append(tenant) }
-                return [.active, .building]
-            },
+            models: self.models,
             nodes: { () throws(ServingError) in [.example] },
             epoch: { epoch, tenant in
                 self.asked.withLock { $0.epochs.append((epoch, tenant)) }
@@ -325,6 +324,85 @@ extension Canned {
             }
         )
     }
+}
+
+extension Canned {
+    /// m42 is active, m43 is being built, m44 is too bad, and there are no others.
+    var models: ModelUseCases {
+        let standing = ModelStanding(
+            active: 42,
+            canary: ModelCanary(number: 41, share: 1_250),
+            previous: 40,
+            epoch: 9_020
+        )
+        @Sendable func note(_ call: String) { self.asked.withLock { $0.modelCalls.append(call) } }
+        return ModelUseCases(
+            list: { tenant throws(ServingError) in
+                self.asked.withLock { $0.models.append(tenant) }
+                return ([.active, .building], standing)
+            },
+            activate: { number, activation, tenant throws(ServingError) in
+                note("activate \(number) \(activation.share) \(activation.force) \(activation.dryRun) of \(tenant)")
+                switch number {
+                case 42:
+                    return ModelChange(
+                        standing: standing,
+                        finding: activation.force ? .failed(.example) : .notCompared,
+                        late: 1,
+                        announcement: activation.dryRun ? nil : .example(standing.epoch)
+                    )
+                case 44: throw .modelRefused(.example)
+                default: return nil
+                }
+            },
+            rollback: { number, tenant throws(ServingError) in
+                note("rollback \(number) of \(tenant)")
+                guard number == 42 else { throw .conflict("m\(number) does not serve; m42 does") }
+                return ModelChange(standing: standing, announcement: .example(standing.epoch, false))
+            },
+            retire: { number, tenant throws(ServingError) in
+                note("retire \(number) of \(tenant)")
+                return number == 42 ? .example(9_021) : nil
+            },
+            warm: { number, tenant throws(ServingError) in
+                note("warm \(number) of \(tenant)")
+                return number == 42 ? (1, 2) : nil
+            },
+            train: { order, tenant throws(ServingError) in
+                note("train \(order.recipe ?? "-") \(order.activates) \(order.forces) of \(tenant)")
+                return 7
+            },
+            job: { number, tenant throws(ServingError) in number == 7 ? .example : nil },
+            recipes: ["product", "ease"]
+        )
+    }
+}
+
+extension ModelShortfall {
+    /// Of m44 against m42.
+    static let example: ModelShortfall = {
+        var candidate = ModelVersion.active
+        candidate.number = 44
+        candidate.metrics = ["ndcg_at_10": 0.0912]
+        candidate.baseline = ModelBaseline(number: 42, metrics: ["ndcg_at_10": 0.121])
+        guard case .failed(let shortfall) = ModelGuard(allowance: 0.125).finding(candidate, active: 42) else {
+            fatalError("it is not far below")
+        }
+        return shortfall
+    }()
+}
+
+extension ModelJob {
+    static let example = ModelJob(
+        number: 7,
+        tenant: .default,
+        order: Order(recipe: "ease", activates: true),
+        state: .done,
+        model: 43,
+        reason: "not activated",
+        createdAt: Timestamp(seconds: 1_788_256_800),
+        startedAt: Timestamp(seconds: 1_788_256_801)
+    )
 }
 
 extension Identifier where Entity == Tenant {

@@ -11,7 +11,7 @@ struct TelemetryTests {
     @Test("a request is one line, without the path, at a level that fits")
     func lines() async throws {
         var useCases = Canned().useCases
-        useCases.models = { _ throws(ServingError) in throw .failed("no such table") }
+        useCases.models.list = { _ throws(ServingError) in throw .failed("no such table") }
         try await withServers(useCases) { ports in
             let id = [("X-Request-ID", "r1")]
             for (path, level, status, route) in [

@@ -13,7 +13,7 @@ struct ControlStateTests {
     private static func state(of database: Database, incarnations: EventLog<String> = EventLog()) -> ControlState {
         ControlState(
             repository: database.control,
-            models: database.models,
+            models: database.snapshots,
             policies: .json,
             log: .silent,
             wallClock: { Timestamp(seconds: 1_800_000_000) },

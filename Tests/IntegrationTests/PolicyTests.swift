@@ -160,7 +160,7 @@ struct PolicyTests {
         try await withDatabase { database in
             let state = ControlState(
                 repository: database.control,
-                models: database.models,
+                models: database.snapshots,
                 policies: .json,
                 log: .silent,
                 wallClock: { Timestamp(seconds: 1_800_000_000) },
@@ -194,7 +194,7 @@ struct PolicyTests {
             func node() -> ControlState {
                 ControlState(
                     repository: database.control,
-                    models: database.models,
+                    models: database.snapshots,
                     policies: .json,
                     log: .silent,
                     wallClock: { Timestamp(seconds: 1_800_000_000) },

@@ -57,7 +57,7 @@ struct PurgeTests {
         let (bus, _) = makeBus(on: server, redis)
         let control = ControlState(
             repository: database.control,
-            models: database.models,
+            models: database.snapshots,
             policies: PolicyCodec(
                 encode: { _ in "" },
                 decode: { stored throws(UnreadablePolicy) in

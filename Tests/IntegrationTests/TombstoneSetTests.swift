@@ -17,7 +17,7 @@ struct TombstoneSetTests {
     private static func node(_ database: Database) -> ControlState {
         ControlState(
             repository: database.control,
-            models: database.models,
+            models: database.snapshots,
             policies: .json,
             log: .silent,
             wallClock: { Timestamp(seconds: 1_800_000_000) },

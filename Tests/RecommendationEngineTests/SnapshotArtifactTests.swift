@@ -127,7 +127,7 @@ import Testing
     func layout() {
         let bytes = Self.small
         #expect(bytes.prefix(8).elementsEqual("VIREOSNP".utf8))
-        #expect(bytes[8..<16].elementsEqual([2, 0, 0, 0, 12, 0, 0, 0]))
+        #expect(bytes[8..<16].elementsEqual([3, 0, 0, 0, 12, 0, 0, 0]))
         #expect(bytes[16..<24].enumerated().reduce(0) { $0 | Int($1.element) << (8 * $1.offset) } == bytes.count)
         #expect(bytes[32..<40].elementsEqual([3, 0, 0, 0, 0, 0, 0, 0]))
         #expect(bytes.count % 8 == 0)
@@ -138,8 +138,8 @@ import Testing
         #expect(throws: ArtifactError.wrongMagic) { try SnapshotArtifact(decoding: Array("{\"a\": 1}".utf8)) }
         #expect(throws: ArtifactError.truncated(expected: 32, found: 0)) { try SnapshotArtifact(decoding: []) }
         var later = Self.small
-        later[8] = 3
-        #expect(throws: ArtifactError.unsupportedVersion(3)) { try SnapshotArtifact(decoding: later) }
+        later[8] = 4
+        #expect(throws: ArtifactError.unsupportedVersion(4)) { try SnapshotArtifact(decoding: later) }
         let count = Self.small.count
         #expect(throws: ArtifactError.truncated(expected: count, found: count - 1)) {
             try SnapshotArtifact(decoding: Self.small.dropLast())

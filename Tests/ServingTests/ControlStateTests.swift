@@ -9,7 +9,7 @@ import Testing
 @Suite("Control state")
 struct ControlStateTests {
     /// A store whose deltas a test writes.
-    final class Store: ControlRepository, ModelRepository {
+    final class Store: ControlRepository, ModelArtifactRepository {
         struct State {
             var delta = ControlDelta(incarnation: "a", head: 1, tenants: [], keys: [], items: [], itemPosition: 1)
             var whole: ControlDelta?
@@ -46,13 +46,10 @@ struct ControlStateTests {
             []
         }
         func purge(_ scope: PurgeScope, tenant: Tenant.ID) async throws(RepositoryError) -> Int64 { 1 }
-        func versions(tenant: Tenant.ID) async throws(RepositoryError) -> [ModelVersion] { [] }
-        func store(_ model: ModelVersion, artifact: [UInt8], dataMark: String) async throws(RepositoryError) -> Int64 {
-            1
+        func seal(of number: ModelVersion.Number) async throws(RepositoryError) -> ModelSeal {
+            guard let bytes = self.state.withLock({ $0.artifacts[number] }) else { throw .conflict("no such model") }
+            return ModelSeal(bytes: Int64(bytes.count), checksum: SnapshotArtifact.checksum(of: bytes))
         }
-        func activate(_ number: Int64, tenant: Tenant.ID) async throws(RepositoryError) -> Int64 { 1 }
-        func newestDataMark(tenant: Tenant.ID) async throws(RepositoryError) -> String? { nil }
-        func prune(keeping count: Int, tenant: Tenant.ID) async throws(RepositoryError) {}
     }
 
     let store = Store()
@@ -70,7 +67,7 @@ struct ControlStateTests {
         let clock = self.clock
         return ControlState(
             repository: self.store,
-            models: self.store,
+            models: StoredSnapshots(self.store),
             policies: Fixture.codec,
             log: Logger(label: "test"),
             wallClock: { Fixture.now },

@@ -78,7 +78,7 @@ struct PolicyServingTests {
             self.shared = InMemorySharedCache(clock: clock)
             self.control = ControlState(
                 repository: self.store,
-                models: self.store,
+                models: StoredSnapshots(self.store),
                 policies: PolicyCodec(encode: { _ in "" }, decode: { _ throws(UnreadablePolicy) in active }),
                 log: Logger(label: "test"),
                 wallClock: { Timestamp(microseconds: clock.milliseconds * 1_000) },

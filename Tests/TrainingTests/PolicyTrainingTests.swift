@@ -10,7 +10,7 @@ import Testing
 @Suite("Training by a policy")
 struct PolicyTrainingTests {
     /// Item 0 was bought long ago, item 1 is looked at today; each by ten users.
-    final class Store: TrainingDataRepository, ModelRepository, NodeRepository {
+    final class Store: TrainingDataRepository, ModelRepository {
         struct State {
             var stored: [(model: ModelVersion, artifact: [UInt8], mark: String)] = []
         }
@@ -51,12 +51,11 @@ struct PolicyTrainingTests {
 
         func versions(tenant: Tenant.ID) async throws(RepositoryError) -> [ModelVersion] { [] }
         func artifact(_ number: Int64) async throws(RepositoryError) -> [UInt8] { [] }
-        func activate(_ number: Int64, tenant: Tenant.ID) async throws(RepositoryError) -> Int64 { 1 }
+        func begin(recipe: String, tenant: Tenant.ID) async throws(RepositoryError) -> Int64 { 1 }
+        func abandon(_ number: Int64) async throws(RepositoryError) {}
+        func seal(of number: Int64) async throws(RepositoryError) -> ModelSeal { ModelSeal(bytes: 0, checksum: 0) }
         func newestDataMark(tenant: Tenant.ID) async throws(RepositoryError) -> String? { nil }
         func prune(keeping count: Int, tenant: Tenant.ID) async throws(RepositoryError) {}
-        func report(_ status: NodeStatus) async throws(RepositoryError) {}
-        func remove(_ id: String) async throws(RepositoryError) {}
-        func nodes() async throws(RepositoryError) -> [NodeStatus] { [] }
     }
 
     let store = Store()
@@ -65,7 +64,6 @@ struct PolicyTrainingTests {
         ModelTrainer(
             data: self.store,
             models: self.store,
-            nodes: self.store,
             threads: 1,
             log: Logger(label: "test"),
             wallClock: { Timestamp(seconds: 1_780_000_000) }

@@ -1,5 +1,6 @@
 import Configuration
 import FoundationEssentials
+import Training
 
 /// Where settings come from, the strongest first: flags, environment, a JSON file.
 package struct SettingSources: Sendable {
@@ -205,6 +206,9 @@ extension SettingName {
         case .selfCheck: "1000"
         case .adminAddress: "(host and port of administration)"
         case .snapshotInterval: "300"
+        case .modelDirectory: Settings.standardModelDirectory
+        case .modelKeep: "\(ModelTrainer.standardKept)"
+        case .modelGuard: "10"
         case .computeLimit: "64"
         case .logLevel: "info"
         case .auth: "on"

@@ -1,10 +1,12 @@
 package import Caching
+import Glibc
 package import HTTPAPI
 package import Logging
 package import Postgres
-import RecommendationCore
+package import RecommendationCore
 package import Redis
 package import Serving
+import Training
 
 /// The settings of one node, checked.
 package struct Settings: Sendable {
@@ -22,6 +24,7 @@ package struct Settings: Sendable {
     /// Where other nodes reach the admin port, `host:port`; nil: where it listens.
     package var adminAddress: String?
     package var snapshotInterval: Duration
+    package var models: ModelSettings
     package var computeLimit: Int
     package var logLevel: Logger.Level
 
@@ -110,9 +113,37 @@ package struct Settings: Sendable {
             selfCheck: try sources.integer(.selfCheck, in: 10...3_600_000, orOff: 1_000).map { .milliseconds($0) },
             adminAddress: adminAddress?.value,
             snapshotInterval: .seconds(try sources.integer(.snapshotInterval, in: 1...86_400) ?? 300),
+            models: ModelSettings(
+                directory: try Self.modelDirectory(sources),
+                kept: try sources.integer(.modelKeep, in: 1...100) ?? ModelTrainer.standardKept,
+                comparison: ModelGuard(
+                    allowance: try sources.integer(.modelGuard, in: 0...100).map { Double($0) / 100 }
+                        ?? ModelGuard.standardAllowance
+                )
+            ),
             computeLimit: try sources.integer(.computeLimit, in: 1...100_000) ?? 64,
             logLevel: Logger.Level(rawValue: level) ?? .info
         )
+    }
+
+    private static func modelDirectory(_ sources: SettingSources) throws(SettingsError) -> String? {
+        if let (path, source) = try sources.string(.modelDirectory) {
+            if path == "off" { return nil }
+            guard path.utf8.first == UInt8(ascii: "/"), !path.utf8.contains(0) else {
+                throw .invalid(.modelDirectory, source: source, allowed: "an absolute path, or off")
+            }
+            return path
+        }
+        return Self.standardModelDirectory
+    }
+
+    /// A folder of the caller's own: under the state directory that a service manager gives, else under the temporary one.
+    static var standardModelDirectory: String {
+        func folder(_ name: String) -> String? {
+            getenv(name).map { String(cString: $0) }.flatMap { $0.hasPrefix("/") ? $0 : nil }
+        }
+        if let state = folder("STATE_DIRECTORY") { return "\(state)/models" }
+        return "\(folder("TMPDIR") ?? "/tmp")/vireo-\(geteuid())/models"
     }
 
     private static func redisURLs(_ error: RedisError) -> String {
@@ -156,6 +187,16 @@ package struct Settings: Sendable {
     private static let loopback: Set<String> = ["127.0.0.1", "::1", "localhost"]
 }
 
+/// How models are kept, and when one is put into service.
+package struct ModelSettings: Sendable {
+    /// `VIREO_MODEL_DIR`: where artifacts are kept for the nodes of this host; nil: nowhere.
+    package var directory: String?
+    /// `VIREO_MODEL_KEEP`: artifacts kept in the store beside what serves and what a rollback returns to.
+    package var kept: Int
+    /// `VIREO_MODEL_GUARD_PCT`: how far below the active version's figures a candidate's may be.
+    package var comparison: ModelGuard
+}
+
 /// How feedback is taken from Redis streams.
 package struct FeedbackStreamSettings: Sendable {
     /// `VIREO_FEEDBACK_STREAM`
@@ -184,6 +225,9 @@ package enum SettingName: String, CaseIterable, Sendable {
     case feedbackReclaim = "VIREO_FEEDBACK_RECLAIM_MS"
     case selfCheck = "VIREO_SELF_CHECK_MS"
     case snapshotInterval = "VIREO_SNAPSHOT_INTERVAL_S"
+    case modelDirectory = "VIREO_MODEL_DIR"
+    case modelKeep = "VIREO_MODEL_KEEP"
+    case modelGuard = "VIREO_MODEL_GUARD_PCT"
     case computeLimit = "VIREO_COMPUTE_LIMIT"
     case logLevel = "VIREO_LOG_LEVEL"
     case auth = "VIREO_AUTH"

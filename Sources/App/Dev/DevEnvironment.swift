@@ -87,6 +87,7 @@ package struct DevEnvironment: Sendable {
             SettingName.postgresURL.rawValue: postgres.url(database: "postgres"),
             SettingName.redisURL.rawValue: redis.url,
             SettingName.signingKey.rawValue: signingKeys,
+            SettingName.modelDirectory.rawValue: "\(directory)/models",
         ]
         let settings = try Settings.read(try await SettingSources(environment: environment))
         let keys = try await StoreSession.with(settings, log: self.log) { session in

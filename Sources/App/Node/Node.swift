@@ -57,9 +57,15 @@ package struct Node: Sendable {
         let shared = RedisSharedCache(client: redis, namespace: namespace, faults: settings.coherence.faults)
         let bus = RedisInvalidationBus(client: redis, subscription: subscription, namespace: namespace, log: log)
 
+        let snapshots: any SnapshotSource =
+            if let path = settings.models.directory {
+                CachedSnapshots(models, directory: SnapshotDirectory(path: path), log: log)
+            } else {
+                StoredSnapshots(models)
+            }
         let control = ControlState(
             repository: controlRepository,
-            models: models,
+            models: snapshots,
             policies: .json,
             log: log,
             wallClock: WallClock.now,
@@ -160,6 +166,16 @@ package struct Node: Sendable {
             isWarm: { warmUp.isDone },
             log: log
         )
+        let jobs = PostgresModelJobRepository(store: store)
+        let rollout = ModelRollout(
+            models: models,
+            routes: models,
+            nodes: nodes,
+            comparison: settings.models.comparison,
+            log: log,
+            wallClock: WallClock.now,
+            announce: { _ = await invalidator.announceControl() }
+        )
         var useCases = UseCases(
             recommend: { request async throws(ServingError) in try await recommendations.recommend(request) },
             lists: ListUseCases(
@@ -189,11 +205,12 @@ package struct Node: Sendable {
                 profiles: profiles,
                 inspector: CacheInspector(keeper: keeper, shared: shared, state: control)
             ),
-            models: { tenant async throws(ServingError) in
-                try await AdminService.mapped { () async throws(RepositoryError) in
-                    try await models.versions(tenant: tenant)
-                }
-            },
+            models: ModelUseCases(
+                models: models,
+                rollout: rollout,
+                jobs: jobs,
+                announce: { epoch in await invalidator.announce(epoch: epoch) }
+            ),
             nodes: { () async throws(ServingError) in
                 try await AdminService.mapped { () async throws(RepositoryError) in try await nodes.nodes() }
             },
@@ -239,7 +256,7 @@ package struct Node: Sendable {
         let trainer = ModelTrainer(
             data: data,
             models: models,
-            nodes: nodes,
+            kept: settings.models.kept,
             threads: System.coreCount,
             log: log,
             wallClock: WallClock.now
@@ -271,7 +288,9 @@ package struct Node: Sendable {
                 buildLock,
                 SnapshotSchedule(
                     trainer: trainer,
+                    rollout: rollout,
                     models: models,
+                    jobs: jobs,
                     leadership: BuildLock(lock: buildLock),
                     interval: settings.snapshotInterval,
                     wallClock: WallClock.now,

@@ -10,11 +10,11 @@ package struct TrainOperation: Sendable {
         self.session = session
     }
 
-    private var trainer: ModelTrainer {
+    var trainer: ModelTrainer {
         ModelTrainer(
             data: self.session.data,
             models: self.session.models,
-            nodes: self.session.nodes,
+            kept: self.session.settings.kept,
             threads: System.coreCount,
             log: self.session.log,
             wallClock: WallClock.now
@@ -25,12 +25,19 @@ package struct TrainOperation: Sendable {
         tenant: Tenant.ID,
         recipe: RecipeOption,
         evaluates: Bool,
-        activates: Bool
-    ) async throws -> (report: ModelTrainer.Report, epoch: Int64?) {
+        activates: Bool,
+        forces: Bool = false
+    ) async throws -> (report: ModelTrainer.Report, activation: Result<ModelRollout.Outcome, RolloutError>?) {
         let policy = try await PolicyLookup(session: self.session).active(tenant: tenant)
         let report = try await self.trainer.train(tenant: tenant, policy: policy, recipe: recipe, evaluates: evaluates)
-        // The nodes hear of it by their own reads of the control log, each within a second.
-        let epoch = activates ? try await self.trainer.activate(report.version.number, tenant: tenant) : nil
-        return (report, epoch)
+        guard activates else { return (report, nil) }
+        do throws(RolloutError) {
+            let number = report.version.number
+            let outcome = try await self.session.rollout.activate(number, force: forces, tenant: tenant)
+            return (report, .success(outcome))
+        } catch {
+            // The model is there all the same.
+            return (report, .failure(error))
+        }
     }
 }

@@ -138,39 +138,6 @@ extension JSONWriter {
         return json.buffer
     }
 
-    static func document(_ models: [ModelVersion]) -> ByteBuffer {
-        var json = JSONWriter(capacity: 64 + 256 * models.count)
-        json.raw(#"{"active":"#)
-        json.string(models.first { $0.state == .active }.map { ModelVersion.name($0.number) })
-        json.raw(#","models":"#)
-        json.list(models) { json, model in
-            json.raw(#"{"version":"#)
-            json.string(ModelVersion.name(model.number))
-            json.raw(#","state":"#)
-            json.string(model.state.rawValue)
-            json.raw(#","built_at":"#)
-            json.string(model.builtAt.rfc3339)
-            json.raw(#","recipe":"#)
-            json.string(model.recipe)
-            json.raw(#","interactions":"#)
-            json.integer(model.interactions)
-            json.raw(#","users":"#)
-            json.integer(model.users)
-            json.raw(#","items":"#)
-            json.integer(model.items)
-            json.raw(#","metrics":{"#)
-            for (index, metric) in model.metrics.sorted(by: { $0.key < $1.key }).enumerated() {
-                if index > 0 { json.raw(",") }
-                json.string(metric.key)
-                json.raw(":")
-                json.double(metric.value)
-            }
-            json.raw("}}")
-        }
-        json.raw("}")
-        return json.buffer
-    }
-
     static func document(_ nodes: [NodeStatus]) -> ByteBuffer {
         var json = JSONWriter(capacity: 64 + 256 * nodes.count)
         json.raw(#"{"nodes":"#)

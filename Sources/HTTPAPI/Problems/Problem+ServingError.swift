@@ -1,4 +1,5 @@
 import HTTPTypes
+import RecommendationCore
 import Serving
 
 extension Problem {
@@ -29,6 +30,20 @@ extension Problem {
             self = .unavailable("not_durable", "nothing is known to be stored; send it again")
         case .conflict(let reason):
             self = Problem(status: .conflict, code: "conflict", detail: reason)
+        case .modelRefused(let shortfall):
+            self = Problem(
+                status: .conflict,
+                code: "model_guard",
+                detail: "\(shortfall); with force it is activated all the same",
+                errors: [
+                    FieldError(
+                        pointer: Pointer("metrics", shortfall.metric).string,
+                        code: "too_low",
+                        allowed: "\(shortfall.lowest) or more, or force"
+                    )
+                ],
+                shortfall: shortfall
+            )
         case .failed(let cause):
             self = .internalError(cause)
         }

@@ -1,5 +1,6 @@
 import HTTPTypes
 import NIOCore
+import RecommendationCore
 
 /// An error answer, RFC 9457.
 struct Problem: Error, Sendable, Equatable {
@@ -11,6 +12,8 @@ struct Problem: Error, Sendable, Equatable {
     var headers: HTTPFields = [:]
     /// Members of the document beyond the common ones.
     var lists: [List] = []
+    /// What an activation was refused for, in figures.
+    var shortfall: ModelShortfall?
     /// What went wrong inside: for the log, never for the caller.
     var cause: String?
 
@@ -73,6 +76,20 @@ struct Problem: Error, Sendable, Equatable {
             json.string(list.name.rawValue)
             json.raw(":")
             json.list(list.values) { json, value in json.string(value) }
+        }
+        if let shortfall {
+            json.raw(#","metric":"#)
+            json.string(shortfall.metric)
+            json.raw(#","value":"#)
+            json.double(shortfall.value)
+            json.raw(#","active":"#)
+            json.string(ModelVersion.name(shortfall.active))
+            json.raw(#","active_value":"#)
+            json.double(shortfall.activeValue)
+            json.raw(#","allowance":"#)
+            json.double(shortfall.allowance)
+            json.raw(#","lowest":"#)
+            json.double(shortfall.lowest)
         }
         if !self.errors.isEmpty {
             json.raw(#","errors":"#)

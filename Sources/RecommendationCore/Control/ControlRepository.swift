@@ -50,12 +50,26 @@ public struct TenantControl: Sendable, Equatable {
     public var activeModel: ModelVersion.Number?
     /// The newest version that is ready and newer than the active one: to be loaded ahead of its activation.
     public var readyModel: ModelVersion.Number?
-    /// The version that served before: kept loaded, so that a rollback is immediate.
+    /// The version that a rollback returns to: kept loaded, so that a rollback is immediate.
     public var previousModel: ModelVersion.Number?
+    /// The version that serves a share of the users; nil: none.
+    public var canaryModel: ModelCanary?
+    /// The version that an operator wants loaded; nil: none.
+    public var warmModel: ModelVersion.Number?
     /// The policy in force; nil: the built-in one.
     public var activePolicy: StoredPolicy?
     /// The policy that a rollback returns to; nil: the built-in one, or none.
     public var previousPolicy: StoredPolicy?
+
+    /// The versions that answers are made of.
+    public var servingModels: [ModelVersion.Number] {
+        [self.activeModel, self.canaryModel?.number].compactMap(\.self)
+    }
+
+    /// The versions that may be next, to be loaded ahead.
+    public var upcomingModels: [ModelVersion.Number] {
+        [self.readyModel, self.warmModel, self.previousModel].compactMap(\.self)
+    }
 
     /// A state of these parts.
     public init(
@@ -64,6 +78,8 @@ public struct TenantControl: Sendable, Equatable {
         activeModel: ModelVersion.Number?,
         readyModel: ModelVersion.Number?,
         previousModel: ModelVersion.Number?,
+        canaryModel: ModelCanary? = nil,
+        warmModel: ModelVersion.Number? = nil,
         activePolicy: StoredPolicy? = nil,
         previousPolicy: StoredPolicy? = nil
     ) {
@@ -72,6 +88,8 @@ public struct TenantControl: Sendable, Equatable {
         self.activeModel = activeModel
         self.readyModel = readyModel
         self.previousModel = previousModel
+        self.canaryModel = canaryModel
+        self.warmModel = warmModel
         self.activePolicy = activePolicy
         self.previousPolicy = previousPolicy
     }

@@ -53,6 +53,12 @@ public struct ModelVersion: Sendable, Equatable {
     /// How the version that was active at training time did on the same slice; nil: there was none, or it was not measured.
     public var baseline: ModelBaseline?
 
+    /// What the recipe of a model that was brought from elsewhere begins with.
+    public static let importedPrefix = "imported-"
+
+    /// Whether it was brought from elsewhere: no training replaces it by itself.
+    public var isImported: Bool { self.recipe.utf8.starts(with: Self.importedPrefix.utf8) }
+
     /// A version of these parts.
     public init(
         number: Number,
@@ -87,6 +93,9 @@ public struct ModelVersion: Sendable, Equatable {
         self.metrics = metrics
         self.baseline = baseline
     }
+
+    /// The checksum as it is shown: 16 hexadecimal digits.
+    public var checksumText: String { ModelSeal(bytes: self.bytes, checksum: self.checksum).checksumText }
 
     /// The name in answers, for example `m42`.
     public static func name(_ number: Number) -> String { "m\(number)" }

@@ -22,6 +22,8 @@ package struct NeighbourGraph: Sendable, Equatable {
 
     package var rowCount: Int { self.offsets.count - 1 }
     package var edgeCount: Int { self.ids.count }
+    /// Rows that are not empty.
+    package var linkedRowCount: Int { zip(self.offsets, self.offsets.dropFirst()).count { $0.0 < $0.1 } }
 
     /// The positions of a row's edges; empty for a row that does not exist.
     @inline(__always)

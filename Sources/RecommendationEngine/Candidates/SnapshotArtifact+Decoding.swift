@@ -20,6 +20,13 @@ package enum ArtifactError: Error, Equatable, Sendable {
 extension SnapshotArtifact {
     /// Reads an artifact, and checks everything that scoring relies on.
     package init(decoding bytes: [UInt8]) throws(ArtifactError) {
+        self = try bytes.withUnsafeBytes { bytes in
+            Result { () throws(ArtifactError) in try SnapshotArtifact(decoding: bytes) }
+        }.get()
+    }
+
+    /// Reads an artifact that is in memory for the length of the call.
+    package init(decoding bytes: UnsafeRawBufferPointer) throws(ArtifactError) {
         let sectionCount = try Self.checkPreamble(of: bytes)
         let reader = ArtifactReader(bytes: bytes)
         let lengths = (0..<sectionCount).map { reader.word(Self.tableOffset + 8 * $0) }
@@ -58,7 +65,7 @@ extension SnapshotArtifact {
             weights: try section(.contentWeights, of: UInt16.self)
         )
         let groups = try section(.groups, of: UInt32.self)
-        try Self.check(lists, itemCount: itemCount)
+        guard try Self.check(lists, itemCount: itemCount) else { throw .inconsistent("a negative likeness") }
         guard groups.count == itemCount else { throw .inconsistent("groups of other items") }
         try Self.check(groups: groups, groupCount: lists.rowCount)
 
@@ -69,7 +76,7 @@ extension SnapshotArtifact {
                 ids: try section(.trendingItems, of: Item.Number.self),
                 weights: try section(.trendingWeights, of: UInt16.self)
             )
-            try Self.check(trending, itemCount: itemCount)
+            guard try Self.check(trending, itemCount: itemCount) else { throw .inconsistent("a negative trend") }
             try Self.check(trending: trending)
         }
 
@@ -93,7 +100,7 @@ extension SnapshotArtifact {
     }
 
     /// Returns the number of sections.
-    private static func checkPreamble(of bytes: [UInt8]) throws(ArtifactError) -> Int {
+    private static func checkPreamble(of bytes: UnsafeRawBufferPointer) throws(ArtifactError) -> Int {
         guard bytes.prefix(Self.magic.count).elementsEqual(Self.magic.prefix(bytes.count)) else { throw .wrongMagic }
         guard bytes.count >= Self.preambleLength else {
             throw .truncated(expected: Self.preambleLength, found: bytes.count)
@@ -127,7 +134,9 @@ extension SnapshotArtifact {
         }
     }
 
-    private static func check(_ graph: NeighbourGraph, itemCount: Int) throws(ArtifactError) {
+    /// Returns whether no weight is negative.
+    @discardableResult
+    private static func check(_ graph: NeighbourGraph, itemCount: Int) throws(ArtifactError) -> Bool {
         guard graph.offsets.first == 0 else { throw .inconsistent("offsets do not begin at 0") }
         var previous: UInt32 = 0
         var descends = false
@@ -144,9 +153,11 @@ extension SnapshotArtifact {
             throw .inconsistent("an item beyond the last")
         }
         guard graph.ids.isEmpty || itemCount > 0 else { throw .inconsistent("an item beyond the last") }
+        // Weights may be negative: only exponent and fraction are looked at.
         guard graph.weights.reduce(0, { max($0, HalfFloat.magnitude($1)) }) <= HalfFloat.largest else {
             throw .inconsistent("a weight that is no number")
         }
+        return graph.weights.reduce(0, { max($0, $1) }) <= HalfFloat.largest
     }
 
     private static func check(groups: [UInt32], groupCount: Int) throws(ArtifactError) {
@@ -175,10 +186,10 @@ extension SnapshotArtifact {
 
 /// Reads words and arrays at offsets that the caller has checked.
 private struct ArtifactReader {
-    let bytes: [UInt8]
+    let bytes: UnsafeRawBufferPointer
 
     func word(_ offset: Int) -> UInt64 {
-        self.bytes.withUnsafeBytes { UInt64(littleEndian: $0.loadUnaligned(fromByteOffset: offset, as: UInt64.self)) }
+        UInt64(littleEndian: self.bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self))
     }
 
     func count(_ offset: Int) throws(ArtifactError) -> Int {
@@ -189,13 +200,12 @@ private struct ArtifactReader {
     func array<Element: BitwiseCopyable>(at start: Int, length: Int) throws(ArtifactError) -> [Element] {
         let (count, rest) = length.quotientAndRemainder(dividingBy: MemoryLayout<Element>.stride)
         guard rest == 0 else { throw .inconsistent("a section of broken elements") }
-        return self.bytes.withUnsafeBytes { source in
-            [Element](unsafeUninitializedCapacity: count) { buffer, initialized in
-                let bytes = UnsafeMutableRawBufferPointer(buffer)
-                Self.adviseHugePages(for: bytes)
-                bytes.copyMemory(from: UnsafeRawBufferPointer(rebasing: source[start..<start + length]))
-                initialized = count
-            }
+        let source = UnsafeRawBufferPointer(rebasing: self.bytes[start..<start + length])
+        return [Element](unsafeUninitializedCapacity: count) { buffer, initialized in
+            let bytes = UnsafeMutableRawBufferPointer(buffer)
+            Self.adviseHugePages(for: bytes)
+            bytes.copyMemory(from: source)
+            initialized = count
         }
     }
 

@@ -2,7 +2,7 @@ import RecommendationCore
 
 /// A snapshot as bytes: what the model registry stores and nodes load.
 ///
-/// Format 2, little-endian, every part at a multiple of 8 bytes:
+/// Format 3, little-endian, every part at a multiple of 8 bytes:
 ///
 ///     0   magic, the 8 bytes "VIREOSNP"
 ///     8   format version, UInt32
@@ -14,8 +14,10 @@ import RecommendationCore
 ///     80  length in bytes of each section, UInt64
 ///     …   the sections in the order of ``Section``, padded with zeros
 ///
-/// A reader refuses a version it does not know. What is added later gets a new version; format 1 ends before the trending
-/// sections, and is read as a model in which nothing trends.
+/// A reader refuses a version it does not know. What is added later gets a new version. Format 2 is the same without negative
+/// weights; format 1 also ends before the trending sections, and is read as a model in which nothing trends.
+///
+/// Half floats are IEEE 754 binary16; those of the content graph and of trends are not negative.
 package struct SnapshotArtifact: Sendable {
     /// The parts, in order.
     enum Section: Int, CaseIterable {
@@ -34,14 +36,14 @@ package struct SnapshotArtifact: Sendable {
         static func count(inFormat version: UInt32) -> Int? {
             switch version {
             case 1: Section.trendingOffsets.rawValue
-            case SnapshotArtifact.formatVersion: Section.allCases.count
+            case 2, SnapshotArtifact.formatVersion: Section.allCases.count
             default: nil
             }
         }
     }
 
     static let magic = [UInt8]("VIREOSNP".utf8)
-    static let formatVersion: UInt32 = 2
+    static let formatVersion: UInt32 = 3
     static let preambleLength = 32
     static let tableOffset = 80
     static let headerLength = Self.headerLength(sections: Section.allCases.count)
@@ -55,8 +57,12 @@ package struct SnapshotArtifact: Sendable {
 
     /// The checksum that the header of encoded bytes should hold; 0 for bytes too short to have one.
     package static func checksum(of encoded: [UInt8]) -> UInt64 {
+        encoded.withUnsafeBytes { Self.checksum(of: $0) }
+    }
+
+    static func checksum(of encoded: UnsafeRawBufferPointer) -> UInt64 {
         guard encoded.count >= Self.preambleLength else { return 0 }
-        return encoded.withUnsafeBytes { Checksum.xxh64(UnsafeRawBufferPointer(rebasing: $0[Self.preambleLength...])) }
+        return Checksum.xxh64(UnsafeRawBufferPointer(rebasing: encoded[Self.preambleLength...]))
     }
 
     package func encode() -> [UInt8] {

@@ -1,4 +1,4 @@
-import Caching
+package import Caching
 
 /// How far a change that is committed has been told to the fleet.
 package struct Announcement: Sendable, Equatable {
@@ -18,7 +18,7 @@ package struct Announcement: Sendable, Equatable {
 
 extension Invalidator {
     /// Applies a change of the control state here and tells the other nodes.
-    func announce(epoch: Int64?) async -> Announcement {
+    package func announce(epoch: Int64?) async -> Announcement {
         let (isApplied, publishedAt) = await self.announceControl()
         return Announcement(
             epoch: epoch,

@@ -26,7 +26,7 @@ package final class ControlState: ControlFeed, Sendable {
 
     private let state = Mutex(State())
     private let repository: any ControlRepository
-    private let models: any ModelRepository
+    private let models: any SnapshotSource
     private let policies: PolicyCodec
     private let log: Logger
     private let wallClock: @Sendable () -> Timestamp
@@ -45,7 +45,7 @@ package final class ControlState: ControlFeed, Sendable {
     /// - Parameter incarnationChanged: Called with the new incarnation before any state of it is visible.
     package init(
         repository: any ControlRepository,
-        models: any ModelRepository,
+        models: any SnapshotSource,
         policies: PolicyCodec,
         log: Logger,
         wallClock: @escaping @Sendable () -> Timestamp,
@@ -136,6 +136,8 @@ package final class ControlState: ControlFeed, Sendable {
         if restarted { self.state.withLock { $0.models = [:] } }
         for tenant in delta.tenants {
             if let active = tenant.activeModel { try await self.load(active) }
+            // Without it, the active model serves its users too.
+            if let canary = tenant.canaryModel { await self.loadAhead(canary.number) }
         }
         if restarted { self.incarnationChanged(delta.incarnation) }
         let policies = self.policiesInForce(delta, restarted: restarted)
@@ -143,29 +145,31 @@ package final class ControlState: ControlFeed, Sendable {
         if restarted || delta.head != after { self.advance.yield() }
         self.applied.record(delta.head)
         self.items.entries.record(self.state.withLock { $0.tenants.values.reduce(0) { $0 + $1.catalog.count } })
-        // Ahead of its activation, and no reason to fail.
         for tenant in delta.tenants {
-            guard let ready = tenant.readyModel else { continue }
-            do {
-                try await self.load(ready)
-            } catch {
-                self.log.warning(
-                    "a ready model cannot be loaded",
-                    metadata: ["model": "\(ready)", "error": "\(error)"]
-                )
-            }
+            for number in tenant.upcomingModels { await self.loadAhead(number) }
+        }
+    }
+
+    /// Loads what nothing serves by yet: no reason to fail.
+    private func loadAhead(_ number: ModelVersion.Number) async {
+        do {
+            try await self.load(number)
+        } catch {
+            self.log.warning(
+                "a model that does not serve yet cannot be loaded",
+                metadata: ["model": "\(ModelVersion.name(number))", "error": "\(error)"]
+            )
         }
     }
 
     private func load(_ number: ModelVersion.Number) async throws {
         guard self.state.withLock({ $0.models[number] == nil }) else { return }
         let start = ContinuousClock.now
-        let bytes = try await self.models.artifact(number)
-        let snapshot = try SnapshotArtifact(decoding: bytes).snapshot
+        let (snapshot, bytes) = try await self.models.snapshot(number)
         self.state.withLock { $0.models[number] = snapshot }
-        self.snapshots.loaded(in: .now - start, bytes: bytes.count)
+        self.snapshots.loaded(in: .now - start, bytes: bytes)
         self.snapshots.entries.record(self.loadedModels.count)
-        self.log.info("model loaded", metadata: ["model": "\(ModelVersion.name(number))", "bytes": "\(bytes.count)"])
+        self.log.info("model loaded", metadata: ["model": "\(ModelVersion.name(number))", "bytes": "\(bytes)"])
     }
 
     /// The policies of the tenants that changed. One that cannot be read leaves a tenant on its last good one.
@@ -267,6 +271,9 @@ package final class ControlState: ControlFeed, Sendable {
             } else {
                 denials = Denials(tombstones?.changes ?? [], now: now)
             }
+            let loaded = { (number: ModelVersion.Number) in
+                models[number].map { TenantState.LoadedModel(number: number, snapshot: $0) }
+            }
             states.append(
                 TenantState(
                     incarnation: delta.incarnation,
@@ -276,9 +283,8 @@ package final class ControlState: ControlFeed, Sendable {
                     control: control,
                     denials: denials,
                     blocked: blocked,
-                    model: control.activeModel.flatMap { number in
-                        models[number].map { TenantState.LoadedModel(number: number, snapshot: $0) }
-                    },
+                    model: control.activeModel.flatMap(loaded),
+                    canary: (control.canaryModel?.number).flatMap(loaded),
                     faults: self.faults
                 )
             )
@@ -286,13 +292,12 @@ package final class ControlState: ControlFeed, Sendable {
         return states
     }
 
-    /// Keeps the active models, the ones before them (a rollback is immediate) and the ones made ready.
+    /// Keeps the models that serve, the ones that a rollback returns to (it is immediate) and the ones that may be next.
     private func forgetModels(_ state: inout State) {
         var kept = Set<ModelVersion.Number>()
         for tenant in state.tenants.values {
-            if let active = tenant.control.activeModel { kept.insert(active) }
-            if let previous = tenant.control.previousModel { kept.insert(previous) }
-            if let ready = tenant.control.readyModel { kept.insert(ready) }
+            kept.formUnion(tenant.control.servingModels)
+            kept.formUnion(tenant.control.upcomingModels)
         }
         for number in state.models.keys where !kept.contains(number) { state.models[number] = nil }
     }

@@ -16,6 +16,8 @@ package final class TenantState: Sendable {
     package let control: TenantControl
     private let generations: Generations
     package let model: LoadedModel?
+    /// The same by the model of the users of ``TenantControl/canaryModel``; nil: there is none, or it is not loaded.
+    private let canary: TenantState?
     /// The tombstones that deny at the moment this state was made.
     package let denials: Denials
     /// Items that a tombstone denies, by number.
@@ -56,6 +58,7 @@ package final class TenantState: Sendable {
         denials: Denials,
         blocked: Bitmap? = nil,
         model: LoadedModel?,
+        canary: LoadedModel? = nil,
         faults: SeededFaults = SeededFaults()
     ) {
         self.tenant = control.tenant
@@ -69,8 +72,22 @@ package final class TenantState: Sendable {
         self.generations = generations
         self.model = model
         self.denials = denials
-        self.blocked = blocked ?? denials.denied(in: catalog)
-        var excluded = self.blocked
+        let blocked = blocked ?? denials.denied(in: catalog)
+        self.blocked = blocked
+        self.canary = canary.map { canary in
+            TenantState(
+                incarnation: incarnation,
+                epoch: epoch,
+                policy: policy,
+                catalog: catalog,
+                control: control,
+                denials: denials,
+                blocked: blocked,
+                model: canary,
+                faults: faults
+            )
+        }
+        var excluded = blocked
         excluded.formUnion(catalog.withheld)
         self.excluded = excluded
         self.suspects = Self.suspects(excluded, catalog)
@@ -79,6 +96,13 @@ package final class TenantState: Sendable {
             let field = Self.field(surface, model, policy.policy, filters: "", generations)
             return (surface, field)
         }
+    }
+
+    /// What this user's answers are made of: this state, or where the user is of the canary's share the same by its model. Asked
+    /// once for an answer.
+    func serving(_ user: User.ID) -> TenantState {
+        guard let canary, self.control.canaryModel?.takes(user) == true else { return self }
+        return canary
     }
 
     /// The cache field of unfiltered pools for a surface; nil where the policy has no such surface.
@@ -117,7 +141,7 @@ package final class TenantState: Sendable {
     /// A state in which only items have changed: what is denied is asked for those alone.
     ///
     /// - Parameter changed: The numbers of all items in which `catalog` differs from the catalogue before.
-    init(_ before: TenantState, epoch: Int64, catalog: Catalog, changed: some Sequence<Item.Number>) {
+    init(_ before: TenantState, epoch: Int64, catalog: Catalog, changed: some Collection<Item.Number>) {
         self.tenant = before.tenant
         self.incarnation = before.incarnation
         self.epoch = epoch
@@ -127,6 +151,7 @@ package final class TenantState: Sendable {
         self.control = before.control
         self.generations = before.generations
         self.model = before.model
+        self.canary = before.canary.map { TenantState($0, epoch: epoch, catalog: catalog, changed: changed) }
         self.denials = before.denials
         var blocked = before.blocked
         before.denials.update(&blocked, touched: [], changed: changed, in: catalog)

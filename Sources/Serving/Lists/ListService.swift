@@ -23,7 +23,7 @@ package final class ListService: Sendable {
 
     /// A popular, trending or latest list.
     package func list(_ request: ListRequest) async throws(ServingError) -> ItemList {
-        let opening = try await self.context.open(request.tenant)
+        let opening = try await self.context.open(request.tenant).serving(request.user)
         let state = opening.state
         // Without a model there are the policy's items of last resort, and what is newest needs none.
         let isStatic = request.kind != .latest && state.model == nil
@@ -64,7 +64,7 @@ package final class ListService: Sendable {
 
     /// What is like an item.
     package func similar(_ request: SimilarRequest) async throws(ServingError) -> ItemList {
-        let opening = try await self.context.open(request.tenant)
+        let opening = try await self.context.open(request.tenant).serving(request.user)
         let state = opening.state
         // An item that is denied is not told from one that is not there.
         guard let number = state.catalog.number(of: request.item), state.catalog.holds(number),

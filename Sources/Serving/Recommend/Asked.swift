@@ -21,6 +21,7 @@ struct Asked: Sendable {
     /// Of a surface that is one of the policy's.
     init(_ request: RecommendationRequest, checked opening: Opening) {
         self.request = request
+        let opening = opening.serving(request.user)
         self.opening = opening
         self.id = opening.makeID()
         self.digest = request.filters.poolDigest(in: opening.state.catalog, policy: opening.state.policy)

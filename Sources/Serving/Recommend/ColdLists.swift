@@ -3,12 +3,14 @@ import Metrics
 import RecommendationCore
 import Synchronization
 
-/// The pools that users without one of their own share: one for each tenant and what is asked for by category, of the tenant's
-/// current state (model, policy, exclusions), however many such users ask. Computed from memory; bounded in number.
+/// The pools that users without one of their own share: one for each tenant, model and what is asked for by category, of the
+/// tenant's current state (policy, exclusions), however many such users ask. Computed from memory; bounded in number.
 final class ColdLists: Sendable {
     /// What a list is of.
     private struct Key: Hashable {
         let tenant: Tenant.ID
+        /// Of two that serve side by side, one.
+        let model: ModelVersion.Number?
         /// ``RequestFilters/poolDigest(in:policy:)``.
         let digest: String
     }
@@ -48,7 +50,7 @@ final class ColdLists: Sendable {
 
     /// The bytes of the pool for a state; `compute` makes them where the state is a new one.
     func payload(_ state: TenantState, digest: String, compute: () -> [UInt8]) -> [UInt8] {
-        let key = Key(tenant: state.tenant, digest: digest)
+        let key = Key(tenant: state.tenant, model: state.model?.number, digest: digest)
         let held: [UInt8]? = self.table.withLock { table in
             table.uses += 1
             guard let list = table.lists[key], list.state === state else { return nil }

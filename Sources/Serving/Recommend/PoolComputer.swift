@@ -49,22 +49,24 @@ struct PoolComputer: Sendable {
         }
     }
 
-    /// The pools of many requests of one tenant, in their order, by one read of all users.
-    func compute(_ asked: [Asked], _ model: TenantState.LoadedModel) async throws(PoolFailure) -> [Computation] {
+    /// The pools of many requests of one tenant, each by its own model, in their order, by one read of all users.
+    func compute(_ asked: [Asked]) async throws(PoolFailure) -> [Computation] {
         guard let tenant = asked.first?.state.tenant else { return [] }
+        guard asked.allSatisfy({ $0.state.model != nil }) else { throw .noModel }
         let names = Array(Set(asked.map(\.request.user)))
         return try await self.run { users async throws(RepositoryError) in
             try await users.states(of: names, tenant: tenant)
         } compute: { states in
             let known = Dictionary(uniqueKeysWithValues: zip(names, states))
-            var excluded: [String: Bitmap] = [:]
+            var excluded: [ModelVersion.Number: [String: Bitmap]] = [:]
             var computations: [Computation] = []
             for (index, asked) in asked.enumerated() {
+                guard let model = asked.state.model else { continue }
                 let user = known[asked.request.user] ?? .unknown
                 computations.append(
                     self.computation(user, asked, model) {
-                        let bitmap = excluded[asked.digest] ?? asked.excluded(in: model)
-                        excluded[asked.digest] = bitmap
+                        let bitmap = excluded[model.number]?[asked.digest] ?? asked.excluded(in: model)
+                        excluded[model.number, default: [:]][asked.digest] = bitmap
                         return bitmap
                     }
                 )

@@ -140,6 +140,8 @@ package enum ServingError: Error, Sendable, Equatable {
     case notDurable
     /// What was asked contradicts what is stored.
     case conflict(String)
+    /// A model falls too far below the active one to be put into service unforced.
+    case modelRefused(ModelShortfall)
     /// A defect, logged with the request id.
     case failed(String)
 }

@@ -50,7 +50,7 @@ extension RecommendationService {
         var pools = [ImmediatePool?](repeating: nil, count: questions.count)
         // Of one tenant and one moment: almost always all of them.
         for (_, group) in Dictionary(grouping: questions.indices, by: { ObjectIdentifier(questions[$0].state) }) {
-            guard let model = questions[group[0]].state.model else { continue }
+            guard questions[group[0]].state.model != nil else { continue }
             let requests = group.map { index in
                 CacheRequest(
                     place: questions[index].place,
@@ -60,10 +60,7 @@ extension RecommendationService {
             }
             let entries = await self.context.cache.computedEntries(for: requests) {
                 (indices) async throws(PoolFailure) in
-                try await self.context.pools.compute(
-                    indices.map { Asked(questions[group[$0]], in: self.context) },
-                    model
-                )
+                try await self.context.pools.compute(indices.map { Asked(questions[group[$0]], in: self.context) })
             }
             for (index, entry) in zip(group, entries) {
                 guard let entry else { continue }

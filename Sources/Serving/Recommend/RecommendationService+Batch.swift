@@ -34,9 +34,9 @@ extension RecommendationService {
     }
 
     private func found(_ wanted: WantedPools, _ state: TenantState) async -> [Result<CacheAnswer, PoolFailure>] {
-        guard let model = state.model else { return wanted.requests.map { _ in .failure(.noModel) } }
+        guard state.model != nil else { return wanted.requests.map { _ in .failure(.noModel) } }
         return await self.context.cache.entries(for: wanted.requests) { indices async throws(PoolFailure) in
-            try await self.context.pools.compute(indices.map { wanted.asked[$0] }, model)
+            try await self.context.pools.compute(indices.map { wanted.asked[$0] })
         }
     }
 }

@@ -73,6 +73,22 @@ struct Opening: Sendable {
         Recommendation.Stage(name: "control", duration: self.controlled - self.start)
     }
 
+    /// The same for one user: by the model that this user's answers are made of.
+    func serving(_ user: User.ID?) -> Opening {
+        guard let user else { return self }
+        let state = self.state.serving(user)
+        guard state !== self.state else { return self }
+        return Opening(
+            state: state,
+            epoch: self.epoch,
+            builder: SlateBuilder(state: state, signer: self.builder.signer, now: self.now),
+            now: self.now,
+            degraded: self.degraded,
+            start: self.start,
+            controlled: self.controlled
+        )
+    }
+
     func makeID() -> RecommendationID {
         let random = QuickGenerator.sharing { ($0.next(), $0.next()) }
         return RecommendationID(milliseconds: self.now.milliseconds, random: random)

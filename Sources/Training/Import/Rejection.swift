@@ -25,6 +25,10 @@ package enum Rejection: Error, Equatable, Sendable {
     case duplicateEvent
     /// The catalogue has no such item.
     case unknownItem
+    /// An item as its own neighbour.
+    case selfNeighbour
+    /// The file has this neighbour of the item before; the first line counts.
+    case duplicateNeighbour
 
     /// The reason as a program reads it.
     package var code: String {
@@ -47,6 +51,8 @@ package enum Rejection: Error, Equatable, Sendable {
         case .duplicateUser: "duplicate_user"
         case .duplicateEvent: "duplicate_event"
         case .unknownItem: "unknown_item"
+        case .selfNeighbour: "self_neighbour"
+        case .duplicateNeighbour: "duplicate_neighbour"
         }
     }
 }
@@ -77,6 +83,8 @@ extension Rejection: CustomStringConvertible {
         case .duplicateUser: "duplicate user"
         case .duplicateEvent: "duplicate event"
         case .unknownItem: "unknown item"
+        case .selfNeighbour: "an item is its own neighbour"
+        case .duplicateNeighbour: "duplicate neighbour"
         }
     }
 }

@@ -70,6 +70,7 @@ final class Fleet: Sendable {
         let environment = [
             "VIREO_POSTGRES_URL": postgres.url(), "VIREO_REDIS_URL": redis.url,
             "VIREO_SIGNING_KEY": "k1:" + Data(repeating: 7, count: 32).base64EncodedString(),
+            "VIREO_MODEL_DIR": "\(directory)/models",
         ].merging(settings) { $1 }
         let outcome: Result<Void, any Error>
         do {

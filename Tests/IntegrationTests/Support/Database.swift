@@ -4,6 +4,7 @@ import Logging
 import Postgres
 import PostgresAdapters
 import RecommendationCore
+import Serving
 
 /// A database of a test's own, with the repositories over one client.
 struct Database: Sendable {
@@ -19,6 +20,8 @@ struct Database: Sendable {
     var control: PostgresControlRepository { PostgresControlRepository(store: self.store) }
     var keys: PostgresAPIKeyRepository { PostgresAPIKeyRepository(store: self.store) }
     var models: PostgresModelRepository { PostgresModelRepository(store: self.store) }
+    var snapshots: StoredSnapshots { StoredSnapshots(self.models) }
+    var jobs: PostgresModelJobRepository { PostgresModelJobRepository(store: self.store) }
     var imports: PostgresImportRepository { PostgresImportRepository(store: self.store) }
     var policies: PostgresPolicyRepository { PostgresPolicyRepository(store: self.store) }
     var exports: PostgresExportRepository { PostgresExportRepository(store: self.store) }
@@ -133,6 +136,13 @@ func event(
 
 /// The types that raise a version, as the product has them by default.
 let invalidating: Set<EventType> = [.purchase, .addToCart, .rating, .like, .dislike, .hide]
+
+extension PostgresModelRepository {
+    /// For all users; the control log id.
+    func activate(_ number: ModelVersion.Number, tenant: Tenant.ID) async throws(RepositoryError) -> Int64 {
+        try await self.activate(number, share: 10_000, tenant: tenant).epoch
+    }
+}
 
 extension Logger {
     static let silent = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }

@@ -8,6 +8,15 @@ struct DocumentWriter {
     /// Takes what was written.
     mutating func removeAll() { self.bytes.removeAll(keepingCapacity: true) }
 
+    /// A line of columns with tabs between them; none holds a control character.
+    mutating func columns(_ columns: [String]) {
+        for (index, column) in columns.enumerated() {
+            if index > 0 { self.raw("\t") }
+            self.bytes.append(contentsOf: column.utf8)
+        }
+        self.raw("\n")
+    }
+
     mutating func begin() {
         self.bytes.append(UInt8(ascii: "{"))
         self.isFirst = true
