@@ -19,11 +19,13 @@ package enum RecipeTrial {
     /// regression where it costs seconds.
     ///
     /// - Parameter isByTime: Whether they are judged by what came last. What is drawn is less popular than what comes, and
-    ///   so favours recipes that count popularity off; without times none is tried that does.
+    ///   so favours recipes that count popularity off, and hardly tells the rest apart: without times one sparse product is
+    ///   tried, which counts nothing off.
     static func candidates(usedItems: Int, isByTime: Bool = true) -> [Recipe] {
         var recipes: [Recipe] = []
         let popularity = isByTime ? [(0.1, 0.1), (0.15, 0.15), (0.0, 0.0), (0.1, 0.0), (0.25, 0.35)] : [(0.0, 0.0)]
-        for base in [(0.5, 0.34, 1.3, 1.0, 0.0), (0.35, 0.34, 1.35, 0.9, 0.0), (0.8, 0.31, 1.45, 1.5, 0.24)] {
+        let bases = [(0.5, 0.34, 1.3, 1.0, 0.0), (0.35, 0.34, 1.35, 0.9, 0.0), (0.8, 0.31, 1.45, 1.5, 0.24)]
+        for base in isByTime ? bases[...] : bases.suffix(1) {
             for (neighbour, columnSum) in popularity {
                 recipes.append(
                     .product(
