@@ -86,6 +86,7 @@ package enum MetricHelp {
         "redis_reconnects_total": "Connections to Redis made after the first, by kind.",
         "redis_cluster_changes_total": "Sessions with every primary of the cluster, the first included.",
         "redis_cluster_redirections_total": "Commands that a node of the cluster sent elsewhere.",
+        "vireo_snapshot_files_total": "Artifacts of models looked for in the host's folder, by what became of it.",
         "redis_primary_changes_total": "Times that the sentinels named another primary, the first included.",
         "redis_connections_lost_total": "Connections to Redis lost, by kind.",
         "vireo_settings_age_seconds":
