@@ -103,14 +103,16 @@ struct SnapshotDirectoryTests {
         try self.folder.replace("file", with: [1])
         let shared = "\(self.folder.path)/shared"
         #expect(mkdir(shared, 0o700) == 0 && chmod(shared, 0o777) == 0)
-        for path in ["/proc/models", "\(self.folder.path)/file", "\(self.folder.path)/file/models", shared] {
+        // One that is the caller's own, in one in which anybody may put another in its place.
+        let below = "\(shared)/models"
+        for path in ["/proc/models", "\(self.folder.path)/file", "\(self.folder.path)/file/models", shared, below] {
             for _ in 0..<2 {
                 let (snapshot, _) = try await self.source(path).snapshot(1)
                 #expect(snapshot.builtAt == Timestamp(seconds: 100))
             }
         }
-        #expect(self.artifacts.fetches == 8)
-        #expect(self.folder.names(in: "shared").isEmpty)
+        #expect(self.artifacts.fetches == 10)
+        #expect(self.folder.names(in: "shared") == ["models"] && self.folder.names(in: "shared/models").isEmpty)
     }
 
     @Test("the files that were not used for longest make way")

@@ -60,11 +60,21 @@ package struct SnapshotDirectory: Sendable {
         self.sweep()
     }
 
-    /// Whether nobody else may change what is in it: who could shorten a file that is mapped could end the process.
+    /// Whether nobody else may change what is in it, or put another in its place: who could shorten a file that is mapped could
+    /// end the process.
     private var isOwn: Bool {
+        guard let own = Self.status(self.path), own.st_uid == geteuid(), own.st_mode & (S_IWGRP | S_IWOTH) == 0,
+            let above = Self.status("\(self.path)/..")
+        else { return false }
+        // In a sticky one nobody renames what is another's.
+        let isOthers = above.st_uid != geteuid() && above.st_uid != 0
+        return !isOthers && (above.st_mode & (S_IWGRP | S_IWOTH) == 0 || above.st_mode & S_ISVTX != 0)
+    }
+
+    /// Of a directory; nil: it is none.
+    private static func status(_ path: String) -> stat? {
         var status = stat()
-        return lstat(self.path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR && status.st_uid == geteuid()
-            && status.st_mode & (S_IWGRP | S_IWOTH) == 0
+        return lstat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR ? status : nil
     }
 
     /// Makes the directory, and those above it that are missing.
