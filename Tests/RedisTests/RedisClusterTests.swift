@@ -198,16 +198,23 @@ struct RedisClusterTests {
             let begin = configuration
             let directory = try ScratchDirectory.make("vireo-cluster-more")
             let grown = try await servers.grown(directory: directory)
-            try await with(begin) { cluster, _ in
-                try await write(cluster, 100, "before")
-                let slot = HashSlot(of: Array("key:{1}".utf8)).number
-                let refusal = await grown.move(slot: slot, to: grown.servers[6])
-                #expect(refusal == nil)
-                try await eventually { cluster.shards.count == 4 && cluster.session != nil }
-                #expect(try await values(cluster, 100).allSatisfy { $0 == "before" })
+            let outcome: Result<Void, any Error>
+            do {
+                try await with(begin) { cluster, _ in
+                    try await write(cluster, 100, "before")
+                    let slot = HashSlot(of: Array("key:{1}".utf8)).number
+                    let refusal = await grown.move(slot: slot, to: grown.servers[6])
+                    #expect(refusal == nil)
+                    try await eventually { cluster.shards.count == 4 && cluster.session != nil }
+                    #expect(try await values(cluster, 100).allSatisfy { $0 == "before" })
+                }
+                outcome = .success(())
+            } catch {
+                outcome = .failure(error)
             }
             try await grown.servers[6].stop()
             try ScratchDirectory.remove(directory)
+            try outcome.get()
         }
     }
 }

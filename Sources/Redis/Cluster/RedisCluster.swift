@@ -265,6 +265,7 @@ final class ClusterPrimary: RedisPrimarySource {
 
 /// The cluster, for callbacks that are made before it and may outlive it.
 private final class WeakCluster: Sendable {
+    /// Unchecked, as a weak reference is a variable: it is only touched under the lock.
     private struct Reference: @unchecked Sendable { weak var cluster: RedisCluster? }
 
     private let reference = Mutex(Reference())
