@@ -1,7 +1,7 @@
 package import RecommendationCore
 package import RecommendationEngine
 
-/// Judges recipes and models on the last items of some users: see ``Split/lastItems(of:users:order:)``.
+/// Judges recipes on the last items of some users: see ``Split/lastItems(of:users:order:)``.
 package struct HoldOut: Sendable {
     private let input: FitInput
     private let split: Split
@@ -17,11 +17,5 @@ package struct HoldOut: Sendable {
     /// - Parameter recipes: nil: what is tried where none is named.
     package func outcomes(of recipes: [Recipe]?, threads: Int) throws(FitError) -> [RecipeTrial.Outcome] {
         try RecipeTrial.outcomes(of: recipes, self.input, self.split, threads: threads)
-    }
-
-    /// What a model that is there already reaches on the same events, which it may have been fitted on.
-    package func metrics(of snapshot: Snapshot, threads: Int) -> [String: Double] {
-        let terms = EventTerms(eventWeights: self.input.eventWeights, halfLifeDays: self.input.halfLifeDays)
-        return RecipeTrial.metrics(of: snapshot, self.split, terms: terms, threads: threads)
     }
 }

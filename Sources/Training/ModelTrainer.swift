@@ -85,8 +85,7 @@ package struct ModelTrainer: Sendable {
         guard set.itemCount > 0 else { throw .emptyCatalogue }
         let number: ModelVersion.Number
         do {
-            let name = if case .fixed(let recipe) = option { recipe.name } else { "best" }
-            number = try await self.models.begin(recipe: name, tenant: tenant)
+            number = try await self.models.begin(recipe: option.name, tenant: tenant)
         } catch {
             throw .repository(error)
         }

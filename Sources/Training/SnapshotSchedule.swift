@@ -160,12 +160,16 @@ package struct SnapshotSchedule: Service {
 
     private func outcome(of job: ModelJob) async -> (model: ModelVersion.Number?, failed: Bool, reason: String?) {
         guard let policy = self.policy(job.tenant) else { return (nil, true, "the active policy cannot be read") }
+        // One that a node of another version took may be named here by nobody.
+        guard let recipe = job.order.recipe.map({ RecipeOption(named: $0) }) ?? .best else {
+            return (nil, true, "the recipe is not known to the node that builds")
+        }
         let model: ModelVersion.Number
         do throws(TrainingError) {
             model = try await self.trainer.train(
                 tenant: job.tenant,
                 policy: policy,
-                recipe: job.order.recipe.flatMap { Recipe(named: $0) }.map { .fixed($0) } ?? .best,
+                recipe: recipe,
                 evaluates: true
             ).version.number
         } catch {

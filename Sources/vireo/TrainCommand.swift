@@ -28,11 +28,10 @@ struct Train: AsyncParsableCommand {
     }
 
     private func option() throws -> RecipeOption {
-        if self.recipe == "best" { return .best }
-        guard let recipe = Recipe(named: self.recipe) else {
-            throw ValidationError("--recipe must be best or one of \(Recipe.names.joined(separator: ", "))")
+        guard let option = RecipeOption(named: self.recipe) else {
+            throw ValidationError("--recipe must be one of \(RecipeOption.names.joined(separator: ", "))")
         }
-        return .fixed(recipe)
+        return option
     }
 
     func run() async throws {

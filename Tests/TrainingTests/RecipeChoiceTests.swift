@@ -49,15 +49,6 @@ struct RecipeChoiceTests {
         #expect(self.set(users: [9, 3, 7]).usersByNumber == [1, 2, 0])
     }
 
-    @Test("a model that is there is judged on the same events")
-    func standing() throws {
-        let set = self.set()
-        let snapshot = try SnapshotBuilder.fit(set.fitInput(builtAt: Timestamp(seconds: 900_000)), threads: 1)
-        let metrics = try self.holdOut(set).metrics(of: snapshot, threads: 2)
-        #expect(metrics["users"] == 20)
-        #expect((metrics["recall_at_20"] ?? 0) > 0)
-    }
-
     @Test("without anybody to judge by nothing is tried")
     func nobody() throws {
         let set = TrainingSet(items: self.set().items, interactions: InteractionColumns(), users: [])

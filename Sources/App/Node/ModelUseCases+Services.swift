@@ -1,7 +1,6 @@
 import HTTPAPI
 import PostgresAdapters
 import RecommendationCore
-import RecommendationEngine
 import Serving
 import Training
 
@@ -68,7 +67,7 @@ extension ModelUseCases {
                     try await jobs.job(number, tenant: tenant)
                 }
             },
-            recipes: Recipe.names
+            recipes: RecipeOption.names
         )
     }
 

@@ -78,18 +78,10 @@ package enum RecipeTrial {
                 popularity: popularity,
                 popularityOrder: order
             )
-            let lists = Self.lists(split.users, snapshot, limit: 20, terms: terms, threads: threads)
-            outcomes.append(Outcome(recipe: recipe, metrics: Self.metrics(lists, split, itemCount: input.itemCount)))
+            let metrics = Self.metrics(of: snapshot, split, terms: terms, threads: threads)
+            outcomes.append(Outcome(recipe: recipe, metrics: metrics))
         }
         return outcomes
-    }
-
-    /// The outcome of a model that is there already, on a split; it may have been fitted on what is held back.
-    package static func metrics(of snapshot: Snapshot, _ split: Split, terms: EventTerms, threads: Int) -> [String:
-        Double]
-    {
-        let lists = Self.lists(split.users, snapshot, limit: 20, terms: terms, threads: threads)
-        return Self.metrics(lists, split, itemCount: snapshot.itemCount)
     }
 
     /// A list a user, in the order of the users.
@@ -112,7 +104,14 @@ package enum RecipeTrial {
         return lists
     }
 
-    private static func metrics(_ lists: [[Item.Number]], _ split: Split, itemCount: Int) -> [String: Double] {
+    /// What a model reaches on a split.
+    static func metrics(
+        of snapshot: Snapshot,
+        _ split: Split,
+        terms: EventTerms,
+        threads: Int
+    ) -> [String: Double] {
+        let lists = Self.lists(split.users, snapshot, limit: 20, terms: terms, threads: threads)
         var atTen = RankingMetrics(cutoff: 10)
         var atTwenty = RankingMetrics(cutoff: 20)
         for (list, user) in zip(lists, split.users) {
@@ -121,7 +120,7 @@ package enum RecipeTrial {
         }
         return [
             "recall_at_10": atTen.recall, "ndcg_at_10": atTen.ndcg, "recall_at_20": atTwenty.recall,
-            "ndcg_at_20": atTwenty.ndcg, "coverage_at_10": atTen.coverage(of: itemCount),
+            "ndcg_at_20": atTwenty.ndcg, "coverage_at_10": atTen.coverage(of: snapshot.itemCount),
             "users": Double(split.users.count),
         ]
     }
