@@ -12,7 +12,8 @@ extension Models {
                 npy takes a matrix of float32 or float64 as NumPy's save writes it, a row an item, and in --ids a file with \
                 the item of each row, a line each; the neighbours are the most similar others. Popularity, content and \
                 trends are fitted from the store. Lines that are rejected are listed and left out, with --strict nothing is \
-                stored then; the version is stored whole, as ready, or not at all. No schedule replaces an imported model.
+                stored then; the version is stored whole, as ready, or not at all. No schedule replaces an imported model. \
+                With --validate exits 1 where a line would be rejected.
 
                 Example:
                   vireo models import neighbours.tsv --format tsv --activate
@@ -91,6 +92,8 @@ extension Models {
                 return (report, try await operation.rollout.activate(number, tenant: tenant))
             }
             self.show(report, isActive: activation != nil)
+            // As an import of events does.
+            guard !self.onlyValidates || report.rejected.count == 0 else { throw ExitCode(1) }
         }
 
         private func show(_ report: ModelImporter.Report, isActive: Bool) {

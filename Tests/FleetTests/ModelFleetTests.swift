@@ -50,6 +50,11 @@ struct ModelFleetTests {
             line.split(separator: "\t").prefix(2).joined(separator: "\t") + "\t\(1 + index % 97)"
         }
         try (changed.joined(separator: "\n") + "\n").write(toFile: file, atomically: true, encoding: .utf8)
+        let check = ["models", "import", file, "--format", "tsv", "--validate"]
+        try await Vireo.succeed(check, fleet.environment)
+        try "i000001\tnobody\t1\n".write(toFile: "\(file).wrong", atomically: true, encoding: .utf8)
+        let wrong = try await Vireo.run(check.map { $0 == file ? "\(file).wrong" : $0 }, fleet.environment)
+        #expect(wrong.code == 1 && wrong.output.hasPrefix("nothing is stored") && wrong.errors.contains("unknown item"))
         let output = try await Vireo.succeed(
             ["models", "import", file, "--format", "tsv", "--strict", "--json"],
             fleet.environment

@@ -59,6 +59,9 @@ struct OfflineListTests {
         // Nine of the sixteen of a kind are left, so all of them are listed.
         #expect(judged.contains("\"at\":9,\"users\":40,\"recall\":1.0"), "\(judged)")
         #expect(judged.contains("\"segments\":{\"warm\":{\"users\":40"), "\(judged)")
+        try "0\n".write(toFile: "\(directory)/nobody.txt", atomically: true, encoding: .utf8)
+        let nobody = try await Vireo.run(["evaluate", "--test", "\(directory)/nobody.txt"], environment)
+        #expect(nobody.code == 1 && nobody.output.isEmpty && nobody.errors.contains("nobody is to be judged"))
         let table = try await Vireo.succeed(
             ["evaluate", "--backtest", "--recipe", "popularity", "--recipe", "cosine"],
             environment

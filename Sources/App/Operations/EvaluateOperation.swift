@@ -12,6 +12,18 @@ package struct EvaluateOperation: Sendable {
         self.session = session
     }
 
+    package enum Failure: Error, CustomStringConvertible, Sendable {
+        case nobody
+        case nobodyLater
+
+        package var description: String {
+            switch self {
+            case .nobody: "nobody is to be judged: no line of the test file has a user and an item"
+            case .nobodyLater: "nobody is to be judged: nobody took to anything new after that part"
+            }
+        }
+    }
+
     /// What one model reached.
     package struct Outcome: Sendable {
         /// The version that was judged; nil where a recipe was fitted for the occasion.
@@ -23,8 +35,11 @@ package struct EvaluateOperation: Sendable {
     /// Judges the active model by users with the items that they are known to have taken to.
     ///
     /// Users without a history get what everybody gets; items that the catalogue does not have are never found.
+    ///
+    /// - Throws: ``Failure/nobody`` where none has an item.
     package func run(tenant: Tenant.ID, test: [(user: User.ID, items: [Item.ID])], cutoff: Int) async throws -> Outcome
     {
+        guard test.contains(where: { !$0.items.isEmpty }) else { throw Failure.nobody }
         let policy = try await PolicyLookup(session: self.session).active(tenant: tenant)
         let data = try await OfflineData.read(self.session, tenant: tenant)
         var numbers: [Item.ID: Item.Number] = [:]
@@ -68,6 +83,7 @@ package struct EvaluateOperation: Sendable {
         let set = try await TrainingSet.read(from: self.session.data, tenant: tenant)
         var input = set.fitInput(builtAt: WallClock.now(), policy: policy)
         let split = try Split.byTime(of: input, share: share, users: 100_000, order: set.usersByNumber)
+        guard !split.users.isEmpty else { throw Failure.nobodyLater }
         input.heldBack = split.heldBack
         let threads = System.coreCount
         return try recipes.map { recipe in
