@@ -17,6 +17,7 @@ public final class TieredCache: Service, Sendable {
     let keeper: CoherenceKeeper
     let lookup: CacheLookup
     let flight: CacheFlight
+    let renewals: LeaseRenewals
     let reverification: Reverification
     let settings: CoherenceSettings
     let flights: FlightTable
@@ -61,7 +62,14 @@ public final class TieredCache: Service, Sendable {
             coldOwners: ColdOwners(maximum: settings.coldOwners),
             metrics: self.metrics
         )
-        self.flight = CacheFlight(lookup: self.lookup, settings: settings, log: log, pause: pause)
+        self.renewals = LeaseRenewals(shared: shared, settings: settings, metrics: self.metrics, log: log)
+        self.flight = CacheFlight(
+            lookup: self.lookup,
+            settings: settings,
+            renewals: self.renewals,
+            log: log,
+            pause: pause
+        )
         self.reverification = Reverification(
             keeper: keeper,
             shared: shared,
@@ -350,6 +358,9 @@ public final class TieredCache: Service, Sendable {
                 group.addTask { try? await self.lookup.versions.run() }
                 group.addTask {
                     for await session in self.keeper.sessions { await self.reverification.run(session: session) }
+                }
+                group.addTask {
+                    while (try? await Task.sleep(for: self.renewals.interval)) != nil { await self.renewals.renew() }
                 }
                 group.addTask {
                     while (try? await Task.sleep(for: .seconds(5))) != nil {

@@ -3,24 +3,29 @@ package struct LocalClusterServers: Sendable {
     /// The first half, or all where there are no replicas, begin as primaries.
     package let servers: [LocalRedisServer]
     private let password: String?
+    private let isSecured: Bool
 
     private static let slots = 16_384
 
     /// Starts all of them and returns when every node knows of every other, all slots have an owner and every replica follows.
     ///
     /// A primary is given up after two seconds without an answer.
+    ///
+    /// - Parameter tls: Lines of configuration that name certificates; with them nodes speak TLS to each other, and to
+    ///   clients on a port of its own.
     package static func start(
         directory: String,
         primaries count: Int = 3,
         replicas: Bool = true,
-        password: String? = nil
+        password: String? = nil,
+        tls: [String] = []
     ) async throws(LocalServerError) -> LocalClusterServers {
         var servers: [LocalRedisServer] = []
         do throws(LocalServerError) {
             for index in 0..<(replicas ? 2 * count : count) {
-                servers.append(try await Self.node("\(directory)/node-\(index + 1)", password: password))
+                servers.append(try await Self.node("\(directory)/node-\(index + 1)", password: password, tls: tls))
             }
-            let cluster = LocalClusterServers(servers: servers, password: password)
+            let cluster = LocalClusterServers(servers: servers, password: password, isSecured: !tls.isEmpty)
             for (index, primary) in servers.prefix(count).enumerated() {
                 let (first, last) = (Self.slots * index / count, Self.slots * (index + 1) / count - 1)
                 try await cluster.expect("+OK", from: primary, to: "CLUSTER ADDSLOTSRANGE \(first) \(last)")
@@ -44,18 +49,20 @@ package struct LocalClusterServers: Sendable {
             for server in servers { try await server.stop() }
             throw error
         }
-        return LocalClusterServers(servers: servers, password: password)
+        return LocalClusterServers(servers: servers, password: password, isSecured: !tls.isEmpty)
     }
 
     /// For VIREO_REDIS_URL, without the password: the first two are named, who know the others.
     package var url: String {
-        "redis+cluster://\(self.servers.prefix(2).map { "127.0.0.1:\($0.port)" }.joined(separator: ","))"
+        let ports = self.servers.prefix(2).map { self.isSecured ? self.setting("tls-port", of: $0) : "\($0.port)" }
+        let scheme = self.isSecured ? "rediss" : "redis"
+        return "\(scheme)+cluster://\(ports.map { "127.0.0.1:\($0)" }.joined(separator: ","))"
     }
 
     /// Starts one more node, without slots, and returns when all know it, and it takes keys.
     package func grown(directory: String) async throws(LocalServerError) -> LocalClusterServers {
-        let server = try await Self.node(directory, password: self.password)
-        let grown = LocalClusterServers(servers: self.servers + [server], password: self.password)
+        let server = try await Self.node(directory, password: self.password, tls: [])
+        let grown = LocalClusterServers(servers: self.servers + [server], password: self.password, isSecured: false)
         do throws(LocalServerError) {
             try await grown.introduce(server)
             for each in grown.servers {
@@ -150,21 +157,28 @@ package struct LocalClusterServers: Sendable {
 
     private static func node(
         _ directory: String,
-        password: String?
+        password: String?,
+        tls: [String]
     ) async throws(LocalServerError) -> LocalRedisServer {
         var lines = [
             "cluster-enabled yes", "cluster-node-timeout 2000", "cluster-port \(try FreePort.find())",
             "repl-diskless-sync-delay 0",
         ]
         if let password { lines.append("masterauth \(LocalRedisServer.quoted(password))") }
+        if !tls.isEmpty {
+            lines += tls + ["tls-port \(try FreePort.find())", "tls-cluster yes", "tls-replication yes"]
+        }
         return try await LocalRedisServer.start(directory: directory, password: password, configuration: lines)
     }
 
     private func introduce(_ server: LocalRedisServer) async throws(LocalServerError) {
-        let port =
-            Files.text("\(server.directory)/redis.conf")?.split(separator: "\n")
-            .first { $0.hasPrefix("cluster-port ") }?.split(separator: " ").last.map(String.init) ?? ""
+        let port = self.setting("cluster-port", of: server)
         try await self.expect("+OK", from: self.servers[0], to: "CLUSTER MEET 127.0.0.1 \(server.port) \(port)")
+    }
+
+    private func setting(_ name: String, of server: LocalRedisServer) -> String {
+        Files.text("\(server.directory)/redis.conf")?.split(separator: "\n")
+            .first { $0.hasPrefix("\(name) ") }?.split(separator: " ").last.map(String.init) ?? ""
     }
 
     private func expect(

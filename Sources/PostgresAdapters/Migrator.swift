@@ -8,6 +8,9 @@ package struct Migrator: Sendable {
     package struct Migration: Sendable {
         package let name: String
         let sql: String
+        /// Whether the program of the version before, which does not know it, serves and starts beside it: nothing that it
+        /// reads or writes is taken away or given another meaning.
+        var isAdditive = false
         /// FNV-1a over the text: against an edited file, not against an attacker.
         var checksum: Int64 {
             let hash = self.sql.utf8.reduce(UInt64(0xCBF2_9CE4_8422_2325)) { ($0 ^ UInt64($1)) &* 0x100_0000_01B3 }
@@ -19,6 +22,8 @@ package struct Migrator: Sendable {
     package struct Report: Sendable {
         package let applied: [String]
         package let pending: [String]
+        /// Of a newer program, and none that keeps this one from serving.
+        package var ahead: [String] = []
     }
 
     /// In order; every file of `migrations/` is named here. The generated name has `_` for the first digit.
@@ -34,7 +39,11 @@ package struct Migrator: Sendable {
             name: "0005_tombstone_sets",
             sql: String(decoding: PackageResources._005_tombstone_sets_sql, as: UTF8.self)
         ),
-        Migration(name: "0006_models", sql: String(decoding: PackageResources._006_models_sql, as: UTF8.self)),
+        Migration(
+            name: "0006_models",
+            sql: String(decoding: PackageResources._006_models_sql, as: UTF8.self),
+            isAdditive: true
+        ),
     ]
 
     private let store: PostgresStore
@@ -45,20 +54,23 @@ package struct Migrator: Sendable {
 
     /// Applies what is pending, or with `dryRun` only says what is.
     ///
-    /// - Throws: `conflict` where the database has a migration that this program does not know, or another text of one.
+    /// - Throws: `conflict` where the database has a migration that this program does not know and that is not additive, or
+    ///   another text of one.
     package func migrate(dryRun: Bool = false) async throws(RepositoryError) -> Report {
-        let done = try await self.appliedChecksums()
+        let done = try await self.done()
         let known = Set(Self.migrations.map(\.name))
-        if let foreign = done.keys.filter({ !known.contains($0) }).sorted().first {
-            throw .conflict("the database has migration \(foreign), which this program does not know; use a newer one")
+        let foreign = done.filter { !known.contains($0.key) }
+        if let name = foreign.filter({ !$0.value.isAdditive }).keys.sorted().first {
+            throw .conflict("the database has migration \(name), which this program does not know; use a newer one")
         }
+        let ahead = foreign.keys.sorted()
         for migration in Self.migrations {
-            if let checksum = done[migration.name], checksum != migration.checksum {
+            if let checksum = done[migration.name]?.checksum, checksum != migration.checksum {
                 throw .conflict("migration \(migration.name) was applied with another text")
             }
         }
         let pending = Self.migrations.filter { done[$0.name] == nil }
-        if dryRun { return Report(applied: [], pending: pending.map(\.name)) }
+        if dryRun { return Report(applied: [], pending: pending.map(\.name), ahead: ahead) }
         var applied: [String] = []
         for migration in pending where try await self.apply(migration) { applied.append(migration.name) }
         try await PostgresIncarnation.ensure(self.store)
@@ -67,17 +79,28 @@ package struct Migrator: Sendable {
         } catch {
             throw .unavailable("the journal's partitions cannot be made")
         }
-        return Report(applied: applied, pending: [])
+        return Report(applied: applied, pending: [], ahead: ahead)
     }
 
-    private func appliedChecksums() async throws(RepositoryError) -> [String: Int64] {
+    private struct Done: Sendable {
+        let checksum: Int64
+        let isAdditive: Bool
+    }
+
+    private func done() async throws(RepositoryError) -> [String: Done] {
         try await self.store.mapped {
             let exists = try await self.store.client.query("SELECT to_regclass('schema_migrations') IS NOT NULL") {
                 row in try row.decode(0, as: Bool.self)
             }
             guard exists[0] else { return [:] }
-            let rows = try await self.store.client.query("SELECT name, checksum FROM schema_migrations") {
-                row in (try row.decode(0, as: String.self), try row.decode(1, as: Int64.self))
+            // What a program without the column has applied is not known to be additive.
+            let rows = try await self.store.client.query(
+                """
+                SELECT name, checksum, coalesce((to_jsonb(m) ->> 'is_additive')::boolean, false) FROM schema_migrations m
+                """
+            ) { row in
+                let (checksum, isAdditive) = (try row.decode(1, as: Int64.self), try row.decode(2, as: Bool.self))
+                return (try row.decode(0, as: String.self), Done(checksum: checksum, isAdditive: isAdditive))
             }
             return Dictionary(rows, uniquingKeysWith: { first, _ in first })
         }
@@ -94,14 +117,17 @@ package struct Migrator: Sendable {
                 )
                 """
             )
+            try transaction.execute(
+                "ALTER TABLE schema_migrations ADD COLUMN IF NOT EXISTS is_additive boolean NOT NULL DEFAULT false"
+            )
             let there = try transaction.query("SELECT FROM schema_migrations WHERE name = $1", [migration.name]) {
                 _ in true
             }
             guard there.isEmpty else { return false }
             try transaction.executeScript(PostgresStatement(trusted: migration.sql))
             try transaction.execute(
-                "INSERT INTO schema_migrations (name, checksum) VALUES ($1, $2)",
-                [migration.name, migration.checksum]
+                "INSERT INTO schema_migrations (name, checksum, is_additive) VALUES ($1, $2, $3)",
+                [migration.name, migration.checksum, migration.isAdditive]
             )
             return true
         }

@@ -8,11 +8,15 @@ package struct PostgresUserRepository: UserRepository {
 
     let store: PostgresStore
     let replica: PostgresReplica?
+    let patience: Duration?
 
-    /// - Parameter replica: Where histories are read if it has caught up with the user; the primary does otherwise.
-    package init(store: PostgresStore, replica: PostgresReplica? = nil) {
+    /// - Parameters:
+    ///   - replica: Where histories are read if it has caught up with the user; the primary does otherwise.
+    ///   - patience: How long a read may take before the store counts as gone; nil: as long as any.
+    package init(store: PostgresStore, replica: PostgresReplica? = nil, patience: Duration? = nil) {
         self.store = store
         self.replica = replica
+        self.patience = patience
     }
 
     /// One event or one suppression of a user, or neither where there is none.
@@ -67,7 +71,8 @@ package struct PostgresUserRepository: UserRepository {
         let rows = try await self.store.mapped {
             try await self.store.client.read(
                 "SELECT version FROM user_state WHERE tenant = $1 AND user_id = $2",
-                [number, user.string]
+                [number, user.string],
+                timeout: self.patience
             ) { row in try row.decode(0, as: Int64.self) }
         }
         return rows.first ?? 0

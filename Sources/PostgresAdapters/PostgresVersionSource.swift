@@ -5,11 +5,15 @@ import RecommendationCore
 /// The versions of users by the keys of their cache entries, any number in one statement.
 package struct PostgresVersionSource: VersionSource {
     private let store: PostgresStore
+    private let patience: Duration?
     private let incarnation: @Sendable () -> String
 
-    /// - Parameter incarnation: The current one; owners of another are unknown.
-    package init(store: PostgresStore, incarnation: @escaping @Sendable () -> String) {
+    /// - Parameters:
+    ///   - patience: How long a read may take before the store counts as gone; nil: as long as any.
+    ///   - incarnation: The current one; owners of another are unknown.
+    package init(store: PostgresStore, patience: Duration? = nil, incarnation: @escaping @Sendable () -> String) {
         self.store = store
+        self.patience = patience
         self.incarnation = incarnation
     }
 
@@ -37,7 +41,8 @@ package struct PostgresVersionSource: VersionSource {
                     LEFT JOIN user_state s ON s.tenant = asked.tenant AND s.user_id = asked.user_id
                     ORDER BY asked.place
                     """,
-                    [asked.0, asked.1]
+                    [asked.0, asked.1],
+                    timeout: self.patience
                 ) { row in try row.decode(0, as: Int64.self) }
             }
         } catch {

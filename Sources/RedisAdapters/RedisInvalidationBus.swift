@@ -51,7 +51,9 @@ package struct RedisInvalidationBus: InvalidationBus {
         let calls = shards.enumerated().map { index, shard in
             // The first has the channels.
             (
-                keys: [self.namespace.heartbeatKey(shard), self.namespace.relayedKey(shard)],
+                keys: [
+                    self.namespace.heartbeatKey(shard), self.namespace.relayedKey(shard), self.namespace.passKey(shard),
+                ],
                 arguments: [text] + (index == 0 ? published : [[], []])
             )
         }
@@ -69,13 +71,14 @@ package struct RedisInvalidationBus: InvalidationBus {
 
     private static func reply(_ reply: RedisReply) throws(RedisError) -> HeartbeatReply {
         let values = try reply.array()
-        guard values.count == 5 else { throw .unexpectedReply(expected: "five values", found: "\(values.count)") }
+        guard values.count == 6 else { throw .unexpectedReply(expected: "six values", found: "\(values.count)") }
         let record = RelayRecord(try values[0].string())
         return HeartbeatReply(
             relayed: record?.position,
             controlHead: record?.controlHead,
             milliseconds: try values[1].integer(),
-            history: try Self.history(role: values[2], id: values[3], offset: values[4])
+            history: try Self.history(role: values[2], id: values[3], offset: values[4]),
+            pass: try values[5].string()
         )
     }
 

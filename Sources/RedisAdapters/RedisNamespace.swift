@@ -5,6 +5,7 @@ import Synchronization
 ///
 ///     vireo:INCARNATION:{TENANT/USER}        floor, lease and entries of a user (a CacheKey after the prefix)
 ///     vireo:INCARNATION:relayed              how far the relay has brought the journal; in a cluster one a shard, with :{TAG}
+///     vireo:INCARNATION:pass                 the relay's last pass, which nodes see change; in a cluster where the bus is
 ///     vireo:INCARNATION:heartbeat:NODE       the last heartbeat of a node; likewise
 ///     vireo:INCARNATION:warm:NODE            what the node was asked for most; vireo:INCARNATION:warm: the last node's
 ///     vireo:bus, vireo:heartbeat:NODE        channels; in a cluster both are sharded and of the slot of `vireo:bus`, the second
@@ -31,6 +32,8 @@ package final class RedisNamespace: Sendable {
     }
 
     func relayedKey(_ shard: RedisShard) -> [UInt8] { self.key("relayed", shard) }
+
+    func passKey(_ shard: RedisShard) -> [UInt8] { self.key("pass", shard) }
 
     func heartbeatKey(_ shard: RedisShard) -> [UInt8] { self.key("heartbeat:\(self.node)", shard) }
 

@@ -197,6 +197,33 @@ package struct RedisSharedCache: SharedCache, SharedCacheInspection, RelayProgre
         return outcome
     }
 
+    package func renew(
+        _ leases: [(lease: ComputeLease, key: CacheKey)],
+        for duration: Duration
+    ) async throws(SharedCacheError) -> [Bool] {
+        guard let first = leases.first else { return [] }
+        let milliseconds = Self.decimal(duration)
+        let calls = leases.map { lease, key in
+            (keys: [Self.name(key)], arguments: [Array(lease.id.utf8), milliseconds])
+        }
+        return try await Self.mapped { () async throws(RedisError) in
+            let (replies, _) = try await self.client.pipelineReportingSession(
+                Scripts.renewLease,
+                calls,
+                session: first.lease.connection
+            )
+            return try replies.map { reply throws(RedisError) in
+                do throws(RedisError) {
+                    return try reply.checked().integer() == 1
+                } catch {
+                    // The key is somebody else's by now.
+                    guard error.isAboutContent else { throw error }
+                    return false
+                }
+            }
+        }
+    }
+
     package func release(_ lease: ComputeLease, on key: CacheKey) async throws(SharedCacheError) {
         // Whose computation was cancelled, by a deadline or a shutdown, gives back all the same: nothing is sent for a task
         // that is cancelled, and others would wait for the lease to end.
@@ -272,9 +299,14 @@ package struct RedisSharedCache: SharedCache, SharedCacheInspection, RelayProgre
         on connection: UInt64
     ) async throws(SharedCacheError) {
         let text = Array(RelayRecord(position: position, controlHead: controlHead).text.utf8)
+        let pass = Array(String(UInt64.random(in: .min ... .max), radix: 36).utf8)
         try await Self.mapped { () async throws(RedisError) in
-            let commands = self.client.shards.map {
+            var commands = self.client.shards.map {
                 RedisCommand("SET", key: self.namespace.relayedKey($0), arguments: [text])
+            }
+            // The first has the bus. It says that the journal is drained into this Redis, though there be nothing new in it.
+            for shard in self.client.shards.prefix(1) {
+                commands.append(RedisCommand("SET", key: self.namespace.passKey(shard), arguments: [pass]))
             }
             for reply in try await self.client.pipeline(commands, session: connection) { _ = try reply.checked() }
         }

@@ -23,6 +23,19 @@ enum Scripts {
         """
     )
 
+    /// KEYS: hash. ARGV: lease id, duration in ms. 1: it runs for that long from now on; 0: it is not held any more.
+    static let renewLease = RedisScript(
+        """
+        local lease = redis.call('HGET', KEYS[1], 'lease')
+        if not lease or string.sub(lease, 1, #ARGV[1] + 1) ~= ARGV[1] .. ':' then return 0 end
+        local time = redis.call('TIME')
+        local ends = time[1] * 1000 + math.floor(time[2] / 1000) + ARGV[2]
+        redis.call('HSET', KEYS[1], 'lease', ARGV[1] .. ':' .. string.format('%.0f', ends))
+        if redis.call('PTTL', KEYS[1]) < 10000 then redis.call('PEXPIRE', KEYS[1], 10000) end
+        return 1
+        """
+    )
+
     /// KEYS: hash. ARGV: lease id.
     static let releaseLease = RedisScript(
         """
@@ -81,20 +94,22 @@ enum Scripts {
         """
     )
 
-    /// KEYS: heartbeat key, relayed key. ARGV: heartbeat, channel, how it is published there, or nothing. What the relay has written or nil, Redis time in ms, the
-    /// role of the server, its replication id and offset; each nil where INFO may not be asked.
+    /// KEYS: heartbeat key, relayed key, pass key. ARGV: heartbeat, channel, how it is published there, or nothing. What the
+    /// relay has written or nil, Redis time in ms, the role of the server, its replication id and offset, each nil where INFO
+    /// may not be asked, and the relay's last pass or nil.
     static let heartbeat = RedisScript(
         """
         redis.call('SET', KEYS[1], ARGV[1], 'PX', 2000)
         if ARGV[3] ~= '' then redis.call(ARGV[3], ARGV[2], ARGV[1]) end
         local time = redis.call('TIME')
         local relayed = redis.call('TYPE', KEYS[2]).ok == 'string' and redis.call('GET', KEYS[2])
+        local pass = redis.call('TYPE', KEYS[3]).ok == 'string' and redis.call('GET', KEYS[3])
         local info = redis.pcall('INFO', 'replication')
         if type(info) ~= 'string' then info = '' end
         return {
             relayed, string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000)),
             string.match(info, 'role:(%a+)') or false, string.match(info, 'master_replid:(%x+)') or false,
-            string.match(info, 'master_repl_offset:(%d+)') or false
+            string.match(info, 'master_repl_offset:(%d+)') or false, pass
         }
         """
     )

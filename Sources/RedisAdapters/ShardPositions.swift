@@ -26,7 +26,8 @@ final class ShardPositions: Sendable {
         return HeartbeatReply(
             relayed: hasGoneBack ? nil : Self.common(replies.map(\.relayed)),
             controlHead: replies.compactMap(\.controlHead).max(),
-            milliseconds: first.milliseconds
+            milliseconds: first.milliseconds,
+            pass: first.pass
         )
     }
 

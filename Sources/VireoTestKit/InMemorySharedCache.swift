@@ -18,6 +18,8 @@ package final class InMemorySharedCache: SharedCache, InvalidationBus, RelayProg
         var controlHead: Int64?
         var isDown = false
         var refusesWrites = false
+        var isLeftByRelay = false
+        var passes = 0
         var published: [BusMessage] = []
         var heartbeats: [Heartbeat] = []
         var calls: [String] = []
@@ -66,6 +68,12 @@ package final class InMemorySharedCache: SharedCache, InvalidationBus, RelayProg
     package var refusesWrites: Bool {
         get { self.state.withLock { $0.refusesWrites } }
         set { self.state.withLock { $0.refusesWrites = newValue } }
+    }
+
+    /// What a primary sees that the rest of the fleet has left: the relay does not pass there any more.
+    package var isLeftByRelay: Bool {
+        get { self.state.withLock { $0.isLeftByRelay } }
+        set { self.state.withLock { $0.isLeftByRelay = newValue } }
     }
 
     /// What FLUSHALL, eviction or expiry do.
@@ -161,6 +169,21 @@ package final class InMemorySharedCache: SharedCache, InvalidationBus, RelayProg
         }
     }
 
+    package func renew(
+        _ leases: [(lease: ComputeLease, key: CacheKey)],
+        for duration: Duration
+    ) async throws(SharedCacheError) -> [Bool] {
+        let now = self.clock.now
+        return try self.enter("renew") { state throws(SharedCacheError) in
+            guard leases.allSatisfy({ $0.lease.connection == state.connection }) else { throw .connectionChanged }
+            return leases.map { lease, key in
+                guard state.hashes[key]?.lease?.id == lease.id else { return false }
+                state.hashes[key]!.lease!.ends = now.advanced(by: duration)
+                return true
+            }
+        }
+    }
+
     package func release(_ lease: ComputeLease, on key: CacheKey) async throws(SharedCacheError) {
         try self.enter("release") { state in
             if state.hashes[key]?.lease?.id == lease.id { state.hashes[key]!.lease = nil }
@@ -193,11 +216,13 @@ package final class InMemorySharedCache: SharedCache, InvalidationBus, RelayProg
         let milliseconds = self.clock.milliseconds
         return try self.enter("heartbeat") { state in
             state.heartbeats.append(heartbeat)
+            if !state.isLeftByRelay { state.passes += 1 }
             return HeartbeatReply(
                 relayed: state.relayed,
                 controlHead: state.controlHead,
                 milliseconds: milliseconds,
-                history: state.history
+                history: state.history,
+                pass: String(state.passes)
             )
         }
     }

@@ -17,6 +17,7 @@ struct Migrate: AsyncParsableCommand {
         let report = try await self.options.session { try await $0.migrate(dryRun: self.dryRun) }
         for name in report.pending { Terminal.line("pending \(name)") }
         for name in report.applied { Terminal.line("applied \(name)") }
+        for name in report.ahead { Terminal.line("ahead \(name): of a newer program") }
         if report.pending.isEmpty, report.applied.isEmpty { Terminal.line("up to date") }
     }
 }

@@ -257,6 +257,49 @@ struct JournalFollowingTests {
         #expect(self.node.keeper.standing() == (true, 1))
     }
 
+    @Test("a primary that the fleet has left: heartbeats come back, nobody relays, and the journal is read in time")
+    func leftByRelay() async throws {
+        try await self.live()
+        let node = self.node
+        node.shared.isLeftByRelay = true
+        await node.beat()
+        // Others write where this node does not listen.
+        node.journal.commit(node.key, 6)
+        for _ in 0..<2 {
+            node.clock.advance(by: .milliseconds(249))
+            await node.beat()
+            await self.poll()
+        }
+        #expect(node.journal.polls.isEmpty, "the relay may be late")
+        node.clock.advance(by: .milliseconds(2))
+        await node.beat()
+        await self.poll()
+        #expect(node.journal.polls.count == 1)
+        #expect(node.keeper.local.find(node.key, node.field) == nil)
+        #expect(!node.keeper.isSharedTrusted, "floors are raised elsewhere")
+        #expect(try await node.ask(primary: 6).entry.version == 6)
+        #expect(node.keeper.standing() == (true, 1), "what was not written to is still good")
+        node.shared.isLeftByRelay = false
+        await node.beat()
+        await self.poll()
+        #expect(node.journal.polls.count == 1)
+    }
+
+    @Test("without PostgreSQL as well, hits go on by the bus: nothing is known to be committed")
+    func leftByAll() async throws {
+        try await self.live()
+        let node = self.node
+        node.shared.isLeftByRelay = true
+        node.journal.pollFails = true
+        for _ in 0..<20 {
+            node.clock.advance(by: .milliseconds(250))
+            await node.beat()
+            await self.poll()
+        }
+        #expect(node.keeper.standing() == (true, 1))
+        #expect(try await node.ask(primary: 5).tier == .local)
+    }
+
     @Test("a writer that reaches no Redis does not wait for a relay it cannot hear of")
     func noWait() async throws {
         try await self.live()

@@ -155,10 +155,10 @@ struct JournalSessionTests {
         _ = self.journal.pollApplied(early, next: Self.position(11), isWhole: true, isControlCurrent: true)
         #expect(self.proof(at: 400) == .journal)
         #expect(self.proof(at: 1_301) == .none)
-        #expect(self.journal.isDue(at: self.at(400), heardAt: self.lease.heardAt))
+        #expect(self.journal.isDue(at: self.at(400), broughtAt: self.lease.heardAt))
         _ = self.poll(at: 450, next: 12)
         #expect(self.proof(at: 450) == .bus)
-        #expect(!self.journal.isDue(at: self.at(450), heardAt: self.lease.heardAt))
+        #expect(!self.journal.isDue(at: self.at(450), broughtAt: self.lease.heardAt))
         #expect(self.journal.pollBegan(at: self.at(460)).position == Self.position(12), "not what was told before it")
         self.beat(relayed: 60, at: 650)
         #expect(self.journal.pollBegan(at: self.at(660)).position == Self.position(60))
@@ -174,7 +174,7 @@ struct JournalSessionTests {
         _ = self.bus(3, relayed: 30, at: 150)
         _ = self.journal.pollApplied(poll, next: Self.position(21), isWhole: true, isControlCurrent: true)
         #expect(self.proof(at: 150) == .journal)
-        #expect(self.journal.isDue(at: self.at(151), heardAt: self.lease.heardAt))
+        #expect(self.journal.isDue(at: self.at(151), broughtAt: self.lease.heardAt))
     }
 
     @Test("what an unjoined session had proved does not outlive it")
@@ -210,7 +210,7 @@ struct JournalSessionTests {
 
     @Test("a node that has no position begins at the journal's head, with a stamp that no session has")
     mutating func withoutBus() {
-        #expect(self.journal.isDue(at: self.at(0), heardAt: nil))
+        #expect(self.journal.isDue(at: self.at(0), broughtAt: nil))
         #expect(self.journal.pollBegan(at: self.at(0)).position == nil)
         let isNew = self.poll(at: 0, next: 5)
         #expect(isNew)
@@ -269,13 +269,13 @@ struct JournalSessionTests {
     @Test("the journal is read when the bus has been silent for its patience, and not before")
     mutating func due() {
         _ = self.bus(1, relayed: 10)
-        #expect(!self.journal.isDue(at: self.at(499), heardAt: self.lease.heardAt))
-        #expect(self.journal.isDue(at: self.at(500), heardAt: self.lease.heardAt))
+        #expect(!self.journal.isDue(at: self.at(499), broughtAt: self.lease.heardAt))
+        #expect(self.journal.isDue(at: self.at(500), broughtAt: self.lease.heardAt))
         self.beat(relayed: 10, at: 510)
-        #expect(!self.journal.isDue(at: self.at(1_009), heardAt: self.lease.heardAt))
+        #expect(!self.journal.isDue(at: self.at(1_009), broughtAt: self.lease.heardAt))
         // A change of the control log that is still to be read ends the lease, and is no reason to read the journal.
         self.lease.controlBehind()
-        #expect(!self.journal.isDue(at: self.at(520), heardAt: self.lease.heardAt))
+        #expect(!self.journal.isDue(at: self.at(520), broughtAt: self.lease.heardAt))
     }
 }
 

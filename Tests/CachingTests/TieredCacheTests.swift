@@ -407,6 +407,111 @@ struct ForeignFlightTests {
     }
 }
 
+/// Leases of computations that take long. A lease runs for a second and is renewed every quarter of it.
+@Suite("Renewal of compute leases")
+struct LeaseRenewalTests {
+    let node = Node()
+
+    private func isHeld() async throws -> Bool {
+        let grant = try await self.node.shared.acquireLease(on: self.node.key, for: .seconds(1))
+        if case .held = grant { return true }
+        return false
+    }
+
+    /// A quarter of a lease passes.
+    private func tick() async {
+        self.node.clock.advance(by: .milliseconds(250))
+        await self.node.cache.renewals.renew()
+    }
+
+    @Test("a computation that takes longer than a lease keeps it, and its fill is taken")
+    func slow() async throws {
+        await self.node.live()
+        let (node, gate) = (self.node, Gate())
+        let slow = Task { try await node.ask(primary: 5, during: { await gate.wait() }) }
+        await gate.untilWaiting()
+        for _ in 0..<7 {
+            await self.tick()
+            #expect(try await self.isHeld())
+        }
+        #expect(node.shared.calls.filter { $0 == "renew" }.count == 6)
+        await gate.open()
+        #expect(try await slow.value.tier == .computed)
+        #expect(node.shared.entryNow(node.key, node.field) != nil)
+        await self.tick()
+        #expect(node.shared.calls.filter { $0 == "renew" }.count == 6, "what has ended is not renewed")
+        #expect(try await !self.isHeld())
+    }
+
+    @Test("a computation that hangs does not keep it for ever")
+    func hanging() async throws {
+        await self.node.live()
+        let (node, gate) = (self.node, Gate())
+        let hanging = Task { try await node.ask(primary: 5, during: { await gate.wait() }) }
+        await gate.untilWaiting()
+        // Renewed for the two seconds that a request has; then the last one runs out.
+        for _ in 0..<14 { await self.tick() }
+        #expect(try await !self.isHeld())
+        await gate.open()
+        _ = try await hanging.value
+        #expect(node.shared.entryNow(node.key, node.field) == nil, "another has the lease by now")
+    }
+
+    @Test("what an invalidation took back is not renewed, nor asked for again")
+    func takenBack() async throws {
+        await self.node.live()
+        let (node, gate) = (self.node, Gate())
+        let slow = Task { try await node.ask(primary: 5, during: { await gate.wait() }) }
+        await gate.untilWaiting()
+        await self.tick()
+        try await node.shared.raiseFloors([Invalidation(key: node.key, version: 6)], on: nil)
+        for _ in 0..<3 { await self.tick() }
+        #expect(node.shared.calls.filter { $0 == "renew" }.count == 1)
+        #expect(try await !self.isHeld())
+        await gate.open()
+        #expect(try await slow.value.entry.version == 5)
+        #expect(node.shared.entryNow(node.key, node.field) == nil)
+    }
+
+    @Test("over another connection nothing is renewed: its fill would not be taken either")
+    func otherConnection() async throws {
+        await self.node.live()
+        let (node, gate) = (self.node, Gate())
+        let slow = Task { try await node.ask(primary: 5, during: { await gate.wait() }) }
+        await gate.untilWaiting()
+        await self.tick()
+        node.shared.isDown = true
+        await self.tick()
+        node.shared.isDown = false
+        for _ in 0..<4 { await self.tick() }
+        #expect(node.shared.calls.filter { $0 == "renew" }.count == 2)
+        #expect(try await !self.isHeld())
+        await gate.open()
+        _ = try await slow.value
+    }
+
+    @Test("computations that go together keep their leases together, in one round trip")
+    func bulk() async throws {
+        await self.node.live()
+        let (node, gate) = (self.node, Gate())
+        let keys = (0..<3).map { CacheKey(namespace: "i", owner: "t", member: "b\($0)") }
+        let lifetimes = Lifetimes(soft: .seconds(300), hard: .seconds(1_800))
+        let requests = keys.map { CacheRequest(place: CachePlace(key: $0, field: node.field), lifetimes: lifetimes) }
+        let slow = Task {
+            await node.cache.computedEntries(for: requests) { indices in
+                await gate.wait()
+                return indices.map { Computation(version: 5, payload: [UInt8($0)], isCacheable: true) }
+            }
+        }
+        await gate.untilWaiting()
+        for _ in 0..<5 { await self.tick() }
+        #expect(node.shared.calls.filter { $0 == "renew" }.count == 4)
+        await gate.open()
+        #expect(await slow.value.compactMap { $0 }.count == 3)
+        for key in keys { #expect(node.shared.entryNow(key, node.field) != nil) }
+    }
+}
+
 @Suite("Keeper")
 struct CoherenceKeeperTests {
     @Test("a Redis that answers reads and refuses writes is not believed a lease later")

@@ -10,20 +10,7 @@ struct ClusterFleetTests {
 
     @Test("the primary that carries the bus is killed under load: nothing stale, nothing lost")
     func primaryKilled() async throws {
-        try await Self.with { fleet, servers in
-            let before = try #require(await servers.primary(of: Self.busSlot))
-            let recovery = try await fleet.checked(seconds: 9) {
-                let begin = ContinuousClock.now
-                try await before.kill()
-                try await eventually("another has its slots", within: 60) {
-                    let now = await servers.primary(of: Self.busSlot)
-                    return now != nil && now?.port != before.port
-                }
-                try await Self.untilLeased(fleet)
-                return ContinuousClock.now - begin
-            }
-            print("recovery after SIGKILL of the bus's primary: \(recovery)")
-        }
+        try await Self.failedOver("SIGKILL") { before, _ in try await before.kill() }
     }
 
     @Test(
@@ -85,6 +72,34 @@ struct ClusterFleetTests {
     }
 
     // MARK: Support
+
+    /// Writes and reads while the primary that carries the bus loses its slots to its replica.
+    ///
+    /// - Parameters:
+    ///   - fault: Takes that primary.
+    ///   - then: What comes as soon as another has its slots.
+    static func failedOver(
+        _ what: String,
+        seconds: Int = 9,
+        _ fault: @escaping @Sendable (LocalRedisServer, LocalClusterServers) async throws -> Void,
+        then: @escaping @Sendable (LocalRedisServer) async throws -> Void = { _ in }
+    ) async throws {
+        try await Self.with { fleet, servers in
+            let before = try #require(await servers.primary(of: Self.busSlot))
+            let recovery = try await fleet.checked(seconds: seconds) {
+                let begin = ContinuousClock.now
+                try await fault(before, servers)
+                try await eventually("another has its slots", within: 60) {
+                    let now = await servers.primary(of: Self.busSlot)
+                    return now != nil && now?.port != before.port
+                }
+                try await then(before)
+                try await Self.untilLeased(fleet)
+                return ContinuousClock.now - begin
+            }
+            print("until every node had its lease from another primary, after \(what) of the bus's: \(recovery)")
+        }
+    }
 
     private static func with(
         _ body: @escaping @Sendable (Fleet, LocalClusterServers) async throws -> Void

@@ -9,13 +9,16 @@ struct FeedbackStreamFleetTests {
     private static let stream = "vireo:feedback:stream:default"
 
     @Test("PostgreSQL away, a node killed, events sent twice, nonsense among them: one row for each event")
-    func once() async throws {
+    func once() async throws { try await Self.once(away: .seconds(2)) }
+
+    /// - Parameter away: How long there is no PostgreSQL, while events go on to come.
+    static func once(away: Duration) async throws {
         try await Fleet.with(nodes: 3, settings: ["VIREO_FEEDBACK_RECLAIM_MS": "1000"]) { fleet in
             try await Self.add((0..<200).map(Self.event) + (150..<200).map(Self.event), fleet)
             try await eventually("the first events are stored", within: 10) { try await Self.stored(200, fleet) }
             try await fleet.postgres.kill()
             try await Self.add((150..<500).map(Self.event) + ["nonsense", #"{"event_id":"s1"}"#], fleet)
-            try await Task.sleep(for: .seconds(2))
+            try await Task.sleep(for: away)
             // It has entries pending that nobody will acknowledge for it.
             #expect(kill(fleet.nodes[2].pid, SIGKILL) == 0)
             try await Self.add((400..<600).map(Self.event), fleet)

@@ -1,4 +1,5 @@
 import Foundation
+import LocalServers
 import Testing
 
 /// What takes longer than `deploy/test` has: `deploy/test --long` runs these suites, whose names begin with Long.
@@ -6,6 +7,33 @@ import Testing
 struct LongLinkFleetTests {
     @Test("no answer is wrong, whatever link is disturbed", arguments: LinkFault.allCases)
     func fault(_ fault: LinkFault) async throws { try await fault.check(seconds: 20) }
+}
+
+@Suite("Long: primaries of a cluster", .serialized)
+struct LongClusterFleetTests {
+    @Test("the bus's primary hands its slots over: nothing stale, nothing lost")
+    func switched() async throws {
+        try await ClusterFleetTests.failedOver("a handing over") { before, servers in
+            let at = try #require(servers.servers.firstIndex { $0.port == before.port })
+            // Each of the first three has the one three places on as its replica.
+            #expect(await servers.ask(servers.servers[at + 3], "CLUSTER FAILOVER").hasPrefix("+OK"))
+        }
+    }
+
+    @Test("the bus's primary stands still until its replica has its slots, and goes on: nothing stale, nothing lost")
+    func frozen() async throws {
+        try await ClusterFleetTests.failedOver("a freeze", seconds: 15) { before, _ in
+            try before.pause()
+        } then: { before in
+            try before.resume()
+        }
+    }
+}
+
+@Suite("Long: feedback over streams", .serialized)
+struct LongFeedbackStreamFleetTests {
+    @Test("PostgreSQL is away for a minute: nothing is lost, and nothing is put among the dead for that")
+    func minute() async throws { try await FeedbackStreamFleetTests.once(away: .seconds(60)) }
 }
 
 @Suite("Long: crashes", .serialized)
@@ -19,7 +47,7 @@ struct LongCrashFleetTests {
 struct LongSingleFlightFleetTests {
     @Test("a thousand callers on four nodes: one computation, and one list")
     func thousand() async throws {
-        // A debug build takes longer over a thousand requests than a request may take.
+        // A debug build takes longer over a thousand requests than a request may take; the lease is renewed meanwhile.
         try await SingleFlightFleetTests.once(callers: 250, settings: ["VIREO_DEADLINE_MS": "20000"])
     }
 }

@@ -90,6 +90,32 @@ struct OutageFleetTests {
         }
     }
 
+    @Test("PostgreSQL takes connections and says nothing: hits go on, others get what everybody gets, in time")
+    func postgresSilent() async throws {
+        try await Fleet.with(linked: true) { fleet in
+            let user = "u000030"
+            for node in 0...1 { _ = try await fleet.slate(node, user: user) }
+            for node in fleet.nodes { try await node.links?.postgres.set(.silent) }
+            try await eventually("who has no cached list gets what everybody gets", within: 5) {
+                try await fleet.slate(0, user: "u000298").fallback == "popular"
+            }
+            // More than compute at once.
+            try await withThrowingTaskGroup(of: Slate.self) { group in
+                for number in 100..<220 {
+                    group.addTask { try await fleet.slate(number % 2, user: String(format: "u%06d", number)) }
+                }
+                for try await slate in group { #expect(slate.fallback == "popular" && !slate.items.isEmpty) }
+            }
+            for node in 0...1 {
+                #expect(try await fleet.slate(node, user: user).served_from.tier == "l1")
+                try await fleet.nodes[node].links?.postgres.set(.none)
+            }
+            try await eventually("lists are computed again", within: 20) {
+                try await fleet.everywhere { try await fleet.slate($0, user: "u000298").fallback == nil }
+            }
+        }
+    }
+
     @Test("a node killed in the middle of writes loses nothing it acknowledged, and the other tells everyone")
     func nodeKilled() async throws {
         try await Fleet.with { fleet in

@@ -13,6 +13,28 @@ struct SentinelFleetTests {
         }
     }
 
+    @Test("another primary is chosen while the first is alive: it is demoted, and nothing is stale")
+    func switched() async throws {
+        try await Self.with { fleet, servers in
+            let recovery = try await Self.checked(fleet, servers) { _ in
+                try await eventually("a sentinel begins", within: 10) { await servers.failOver() }
+            }
+            print("recovery after a fail-over that was asked for: \(recovery)")
+        }
+    }
+
+    @Test("the primary stands still until another is chosen, and goes on, a primary in its own eyes: nothing stale")
+    func primaryFrozen() async throws {
+        try await Self.with { fleet, servers in
+            let recovery = try await Self.checked(fleet, servers, seconds: 10) { first in
+                try first.pause()
+            } then: { first in
+                try first.resume()
+            }
+            print("recovery after a primary that stood still: \(recovery)")
+        }
+    }
+
     @Test("the doctor says who answers, and which promise holds when the primary is lost")
     func doctor() async throws {
         try await Self.withServers(replicas: 1) { servers in
@@ -96,20 +118,24 @@ struct SentinelFleetTests {
 
     /// Writes and reads for some seconds, with something that makes the sentinels choose another primary in the middle.
     ///
+    /// - Parameter then: What comes as soon as they have; takes the primary from before.
     /// - Returns: How long it took from then on until every node had its lease from the new primary.
     static func checked(
         _ fleet: Fleet,
         _ servers: LocalSentinelServers,
-        _ fault: @escaping @Sendable (LocalRedisServer) async throws -> Void
+        seconds: Int = 6,
+        _ fault: @escaping @Sendable (LocalRedisServer) async throws -> Void,
+        then: @escaping @Sendable (LocalRedisServer) async throws -> Void = { _ in }
     ) async throws -> Duration {
         let before = try #require(await servers.primary())
-        return try await fleet.checked(seconds: 6) {
+        return try await fleet.checked(seconds: seconds) {
             let begin = ContinuousClock.now
             try await fault(before)
             try await eventually("another is the primary", within: 30) {
                 let now = await servers.primary()
                 return now != nil && now?.port != before.port
             }
+            try await then(before)
             try await eventually("every node has its lease from it", within: 30) {
                 let port = await servers.primary()?.port ?? 0
                 let connected = try await RedisCommandLine.send(["PUBSUB", "NUMSUB", "vireo:bus"], port: port)

@@ -119,6 +119,16 @@ struct InvalidationBusTests {
             try await bus.redis.cache.set(relayed, controlHead: 77)
             let second = try await bus.bus.send(Heartbeat(session: 3, number: 42))
             #expect(second.relayed == relayed && second.controlHead == 77)
+            // Each pass is another, though it brought nothing new; one that cannot be read is none.
+            try await bus.redis.cache.set(relayed, controlHead: 77)
+            let third = try await bus.bus.send(Heartbeat(session: 3, number: 42))
+            #expect(third.relayed == relayed && third.pass != nil && third.pass != second.pass)
+            #expect(first.pass == nil)
+            try await bus.redis.send("DEL", "vireo:\(bus.redis.incarnation):pass")
+            try await bus.redis.send("RPUSH", "vireo:\(bus.redis.incarnation):pass", "a list")
+            #expect(try await bus.bus.send(Heartbeat(session: 3, number: 42)).pass == nil)
+            try await bus.redis.cache.set(relayed, controlHead: 77)
+            #expect(try await bus.bus.send(Heartbeat(session: 3, number: 42)).pass != nil)
             let name = "vireo:\(bus.redis.incarnation):heartbeat:n1"
             #expect(try await (1...2_000).contains(bus.redis.timeToLive(name)))
             #expect(try await bus.redis.send("GET", name).string() == "3:42")

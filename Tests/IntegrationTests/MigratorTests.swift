@@ -84,6 +84,41 @@ struct MigratorTests {
         }
     }
 
+    @Test("beside what a newer program has added, this one serves; what is not additive stops it")
+    func additive() async throws {
+        try await withDatabase { database in
+            try await database.client.execute(
+                "INSERT INTO schema_migrations (name, checksum, is_additive) VALUES ('9998_added', 1, true)"
+            )
+            for dryRun in [true, false] {
+                let report = try await Migrator(store: database.store).migrate(dryRun: dryRun)
+                #expect(report.ahead == ["9998_added"] && report.pending.isEmpty && report.applied.isEmpty)
+            }
+            try await database.client.execute(
+                "INSERT INTO schema_migrations (name, checksum, is_additive) VALUES ('9999_changed', 1, false)"
+            )
+            await #expect {
+                try await Migrator(store: database.store).migrate(dryRun: true)
+            } throws: { error in
+                if case .conflict(let text) = error as? RepositoryError { text.contains("9999_changed") } else { false }
+            }
+        }
+    }
+
+    @Test("a table of a program that said nothing of what is additive is read, and extended with the next migration")
+    func withoutColumn() async throws {
+        try await withDatabase { database in
+            try await database.client.execute("ALTER TABLE schema_migrations DROP COLUMN is_additive")
+            #expect(try await Migrator(store: database.store).migrate(dryRun: true).ahead.isEmpty)
+            try await database.client.execute(
+                "INSERT INTO schema_migrations (name, checksum) VALUES ('9999_future', 1)"
+            )
+            await #expect(throws: RepositoryError.self) {
+                try await Migrator(store: database.store).migrate(dryRun: true)
+            }
+        }
+    }
+
     @Test("of migrators at once one applies, and all succeed", arguments: 1...3)
     func concurrently(_ round: Int) async throws {
         try await withDatabase(migrated: false) { database in

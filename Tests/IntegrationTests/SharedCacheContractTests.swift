@@ -46,6 +46,34 @@ struct SharedCacheContractTests {
         }
     }
 
+    @Test("a lease that is renewed runs from then on; what is not held is not", arguments: CacheImplementation.allCases)
+    func renewal(_ implementation: CacheImplementation) async throws {
+        try await implementation.run { subject in
+            let (key, other, lost) = (subject.key(), subject.key("bob"), subject.key("cay"))
+            try await subject.store(other, [1], version: 9)
+            let leases = [
+                (lease: try await subject.granted(key, for: .seconds(1)), key: key),
+                (lease: try await subject.granted(other), key: other),
+                (lease: try await subject.granted(lost), key: lost),
+            ]
+            try await subject.lose(lost)
+            // What took it back has left a floor, and the next one holds it.
+            try await subject.cache.raiseFloors([Invalidation(key: other, version: 12)], on: nil)
+            #expect(try await subject.cache.renew(leases, for: .seconds(60)) == [true, false, false])
+            try await subject.letPass(.seconds(1))
+            guard case .held(let remaining) = try await subject.cache.acquireLease(on: key, for: .seconds(60)) else {
+                Issue.record("granted twice")
+                return
+            }
+            #expect(remaining > .seconds(30) && remaining <= .seconds(60))
+            #expect(try await subject.fill(key, version: 7, lease: leases[0].lease) == .stored)
+            #expect(try await subject.cache.renew([leases[0]], for: .seconds(60)) == [false], "the fill has ended it")
+            #expect(try await subject.cache.renew([], for: .seconds(60)).isEmpty)
+            // Nothing was made of what was lost.
+            _ = try await subject.granted(lost)
+        }
+    }
+
     @Test("leases and fills of many keep their order, each judged by itself", arguments: CacheImplementation.allCases)
     func bulkLeasesAndFills(_ implementation: CacheImplementation) async throws {
         try await implementation.run { subject in

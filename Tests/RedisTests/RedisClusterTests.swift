@@ -101,6 +101,49 @@ struct RedisClusterTests {
         }
     }
 
+    @Test("over TLS: every node by its port for that, the bus too, and nobody by who does not trust them")
+    func secured() async throws {
+        let directory = try ScratchDirectory.make("vireo-cluster-tls")
+        let certificates = try await Certificates.make(in: directory)
+        try await certificates.certify("server", for: "IP:127.0.0.1")
+        let files = [
+            "tls-ca-cert-file \(certificates.authority)", "tls-cert-file \(certificates.certificate("server"))",
+            "tls-key-file \(certificates.key("server"))", "tls-auth-clients no",
+        ]
+        let servers = try await LocalClusterServers.start(
+            directory: "\(directory)/nodes",
+            replicas: false,
+            password: "correct-horse",
+            tls: files
+        )
+        let outcome: Result<Void, any Error>
+        do {
+            var trusting = try configuration(servers, password: "correct-horse")
+            let doubting = trusting
+            trusting.tls = RedisTLS(caFile: certificates.authority)
+            try await with(trusting) { cluster, heard in
+                #expect(await heard.next() == .began(session: 1))
+                try await write(cluster, 100, "secret")
+                #expect(try await values(cluster, 100).allSatisfy { $0 == "secret" })
+                let publish = RedisCommand("SPUBLISH", key: Array("news".utf8), arguments: [Array("x".utf8)])
+                #expect(try await cluster.send(publish).integer() == 1)
+            }
+            let cluster = RedisCluster(configuration: doubting, pinned: "news", logger: .silent)
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { try await cluster.run() }
+                await #expect(throws: RedisError.timeout) { try await cluster.waitUntilReady(timeout: .seconds(1)) }
+                group.cancelAll()
+                try await group.waitForAll()
+            }
+            outcome = .success(())
+        } catch {
+            outcome = .failure(error)
+        }
+        try await servers.stop()
+        try ScratchDirectory.remove(directory)
+        try outcome.get()
+    }
+
     @Test("a slot that is moved while it is used loses no command, and the bus goes with its slot")
     func resharded() async throws {
         try await withServers { servers in

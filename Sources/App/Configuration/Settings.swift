@@ -83,14 +83,18 @@ package struct Settings: Sendable {
         if let adminAddress, AdminEndpoint.parse("http://\(adminAddress.value)") == nil {
             throw .invalid(.adminAddress, source: adminAddress.source, allowed: "host:port")
         }
+        let deadline = Duration.milliseconds(try sources.integer(.deadline, in: 100...60_000) ?? 2_000)
         let coherence = CoherenceSettings(
             lease: .milliseconds(try sources.integer(.lease, in: 300...60_000) ?? 1_000),
+            computeLease: min(.seconds(1), deadline / 2),
+            longestCompute: deadline,
+            foreignComputeLimit: deadline * 3 / 4,
             localBytes: try sources.integer(.l1Bytes, in: 1_048_576...(1 << 40)) ?? 268_435_456,
             faults: try Self.seededFaults(sources)
         )
         var limits = HTTPConfiguration.Limits()
         limits.waitTime = coherence.waitLimit
-        limits.deadline = .milliseconds(try sources.integer(.deadline, in: 100...60_000) ?? 2_000)
+        limits.deadline = deadline
         let level = try sources.oneOf(.logLevel, Logger.Level.allCases.map(\.rawValue)) ?? "info"
         return Settings(
             postgres: postgres,

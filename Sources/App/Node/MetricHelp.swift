@@ -21,6 +21,7 @@ package enum MetricHelp {
         "vireo_cache_flight_waiters": "Requests that waited for one computation.",
         "vireo_cache_joins_total": "Requests that waited for another's computation, by whether they could take it.",
         "vireo_cache_foreign_waits_total": "Waits for a computation on another node.",
+        "vireo_cache_leases_renewed_total": "Compute leases renewed for computations that take long.",
         "vireo_cache_writes_refused_total": "Writes that a tier did not take, by tier and reason.",
         "vireo_cache_undecodable_total":
             "Entries of L2 that were not what was asked for, by reason; echo: another key's.",
@@ -32,6 +33,7 @@ package enum MetricHelp {
         "vireo_cache_hot_key_share": "Share of requests of the last seconds that went to the keys most asked for.",
         "vireo_cache_batch_size": "Reads that went out as one, by what was read.",
         "vireo_lease_age_seconds": "Time since the state of this node was proved fresh.",
+        "vireo_relay_pass_age_seconds": "Time since the last pass of the relay over this node's Redis was seen.",
         "vireo_lease_live":
             "What proves at the moment that this node is fresh: the bus, the journal in PostgreSQL, or nothing.",
         "vireo_journal_polls_total":

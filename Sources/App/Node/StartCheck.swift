@@ -30,6 +30,12 @@ package struct StartCheck: Sendable {
                 try await session.migrate(dryRun: true)
             }
             guard report.pending.isEmpty else { throw Failure.pending(report.pending) }
+            if !report.ahead.isEmpty {
+                self.log.warning(
+                    "the schema is of a newer program, beside which this one serves",
+                    metadata: ["migrations": "\(report.ahead.joined(separator: ", "))"]
+                )
+            }
         } catch RepositoryError.conflict(let reason) {
             throw Failure.schema(reason)
         } catch let error as RepositoryError {

@@ -104,7 +104,12 @@ package struct Doctor: Sendable {
             add(.bad, "migrations are pending: \(migrations.pending.joined(separator: ", ")); run vireo migrate")
             return findings
         }
-        add(.good, "schema is up to date")
+        if migrations.ahead.isEmpty {
+            add(.good, "schema is up to date")
+        } else {
+            let names = migrations.ahead.joined(separator: ", ")
+            add(.warning, "schema is of a newer program (\(names)), beside which this one serves")
+        }
         let models = try await session.models.versions(tenant: .default)
         if let active = models.first(where: { $0.state == .active }) {
             add(.good, "tenant default serves \(ModelVersion.name(active.number)), built \(active.builtAt.rfc3339)")

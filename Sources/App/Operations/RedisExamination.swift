@@ -117,7 +117,7 @@ struct RedisExamination: Sendable {
             return (
                 .warning,
                 "no min-replicas-to-write: a fail-over keeps the bound of \(bound) ms, but nodes that are cut off with "
-                    + "the old primary, from every sentinel, may serve what is stale for as long as that lasts"
+                    + "the old primary, from every sentinel and from PostgreSQL, may serve what is stale meanwhile"
             )
         }
         let fenced = "\(bound + fence.lag * 1_000) ms"

@@ -49,8 +49,10 @@ package struct StoreSession: Sendable {
     }
 
     /// Applies the migrations that are pending, or only says which are.
-    package func migrate(dryRun: Bool = false) async throws(RepositoryError) -> (applied: [String], pending: [String]) {
+    package func migrate(
+        dryRun: Bool = false
+    ) async throws(RepositoryError) -> (applied: [String], pending: [String], ahead: [String]) {
         let report = try await Migrator(store: self.store).migrate(dryRun: dryRun)
-        return (report.applied, report.pending)
+        return (report.applied, report.pending, report.ahead)
     }
 }

@@ -55,14 +55,14 @@ extension CoherenceKeeper {
         }
     }
 
-    /// Reads and applies the journal, if the bus proves nothing.
+    /// Reads and applies the journal, if the bus proves nothing, or the relay does not pass where this node listens.
     ///
     /// - Parameter readControl: Reads and applies the control log, and says whether that was done; nil: together with whoever
     ///   waits for it.
     func pollJournal(readControl: (() async -> Bool)? = nil) async {
         let begunAt = self.now()
         guard let tail,
-            self.state.withLock({ $0.journal.isDue(at: begunAt, heardAt: $0.lease.heardAt) })
+            self.state.withLock({ $0.journal.isDue(at: begunAt, broughtAt: $0.broughtAt) })
         else { return }
         // Ahead of the journal: in another incarnation of the database the position means nothing.
         let isControlRead = if let readControl { await readControl() } else { await self.checks.wait(since: begunAt) }
@@ -109,7 +109,8 @@ extension CoherenceKeeper {
 
     /// Brings the gauges of the lease up to a moment.
     func recordLease(at now: Instant) {
-        let proof = self.state.withLock { $0.proof(at: now) }
+        let (proof, passToldAt) = self.state.withLock { ($0.proof(at: now), $0.pass?.toldAt) }
+        if let passToldAt { self.metrics.passAge.record((now - passToldAt).seconds) }
         for (each, gauge) in self.metrics.proofs { gauge.record(each == proof ? 1 : 0) }
         if let age = self.leaseAge() { self.metrics.leaseAge.record(age.seconds) }
     }

@@ -8,6 +8,8 @@ extension CoherenceKeeper {
         /// Redis time minus the time since `origin`, in milliseconds; nil until the first heartbeat.
         var redisOffset: Int64?
         var relayed: JournalPosition?
+        /// The relay's last pass that was told, and the heartbeat by which it was first; nil: none in this session.
+        var pass: (name: String, toldAt: Instant)?
         /// When the subscription last proved to be alive; nil without a session.
         var heardAt: Instant?
         var journal: JournalSession
@@ -34,7 +36,18 @@ extension CoherenceKeeper {
             let provenAt = self.lease.provenAt
             let hadSession = self.lease.session != nil
             self.lease.sessionEnded(session)
+            if self.lease.session == nil { self.pass = nil }
             if hadSession, self.lease.session == nil { self.journal.sessionEnded(provenAt: provenAt) }
+        }
+
+        /// Until when the bus is known to bring what is committed: the last heartbeat that came back, if the relay has passed
+        /// over the same Redis since; nil: it is not known to at all.
+        ///
+        /// Both ways of a node may lead to a primary that the rest of the fleet has left. Heartbeats come back from there; only
+        /// the relay's passes do not go on, where the relay is elsewhere.
+        var broughtAt: Instant? {
+            guard let heardAt = self.lease.heardAt, let pass = self.pass else { return nil }
+            return min(heardAt, pass.toldAt)
         }
 
         mutating func controlBehind() {
@@ -52,6 +65,7 @@ struct CoherenceMetrics: Sendable {
     let heartbeatsFailed = Counter(label: "vireo_heartbeats_failed_total")
     let controlReadsFailed = Counter(label: "vireo_control_reads_failed_total")
     let leaseAge = Gauge(label: "vireo_lease_age_seconds")
+    let passAge = Gauge(label: "vireo_relay_pass_age_seconds")
     let proofs = JournalSession.Proof.allCases.map {
         ($0, Gauge(label: "vireo_lease_live", dimensions: [("proof", $0.rawValue)]))
     }

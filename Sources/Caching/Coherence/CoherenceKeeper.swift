@@ -297,6 +297,7 @@ public final class CoherenceKeeper: Service, Sendable {
         let finding = self.state.withLock { state in
             state.redisOffset = reply.milliseconds - elapsed
             state.relayed = reply.relayed
+            if let name = reply.pass, name != state.pass?.name { state.pass = (name, sentAt) }
             if isBehind { state.controlBehind() }
             let finding = state.trust.heartbeatTaken(
                 sentAt: sentAt,

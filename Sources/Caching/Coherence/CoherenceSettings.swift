@@ -12,9 +12,11 @@ public struct CoherenceSettings: Sendable {
     public var journalInterval: Duration
     /// Rows of the journal in one such read; more are not followed one by one.
     public var journalRows: Int
-    /// How long a computation may hold the compute lease: half of what a request has, so that those who wait for a node that
-    /// is gone have the other half.
+    /// How long a compute lease runs that is not renewed: at most half of what a request has, so that those who wait for a
+    /// node that is gone have the other half.
     public var computeLease: Duration
+    /// How long a computation's lease is renewed: what a request has.
+    public var longestCompute: Duration
     /// How long a waiter sleeps between two looks at an entry that another node computes.
     public var foreignComputePoll: Duration
     /// How long a computation of another node is waited for; then this one computes, and stores nothing. Longer than its
@@ -49,6 +51,7 @@ public struct CoherenceSettings: Sendable {
         journalInterval: Duration = .milliseconds(200),
         journalRows: Int = 10_000,
         computeLease: Duration = .seconds(1),
+        longestCompute: Duration = .seconds(2),
         foreignComputePoll: Duration = .milliseconds(5),
         foreignComputeLimit: Duration = .milliseconds(1_500),
         refreshPatience: Duration = .milliseconds(50),
@@ -65,6 +68,7 @@ public struct CoherenceSettings: Sendable {
         self.journalInterval = journalInterval
         self.journalRows = journalRows
         self.computeLease = computeLease
+        self.longestCompute = longestCompute
         self.foreignComputePoll = foreignComputePoll
         self.foreignComputeLimit = foreignComputeLimit
         self.refreshPatience = refreshPatience

@@ -77,10 +77,10 @@ struct JournalSession: Sendable {
 
     /// Whether the journal has to be read.
     ///
-    /// - Parameter heardAt: The send time of the last heartbeat that came back in this session.
-    func isDue(at now: Instant, heardAt: Instant?) -> Bool {
-        guard self.isJoined, let heardAt else { return true }
-        return now - heardAt >= self.patience
+    /// - Parameter broughtAt: Until when the bus is known to have brought everything in this session.
+    func isDue(at now: Instant, broughtAt: Instant?) -> Bool {
+        guard self.isJoined, let broughtAt else { return true }
+        return now - broughtAt >= self.patience
     }
 
     // MARK: The bus

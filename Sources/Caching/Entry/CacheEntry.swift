@@ -47,7 +47,8 @@ public enum CacheEntryError: String, Error, CaseIterable, Sendable {
 /// Key and field are echoed, so that an entry that ends up under another user's name is seen for what it is.
 extension CacheEntry {
     private static let magic: UInt32 = 0x3145_5256
-    private static let formatVersion: UInt8 = 1
+    /// To be counted up when anything of it changes; times stay where they are, for those who tidy up.
+    public static let formatVersion: UInt8 = 1
     private static let headerSize = 60
     /// Milliseconds since 1970; a hundred thousand years from now.
     private static let latestTime: Int64 = 1 << 52

@@ -47,6 +47,7 @@ struct PoolMetrics: Sendable {
     let joined = counter("joins", ("result", "served"))
     let joinsRejected = counter("joins", ("result", "rejected"))
     let foreignWaits = counter("foreign_waits")
+    let leasesRenewed = counter("leases_renewed")
     let localWritesRefused = counter("writes_refused", ("tier", "l1"), ("reason", "invalidated"))
     let fillErrors = counter("writes_refused", ("tier", "l2"), ("reason", "error"))
     private let refusals: [FillOutcome: Counter] = Dictionary(

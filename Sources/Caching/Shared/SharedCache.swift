@@ -123,6 +123,12 @@ public protocol SharedCache: Sendable {
     func fill(_ fill: CacheFill) async throws(SharedCacheError) -> FillOutcome
     /// Stores many entries whose leases are of one connection, in their order, in one round trip.
     func fill(_ fills: [CacheFill]) async throws(SharedCacheError) -> [FillOutcome]
+    /// Lets leases of one connection run for this long from now on, over that connection, in one round trip; whether each is
+    /// still held.
+    func renew(
+        _ leases: [(lease: ComputeLease, key: CacheKey)],
+        for duration: Duration
+    ) async throws(SharedCacheError) -> [Bool]
     /// Gives a lease back that will not be used.
     func release(_ lease: ComputeLease, on key: CacheKey) async throws(SharedCacheError)
     /// Raises floors by max and clears the leases; returns when every one is done.
@@ -172,13 +178,22 @@ public struct HeartbeatReply: Sendable, Equatable {
     public let milliseconds: Int64
     /// The history of the data; nil: the server does not tell, or is no primary.
     public let history: DataHistory?
+    /// The relay's last pass over this Redis, told from every other; nil: Redis does not know.
+    public let pass: String?
 
     /// A reply of these parts.
-    public init(relayed: JournalPosition?, controlHead: Int64?, milliseconds: Int64, history: DataHistory? = nil) {
+    public init(
+        relayed: JournalPosition?,
+        controlHead: Int64?,
+        milliseconds: Int64,
+        history: DataHistory? = nil,
+        pass: String? = nil
+    ) {
         self.relayed = relayed
         self.controlHead = controlHead
         self.milliseconds = milliseconds
         self.history = history
+        self.pass = pass
     }
 }
 

@@ -41,6 +41,8 @@ extension TieredCache {
         }
         guard !computing.isEmpty else { return flown }
         let start = ContinuousClock.now
+        for flight in computing { if let lease = flight.lease { self.renewals.hold(lease, on: flight.key) } }
+        defer { for flight in computing { if let lease = flight.lease { self.renewals.drop(lease) } } }
         let computations: [Computation]
         do throws(Failure) {
             computations = try await compute(computing.map(\.index))

@@ -5,6 +5,7 @@ import Metrics
 struct CacheFlight: Sendable {
     let lookup: CacheLookup
     let settings: CoherenceSettings
+    let renewals: LeaseRenewals
     let log: Logger
     let pause: @Sendable (Duration) async throws -> Void
 
@@ -151,6 +152,8 @@ struct CacheFlight: Sendable {
         compute: @Sendable () async throws(Failure) -> Computation
     ) async throws(Failure) -> Flown {
         let start = ContinuousClock.now
+        if let lease { self.renewals.hold(lease, on: key) }
+        defer { if let lease { self.renewals.drop(lease) } }
         let computation: Computation
         do throws(Failure) {
             computation = try await compute()

@@ -125,7 +125,9 @@ package final class TenantState: Sendable {
     ) -> CacheField {
         let name = model?.name ?? ""
         let generation = generations.generation(surface: surface, model: name, policy: policy.version)
-        return CacheField(parts: [surface, name, policy.version, "", digest, String(generation)])
+        // Nodes of two versions that write differently would void each other's entries: each has fields of its own.
+        let format = "\(CacheEntry.formatVersion).\(PoolCodec.format)"
+        return CacheField(parts: [surface, name, policy.version, "", digest, String(generation), format])
     }
 
     private static func suspects(_ excluded: Bitmap, _ catalog: Catalog) -> [UInt64] {

@@ -50,7 +50,8 @@ struct ExclusionReader: Sendable {
     ) async throws(PoolFailure) -> (UserProfile, CacheAnswer) {
         let key = CacheKey(prefix: state.keyPrefix, member: user.string)
         // No surface is named like this: a profile is never taken for a pool.
-        let field = CacheField(parts: ["", "profile", "", "", "", String(state.control.generations.tenant)])
+        let format = "\(CacheEntry.formatVersion).\(UserProfileCodec.format)"
+        let field = CacheField(parts: ["", "profile", "", "", "", String(state.control.generations.tenant), format])
         let request = CacheRequest(
             place: CachePlace(key: key, field: field),
             lifetimes: Lifetimes(state.policy)

@@ -27,7 +27,7 @@ struct UserProfile: Sendable, Equatable {
 ///     0  format (1)   1 zero (1)   2 number of suppressions (2)   4 number of seen items (4)
 ///     8  seen items (4 each), then of each suppression kind (1), length of the key (1), key
 enum UserProfileCodec {
-    private static let format: UInt8 = 1
+    static let format: UInt8 = 1
     private static let headerSize = 8
 
     static func encode(_ profile: UserProfile) -> [UInt8] {

@@ -22,6 +22,8 @@ enum LinkFault: String, CaseIterable, CustomTestStringConvertible {
     case busLate
     /// The two connections of a node reach different primaries.
     case twoPrimaries
+    /// A node is left with the old primary, and that takes its writes; the others are on a new one.
+    case split
     /// Redis is killed, and comes back with what it held some seconds ago.
     case olderDump
     /// Redis refuses whatever needs memory.
@@ -30,7 +32,7 @@ enum LinkFault: String, CaseIterable, CustomTestStringConvertible {
     case evicted
 
     /// Those that `deploy/test` shows; the others take too long together.
-    static let telling: [LinkFault] = [.busSwallowed, .writerCut, .twoPrimaries, .full]
+    static let telling: [LinkFault] = [.busSwallowed, .writerCut, .twoPrimaries, .split, .full]
 
     var testDescription: String { self.rawValue }
 
@@ -70,6 +72,26 @@ enum LinkFault: String, CaseIterable, CustomTestStringConvertible {
                 try await links.redis.lead(kind, to: fleet.redis.port)
                 try await Task.sleep(for: .seconds(1))
             }
+            try await other.stop()
+        case .split:
+            let other = try await LocalRedisServer.start(
+                directory: "\(fleet.directory)/redis-2",
+                configuration: ["repl-diskless-sync-delay 0", "replicaof 127.0.0.1 \(fleet.redis.port)"]
+            )
+            try await eventually("the replica has all", within: 10) {
+                try await RedisCommandLine.send(["INFO", "replication"], port: other.port)
+                    .contains("master_link_status:up")
+            }
+            _ = try await RedisCommandLine.send(["REPLICAOF", "NO", "ONE"], port: other.port)
+            try await fleet.lead(fleet.nodes.dropFirst(), to: other)
+            try await Task.sleep(for: .seconds(4))
+            // The old one follows the new one, as a sentinel would have it; whoever is still there is sent away.
+            _ = try await RedisCommandLine.send(["REPLICAOF", "127.0.0.1", "\(other.port)"], port: fleet.redis.port)
+            try await fleet.lead(fleet.nodes.prefix(1), to: other)
+            try await Task.sleep(for: .seconds(2))
+            // Back to where it began, so that the other can be ended.
+            _ = try await RedisCommandLine.send(["REPLICAOF", "NO", "ONE"], port: fleet.redis.port)
+            try await fleet.lead(fleet.nodes.prefix(.max), to: fleet.redis)
             try await other.stop()
         case .olderDump:
             _ = try await RedisCommandLine.send(["SAVE"], port: fleet.redis.port)
@@ -118,6 +140,15 @@ enum LinkFault: String, CaseIterable, CustomTestStringConvertible {
 }
 
 extension Fleet {
+    /// Has all connections of nodes to Redis closed, and begun again to another server.
+    fileprivate func lead(_ nodes: ArraySlice<Node>, to server: LocalRedisServer) async throws {
+        for node in nodes {
+            for kind in [LinkProxy.Kind.subscription, .other] {
+                try await node.links?.redis.lead(kind, to: server.port)
+            }
+        }
+    }
+
     /// Takes every user's hash out of Redis; the relay's position stays.
     func evictUsers() async throws {
         let script = "for _, key in ipairs(redis.call('KEYS', 'vireo:*{*')) do redis.call('UNLINK', key) end"

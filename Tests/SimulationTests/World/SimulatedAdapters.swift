@@ -96,6 +96,20 @@ final class SimulatedAdapters: SharedCache, InvalidationBus, RelayProgress, Jour
         )
     }
 
+    func renew(
+        _ leases: [(lease: ComputeLease, key: CacheKey)],
+        for duration: Duration
+    ) async throws(SharedCacheError) -> [Bool] {
+        try await self.call(
+            writing: true,
+            on: leases[0].lease.connection,
+            [],
+            leases.map { lease, key in
+                { $0.append(self.redis.renew(key, lease.id, for: duration.nanoseconds / 1_000)) }
+            }
+        )
+    }
+
     func release(_ lease: ComputeLease, on key: CacheKey) async throws(SharedCacheError) {
         try await self.call(writing: true, on: lease.connection, (), [{ _ in self.redis.release(key, lease.id) }])
     }

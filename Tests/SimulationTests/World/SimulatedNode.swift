@@ -79,6 +79,12 @@ final class SimulatedNode: @unchecked Sendable {
         self.run { node in for await _ in node.keeper.beats { await node.keeper.beatOnce() } }
         self.run { await $0.cache.refreshes.run() }
         self.run { node in
+            while node.isAlive {
+                try? await node.sleep(node.cache.renewals.interval)
+                await node.cache.renewals.renew()
+            }
+        }
+        self.run { node in
             for await session in node.keeper.sessions { await node.cache.reverification.run(session: session) }
         }
         self.run { node in

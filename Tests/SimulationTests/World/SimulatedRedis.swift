@@ -48,6 +48,12 @@ final class SimulatedRedis {
         return .granted(ComputeLease(id: "lease-\(self.leases)", connection: connection))
     }
 
+    func renew(_ key: CacheKey, _ id: String, for duration: Int64) -> Bool {
+        guard self.content.hashes[key]?.lease?.id == id else { return false }
+        self.content.hashes[key]?.lease?.ends = self.scheduler.now + duration
+        return true
+    }
+
     func release(_ key: CacheKey, _ id: String) {
         if self.content.hashes[key]?.lease?.id == id { self.content.hashes[key]?.lease = nil }
     }
