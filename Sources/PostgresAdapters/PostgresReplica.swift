@@ -10,7 +10,7 @@ import Synchronization
 package final class PostgresReplica: Sendable {
     package let client: PostgresClient
     private let patience: Duration
-    private let health = Mutex(ReplicaHealth())
+    private let health = Mutex(StoreHealth())
     private let log: Logger
     private let used = PostgresReplica.counter("used")
     private let behind = PostgresReplica.counter("behind")

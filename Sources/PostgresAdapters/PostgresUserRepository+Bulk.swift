@@ -22,7 +22,7 @@ extension PostgresUserRepository {
         }
         let bindings = Self.bindings(places.map { ($0, 0) }, users, number, incarnation: nil)
         let rows = try await self.store.mapped {
-            try await self.store.client.read(Self.statement, bindings, timeout: self.patience, decode: Self.placed)
+            try await self.reads.read(Self.statement, bindings, decode: Self.placed)
         }
         _ = Self.fill(&states, rows)
         return states
@@ -83,14 +83,13 @@ extension PostgresUserRepository {
         tenant: Int32
     ) async throws(RepositoryError) -> [(place: Int, version: User.Version, incarnation: String)] {
         try await self.store.mapped {
-            try await self.store.client.read(
+            try await self.reads.read(
                 """
                 SELECT g.place, s.version, i.id
                 FROM unnest($2::bigint[], $3::text[]) AS g (place, id)
                 JOIN user_state s ON s.tenant = $1 AND s.user_id = g.id, incarnation i
                 """,
-                [tenant, users.indices.map { Int64($0) }, users.map(\.string)],
-                timeout: self.patience
+                [tenant, users.indices.map { Int64($0) }, users.map(\.string)]
             ) { row in
                 (
                     place: try row.decode(0, as: Int.self), version: try row.decode(1, as: Int64.self),

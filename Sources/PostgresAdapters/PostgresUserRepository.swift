@@ -8,15 +8,15 @@ package struct PostgresUserRepository: UserRepository {
 
     let store: PostgresStore
     let replica: PostgresReplica?
-    let patience: Duration?
+    let reads: ServingReads
 
     /// - Parameters:
+    ///   - reads: Of the same store, for requests.
     ///   - replica: Where histories are read if it has caught up with the user; the primary does otherwise.
-    ///   - patience: How long a read may take before the store counts as gone; nil: as long as any.
-    package init(store: PostgresStore, replica: PostgresReplica? = nil, patience: Duration? = nil) {
+    package init(store: PostgresStore, reads: ServingReads, replica: PostgresReplica? = nil) {
         self.store = store
+        self.reads = reads
         self.replica = replica
-        self.patience = patience
     }
 
     /// One event or one suppression of a user, or neither where there is none.
@@ -69,10 +69,9 @@ package struct PostgresUserRepository: UserRepository {
     package func version(of user: User.ID, tenant: Tenant.ID) async throws(RepositoryError) -> User.Version {
         guard let number = try await self.store.number(of: tenant) else { return 0 }
         let rows = try await self.store.mapped {
-            try await self.store.client.read(
+            try await self.reads.read(
                 "SELECT version FROM user_state WHERE tenant = $1 AND user_id = $2",
-                [number, user.string],
-                timeout: self.patience
+                [number, user.string]
             ) { row in try row.decode(0, as: Int64.self) }
         }
         return rows.first ?? 0

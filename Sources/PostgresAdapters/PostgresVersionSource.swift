@@ -5,15 +5,15 @@ import RecommendationCore
 /// The versions of users by the keys of their cache entries, any number in one statement.
 package struct PostgresVersionSource: VersionSource {
     private let store: PostgresStore
-    private let patience: Duration?
+    private let reads: ServingReads
     private let incarnation: @Sendable () -> String
 
     /// - Parameters:
-    ///   - patience: How long a read may take before the store counts as gone; nil: as long as any.
+    ///   - reads: Of the same store, for requests.
     ///   - incarnation: The current one; owners of another are unknown.
-    package init(store: PostgresStore, patience: Duration? = nil, incarnation: @escaping @Sendable () -> String) {
+    package init(store: PostgresStore, reads: ServingReads, incarnation: @escaping @Sendable () -> String) {
         self.store = store
-        self.patience = patience
+        self.reads = reads
         self.incarnation = incarnation
     }
 
@@ -34,15 +34,14 @@ package struct PostgresVersionSource: VersionSource {
             }
             let asked = (tenants, users)
             return try await self.store.mapped {
-                try await self.store.client.query(
+                try await self.reads.read(
                     """
                     SELECT coalesce(s.version, 0)
                     FROM unnest($1::integer[], $2::text[]) WITH ORDINALITY AS asked (tenant, user_id, place)
                     LEFT JOIN user_state s ON s.tenant = asked.tenant AND s.user_id = asked.user_id
                     ORDER BY asked.place
                     """,
-                    [asked.0, asked.1],
-                    timeout: self.patience
+                    [asked.0, asked.1]
                 ) { row in try row.decode(0, as: Int64.self) }
             }
         } catch {

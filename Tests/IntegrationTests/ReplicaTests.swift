@@ -107,7 +107,7 @@ struct ReplicaTests {
                     let subject = Subject(
                         database: database,
                         server: replica,
-                        users: PostgresUserRepository(store: database.store, replica: source),
+                        users: PostgresUserRepository(store: database.store, reads: database.reads, replica: source),
                         direct: direct,
                         metrics: metrics
                     )

@@ -28,7 +28,7 @@ struct VersionSourceTests {
                 }
                 expected.append(version)
             }
-            let source = PostgresVersionSource(store: database.store) { "now" }
+            let source = PostgresVersionSource(store: database.store, reads: database.reads) { "now" }
             #expect(try await source.versions(of: ids.map { self.key($0) }) == expected)
             let mixed = [self.key("nobody"), self.key("ann"), self.key("ann")]
             #expect(try await source.versions(of: mixed) == [0, expected[0], expected[0]])
@@ -40,7 +40,7 @@ struct VersionSourceTests {
         try await withDatabase { database in
             try await database.addItems("i1")
             _ = try await database.feedback.record([event(by: "ann")], tenant: .default, invalidating: invalidating)
-            let source = PostgresVersionSource(store: database.store) { "now" }
+            let source = PostgresVersionSource(store: database.store, reads: database.reads) { "now" }
             let keys = [
                 self.key("ann", namespace: "before"), self.key("ann", owner: "other"), CacheKey(bytes: [1, 2, 3]),
             ]
@@ -53,7 +53,7 @@ struct VersionSourceTests {
     func away() async throws {
         try await withDatabase { database in
             try await database.client.execute("ALTER TABLE user_state RENAME TO user_state_gone")
-            let source = PostgresVersionSource(store: database.store) { "now" }
+            let source = PostgresVersionSource(store: database.store, reads: database.reads) { "now" }
             await #expect(throws: VersionSourceError.unavailable) {
                 _ = try await source.versions(of: [self.key("ann")])
             }

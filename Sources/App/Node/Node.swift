@@ -33,9 +33,9 @@ package struct Node: Sendable {
         let replica = settings.postgresReplica.map {
             PostgresReplica(client: PostgresClient(configuration: $0, logger: log), log: log)
         }
-        // For a request that first asks for a version and then for a history, with time left for a fallback.
-        let patience = settings.http.limits.deadline * 2 / 5
-        let users = PostgresUserRepository(store: store, replica: replica, patience: patience)
+        // A request may ask for a version first and then for a history, and is to have time left for a fallback.
+        let reads = ServingReads(client: postgres, patience: settings.http.limits.deadline * 2 / 5)
+        let users = PostgresUserRepository(store: store, reads: reads, replica: replica)
         let controlRepository = PostgresControlRepository(store: store)
         let models = PostgresModelRepository(store: store)
         let nodes = PostgresNodeRepository(store: store)
@@ -97,7 +97,7 @@ package struct Node: Sendable {
         let cache = TieredCache(
             keeper: keeper,
             shared: shared,
-            versions: PostgresVersionSource(store: store, patience: patience) { control.incarnation },
+            versions: PostgresVersionSource(store: store, reads: reads) { control.incarnation },
             settings: settings.coherence,
             log: log
         )

@@ -74,9 +74,11 @@ enum LinkFault: String, CaseIterable, CustomTestStringConvertible {
             }
             try await other.stop()
         case .split:
+            let soon = ["CONFIG", "SET", "repl-diskless-sync-delay", "0"]
+            _ = try await RedisCommandLine.send(soon, port: fleet.redis.port)
             let other = try await LocalRedisServer.start(
                 directory: "\(fleet.directory)/redis-2",
-                configuration: ["repl-diskless-sync-delay 0", "replicaof 127.0.0.1 \(fleet.redis.port)"]
+                configuration: ["replicaof 127.0.0.1 \(fleet.redis.port)"]
             )
             try await eventually("the replica has all", within: 10) {
                 try await RedisCommandLine.send(["INFO", "replication"], port: other.port)
@@ -84,7 +86,7 @@ enum LinkFault: String, CaseIterable, CustomTestStringConvertible {
             }
             _ = try await RedisCommandLine.send(["REPLICAOF", "NO", "ONE"], port: other.port)
             try await fleet.lead(fleet.nodes.dropFirst(), to: other)
-            try await Task.sleep(for: .seconds(4))
+            try await Task.sleep(for: .seconds(3))
             // The old one follows the new one, as a sentinel would have it; whoever is still there is sent away.
             _ = try await RedisCommandLine.send(["REPLICAOF", "127.0.0.1", "\(other.port)"], port: fleet.redis.port)
             try await fleet.lead(fleet.nodes.prefix(1), to: other)

@@ -14,7 +14,8 @@ struct Database: Sendable {
 
     var client: PostgresClient { self.store.client }
     var feedback: PostgresFeedbackRepository { PostgresFeedbackRepository(store: self.store) }
-    var users: PostgresUserRepository { PostgresUserRepository(store: self.store) }
+    var reads: ServingReads { ServingReads(client: self.store.client, patience: .seconds(20)) }
+    var users: PostgresUserRepository { PostgresUserRepository(store: self.store, reads: self.reads) }
     var items: PostgresItemRepository { PostgresItemRepository(store: self.store) }
     var profiles: PostgresProfileRepository { PostgresProfileRepository(store: self.store) }
     var control: PostgresControlRepository { PostgresControlRepository(store: self.store) }
