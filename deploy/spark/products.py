@@ -17,7 +17,7 @@ from scipy import sparse
 
 # FitInput.Limits.neighbours
 NEIGHBOURS = 100
-# Sums of a block that can differ from 0; each takes some 16 bytes, twice over while rows are added.
+# Sums of a block that can differ from 0, on average; each takes 12 bytes, twice over while rows are added.
 BLOCK_SUMS = 4_000_000
 # Items of users that are multiplied, or sent, at once.
 ITEMS_AT_ONCE = 4_000_000
