@@ -36,6 +36,11 @@ class NoNeighbours(JobError):
         super().__init__("no two items of the catalogue have a user in common")
 
 
+class ShardsExist(JobError):
+    def __init__(self, uri):
+        super().__init__(f"{uri} is there already: --shards must name a folder to be made")
+
+
 class ShardsIncomplete(JobError):
     def __init__(self, found, written):
         super().__init__(

@@ -23,7 +23,7 @@ from pathlib import Path
 import histories
 import products
 import recipes
-from errors import ImportFailed, JobError, MissingProgram, NoInteractions, NoNeighbours, ShardsIncomplete
+from errors import ImportFailed, JobError, MissingProgram, NoInteractions, NoNeighbours, ShardsExist, ShardsIncomplete
 from py4j.protocol import Py4JJavaError
 from pyspark import StorageLevel
 from pyspark.sql import Observation, SparkSession
@@ -111,10 +111,15 @@ def write(edges, uri):
     return counted.get["lines"]
 
 
+def place(spark, uri):
+    """A folder of whatever storage the URI names, and that storage."""
+    path = spark._jvm.org.apache.hadoop.fs.Path(uri)
+    return path, path.getFileSystem(spark._jsc.hadoopConfiguration())
+
+
 def gather(spark, uri, file):
     """All shards in one file here, which is what an import takes; the number of lines."""
-    path = spark._jvm.org.apache.hadoop.fs.Path(uri)
-    system = path.getFileSystem(spark._jsc.hadoopConfiguration())
+    path, system = place(spark, uri)
     found = 0
     with tempfile.TemporaryDirectory(dir=os.path.dirname(file)) as folder, open(file, "wb") as whole:
         part = os.path.join(folder, "part")
@@ -148,12 +153,15 @@ def run(spark, options, scratch):
     context = spark.sparkContext
     if not options.shards and not context.master.startswith("local"):
         raise JobError("on a cluster --shards is needed: a folder that all workers share")
+    uri = options.shards or f"file://{scratch}/shards"
+    path, system = place(spark, uri)
+    if system.exists(path):
+        raise ShardsExist(uri)
     # Modules that tasks need.
     for module in sorted(Path(__file__).resolve().parent.glob("*.py")):
         context.addPyFile(str(module))
     store = Store(spark, options.tenant)
     plan = recipes.plan(options.recipe, options.parameters)
-    uri = options.shards or f"file://{scratch}/shards"
     edges = fit(store, plan, options.partitions or 2 * context.defaultParallelism, options.tenant)
     with step("shards"):
         written = write(named(edges, store.items()), uri)
