@@ -35,6 +35,10 @@ package struct Migrator: Sendable {
             sql: String(decoding: PackageResources._005_tombstone_sets_sql, as: UTF8.self)
         ),
         Migration(name: "0006_models", sql: String(decoding: PackageResources._006_models_sql, as: UTF8.self)),
+        Migration(
+            name: "0007_tombstone_pages",
+            sql: String(decoding: PackageResources._007_tombstone_pages_sql, as: UTF8.self)
+        ),
     ]
 
     private let store: PostgresStore

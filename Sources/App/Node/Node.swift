@@ -193,8 +193,8 @@ package struct Node: Sendable {
             removeTombstones: { tombstones, tenant async throws(ServingError) in
                 try await admin.removeTombstones(tombstones, tenant: tenant)
             },
-            listTombstones: { kind, tenant async throws(ServingError) in
-                try await admin.tombstones(kind: kind, tenant: tenant)
+            listTombstones: { kind, cursor, limit, tenant async throws(ServingError) in
+                try await admin.tombstones(kind: kind, cursor: cursor, limit: limit, tenant: tenant)
             },
             purge: { scope, dryRun, tenant async throws(ServingError) in
                 try await admin.purge(scope, dryRun: dryRun, tenant: tenant)

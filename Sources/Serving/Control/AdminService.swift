@@ -57,13 +57,29 @@ package struct AdminService: Sendable {
         )
     }
 
+    /// What is denied, the newest change first. What is there all along is in the list once; what is set anew meanwhile comes
+    /// to the front.
+    ///
+    /// - Returns: nil where the cursor is none.
     package func tombstones(
         kind: Tombstone.Kind?,
+        cursor: String?,
+        limit: Int,
         tenant: Tenant.ID
-    ) async throws(ServingError) -> [ListedTombstone] {
-        try await Self.mapped { () async throws(RepositoryError) in
-            try await self.control.tombstones(kind: kind, tenant: tenant)
+    ) async throws(ServingError) -> TombstonePage? {
+        var last: TombstonePlace?
+        if let cursor {
+            guard let place = TombstoneCursor.place(of: cursor) else { return nil }
+            last = place
         }
+        let after = last
+        // One more tells whether there are more.
+        let found = try await Self.mapped { () async throws(RepositoryError) in
+            try await self.control.tombstones(kind: kind, after: after, limit: limit + 1, tenant: tenant)
+        }
+        let tombstones = Array(found.prefix(limit))
+        let next = found.count > limit ? tombstones.last.map { TombstoneCursor.text(after: $0) } : nil
+        return TombstonePage(tombstones: tombstones, nextCursor: next)
     }
 
     package func purge(_ scope: PurgeScope, dryRun: Bool, tenant: Tenant.ID) async throws(ServingError) -> PurgeAnswer {
