@@ -246,7 +246,34 @@ extension PostgresControlRepository {
         }
     }
 
-    // MARK: Listing
+    // MARK: Reading
+
+    /// Whether a tombstone denies by a change, and no later one has said anything of it.
+    package func stands(
+        _ tombstone: Tombstone,
+        by epoch: Int64,
+        tenant: Tenant.ID
+    ) async throws(RepositoryError) -> Bool {
+        guard let number = try await self.store.number(of: tenant) else { return false }
+        let rows = try await self.store.mapped {
+            try await self.store.client.read(
+                """
+                SELECT epoch = $4 AND denies FROM (
+                    SELECT epoch, coalesce(expires_at > now(), true) AS denies FROM tombstones
+                    WHERE tenant = $1 AND kind = $2 AND key = $3
+                    UNION ALL
+                    SELECT epoch, denies AND coalesce(expires_at > now(), true) FROM tombstone_sets s
+                    WHERE tenant = $1 AND kind = $2
+                      AND EXISTS (SELECT FROM tombstone_set_keys k WHERE k.set_id = s.id AND $3 = ANY (k.keys))
+                    UNION ALL
+                    SELECT epoch, false FROM tombstone_removals WHERE tenant = $1 AND kind = $2 AND key = $3
+                ) named ORDER BY epoch DESC LIMIT 1
+                """,
+                [number, tombstone.kind.rawValue, tombstone.key.string, epoch]
+            ) { row in try row.decode(0, as: Bool.self) }
+        }
+        return rows.first ?? false
+    }
 
     package func tombstones(
         kind: Tombstone.Kind?,

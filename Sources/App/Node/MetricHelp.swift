@@ -43,14 +43,15 @@ package enum MetricHelp {
         "vireo_item_text_bytes": "Memory of ids and titles that are kept as answers hold them.",
         "vireo_control_reads_failed_total": "Reads of the control log that failed.",
         "vireo_relayed_rows_total": "Invalidations brought to Redis by the relay of this node.",
+        "vireo_relay_passes_total": "Passes of the relay of this node that brought Redis up to date.",
         "vireo_relay_failures_total": "Passes of the relay that failed.",
         "vireo_invalidations_unpropagated_total": "Writes answered before their invalidation was out.",
         "vireo_self_check_writes_total":
-            "Writes that this node acknowledged and asked all nodes about, by how long after and what they said.",
+            "Changes of which this node asked all nodes, by kind (write: of a user, by the node that took it; relay: by the relay; tombstone), by how long after and what they said.",
         "vireo_self_check_consistent_share":
-            "Share of writes, of the last 600 that were answered, of which no node held anything older that long after.",
+            "Share of changes, of the last 600 of a kind that were answered, of which no node would have served what was before, that long after.",
         "vireo_self_check_suspects_total":
-            "Times that a node would have served what a write had made void, past its lease.",
+            "Times that a node would have served what a change had made void, past its lease, by kind.",
         "vireo_warm_up_places_total":
             "Entries that this node looked for in L2 before it was ready, by whether they were there.",
         "vireo_final_stage_rejections_total":

@@ -100,12 +100,16 @@ package struct Node: Sendable {
             log: log
         )
         let seal = NodeSeal(signingKeys, wallClock: WallClock.now)
+        let denials = NodeDenials(control: control, repository: controlRepository)
+        let logHash = LogHash(signingKeys)
         let selfCheck = settings.selfCheck.map { interval in
             SelfCheck(
                 interval: interval,
                 node: settings.nodeID,
                 keeper: keeper,
                 peers: FleetClient(nodes: nodes, seal: seal),
+                denials: denials,
+                keyHash: { logHash.text(of: $0) },
                 log: log,
                 wallClock: { WallClock.now().milliseconds }
             )
@@ -137,8 +141,18 @@ package struct Node: Sendable {
             faults: settings.coherence.faults,
             wallClock: WallClock.now
         )
-        let admin = AdminService(control: controlRepository, users: users, state: control, invalidator: invalidator)
-        let items = CatalogueService(items: PostgresItemRepository(store: store), invalidator: invalidator)
+        let admin = AdminService(
+            control: controlRepository,
+            users: users,
+            state: control,
+            invalidator: invalidator,
+            selfCheck: selfCheck
+        )
+        let items = CatalogueService(
+            items: PostgresItemRepository(store: store),
+            invalidator: invalidator,
+            selfCheck: selfCheck
+        )
         let profiles = ProfileService(
             profiles: PostgresProfileRepository(store: store),
             state: control,
@@ -233,7 +247,13 @@ package struct Node: Sendable {
                 return registry.render()
             }
         )
-        useCases.selfCheck = SelfCheckUseCases(selfCheck, node: settings.nodeID, keeper: keeper, seal: seal)
+        useCases.selfCheck = SelfCheckUseCases(
+            selfCheck,
+            node: settings.nodeID,
+            keeper: keeper,
+            denials: denials,
+            seal: seal
+        )
         useCases.immediate = ImmediateUseCases(
             stand: { recommendations.standNow() },
             principal: { control.principal(for: $0) },
@@ -281,6 +301,7 @@ package struct Node: Sendable {
                     bus: bus,
                     progress: shared,
                     isPaired: { keeper.pairing != nil },
+                    selfCheck: selfCheck,
                     log: log
                 ),
                 ControlUpkeep(control: controlRepository, log: log),

@@ -7,19 +7,23 @@ package struct AdminService: Sendable {
     private let users: any UserRepository
     private let state: ControlState
     private let invalidator: Invalidator
+    private let selfCheck: SelfCheck?
     private let propagationLimit: Duration
 
+    /// - Parameter selfCheck: Hears of tombstones that were announced; nil: nobody does.
     package init(
         control: any ControlRepository,
         users: any UserRepository,
         state: ControlState,
         invalidator: Invalidator,
+        selfCheck: SelfCheck? = nil,
         propagationLimit: Duration = .milliseconds(800)
     ) {
         self.control = control
         self.users = users
         self.state = state
         self.invalidator = invalidator
+        self.selfCheck = selfCheck
         self.propagationLimit = propagationLimit
     }
 
@@ -29,9 +33,11 @@ package struct AdminService: Sendable {
         expiresAt: Timestamp?,
         tenant: Tenant.ID
     ) async throws(ServingError) -> TombstoneAnswer {
-        try await self.changeTombstones(tombstones) { unique async throws(RepositoryError) in
+        let answer = try await self.changeTombstones(tombstones) { unique async throws(RepositoryError) in
             try await self.control.addTombstones(unique, reason: reason, expiresAt: expiresAt, tenant: tenant)
         }
+        self.selfCheck?.denied(tombstones, of: tenant, answer.announcement)
+        return answer
     }
 
     package func removeTombstones(
