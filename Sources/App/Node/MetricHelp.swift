@@ -3,6 +3,8 @@ package enum MetricHelp {
     package static let texts: [String: String] = [
         "vireo_recommendations_total": "Recommendations served, by the tier the pool came from.",
         "vireo_fallbacks_total": "Recommendations that were not the user's own fresh list, by kind.",
+        "vireo_degraded_total":
+            "Recommendations marked degraded, by the part that they had to do without; unverified: what the user has seen or does not want was not known.",
         "vireo_stage_seconds": "Time of each stage of a recommendation, by the tier the pool came from.",
         "vireo_pool_age_seconds": "Age of the pool when it was served: staleness at serve.",
         "vireo_pool_candidates": "Unseen candidates in a computed pool.",
@@ -90,6 +92,7 @@ package enum MetricHelp {
         "vireo_snapshot_files_total": "Artifacts of models looked for in the host's folder, by what became of it.",
         "redis_primary_changes_total": "Times that the sentinels named another primary, the first included.",
         "redis_connections_lost_total": "Connections to Redis lost, by kind.",
+        "vireo_ready": "Whether this node says that it is ready, 0 or 1.",
         "vireo_settings_age_seconds":
             "Time since policies, model routes, tombstones and keys were last known to be those in force; of a policy that cannot be read, since that was found.",
         "vireo_tenants_on_last_good_policy": "Tenants whose active policy this node cannot read.",

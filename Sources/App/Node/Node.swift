@@ -243,7 +243,7 @@ package struct Node: Sendable {
             readiness: { status.readiness() },
             isStopping: { status.isStopping },
             metrics: {
-                status.recordAges()
+                status.record()
                 return registry.render()
             }
         )
