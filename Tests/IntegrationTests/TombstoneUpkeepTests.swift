@@ -31,34 +31,38 @@ struct TombstoneUpkeepTests {
         return range.filter { denials?.contains(.item, "i\($0)") ?? false }
     }
 
+    private static func add(
+        _ stones: [Tombstone],
+        until end: Timestamp? = nil,
+        in control: PostgresControlRepository
+    ) async throws -> Int {
+        try await control.addTombstones(stones, reason: nil, expiresAt: end, tenant: .default).changed
+    }
+
+    private static func remove(_ stones: [Tombstone], in control: PostgresControlRepository) async throws -> Int {
+        try await control.removeTombstones(stones, tenant: .default).changed
+    }
+
     @Test("what is in a set that is not folded counts, whoever adds or takes away, few or many")
     func counts() async throws {
         try await withDatabase { database in
             let control = database.control
-            func add(_ stones: [Tombstone], until end: Timestamp? = nil) async throws -> Int {
-                try await control.addTombstones(stones, reason: nil, expiresAt: end, tenant: .default).changed
-            }
-            func remove(_ stones: [Tombstone]) async throws -> Int {
-                try await control.removeTombstones(stones, tenant: .default).changed
-            }
-            #expect(try await add(Self.stones(0..<1_500)) == 1_500)
-            #expect(try await add(Self.stones(0..<1_500)) == 0)
-            #expect(try await add(Self.stones(1_499..<1_501)) == 1)
-            #expect(try await add(Self.stones(0..<1, .creator)) == 1, "another kind")
-            #expect(try await remove(Self.stones(0..<10)) == 10)
-            #expect(try await remove(Self.stones(0..<10)) == 0)
-            #expect(try await remove(Self.stones(0..<1_500)) == 1_490)
-            #expect(try await add(Self.stones(0..<10)) == 10)
-            #expect(try await remove(Self.stones(0..<1_600)) == 11)
+            #expect(try await Self.add(Self.stones(0..<1_500), in: control) == 1_500)
+            #expect(try await Self.add(Self.stones(0..<1_500), in: control) == 0)
+            #expect(try await Self.add(Self.stones(1_499..<1_501), in: control) == 1)
+            #expect(try await Self.add(Self.stones(0..<1, .creator), in: control) == 1, "another kind")
+            #expect(try await Self.remove(Self.stones(0..<10), in: control) == 10)
+            #expect(try await Self.remove(Self.stones(0..<10), in: control) == 0)
+            #expect(try await Self.remove(Self.stones(0..<1_500), in: control) == 1_490)
+            #expect(try await Self.add(Self.stones(0..<10), in: control) == 10)
+            #expect(try await Self.remove(Self.stones(0..<1_600), in: control) == 11)
             // What has expired denies nothing, deleted or not.
-            #expect(try await add(Self.stones(0..<1_500), until: Self.past) == 1_500)
-            #expect(try await add(Self.stones(0..<5)) == 5)
-            #expect(try await remove(Self.stones(3..<1_500)) == 2)
+            #expect(try await Self.add(Self.stones(0..<1_500), until: Self.past, in: control) == 1_500)
+            #expect(try await Self.add(Self.stones(0..<5), in: control) == 5)
+            #expect(try await Self.remove(Self.stones(3..<1_500), in: control) == 2)
             #expect(try await database.count("tombstone_sets") > 0, "nothing of it was folded")
-            #expect(
-                try await control.denied(nil, tenant: .default).map(\.tombstone)
-                    == (Self.stones(0..<3).reversed() + Self.stones(0..<1, .creator))
-            )
+            let left = Array(Self.stones(0..<3).reversed()) + Self.stones(0..<1, .creator)
+            #expect(try await control.denied(nil, tenant: .default).map(\.tombstone) == left)
         }
     }
 
