@@ -14,7 +14,8 @@ enum MemoryLimit {
             let (root, file): (String, String)
             if parts[1].isEmpty {
                 (root, file) = ("/sys/fs/cgroup", "memory.max")
-            } else if parts[1].split(separator: UInt8(ascii: ",")).contains(where: { $0.elementsEqual("memory".utf8) }) {
+            } else if parts[1].split(separator: UInt8(ascii: ",")).contains(where: { $0.elementsEqual("memory".utf8) })
+            {
                 (root, file) = ("/sys/fs/cgroup/memory", "memory.limit_in_bytes")
             } else {
                 continue
