@@ -4,32 +4,10 @@ import RecommendationCore
 import Serving
 import Testing
 
-@testable import HTTPAPI
-
 /// What changes of tombstones count, how they are listed, and what becomes of those that have expired.
 @Suite("tombstones in PostgreSQL: counts, pages, ends")
 struct TombstoneUpkeepTests {
     private static let past = Timestamp(seconds: 1_700_000_000)
-
-    private static func stones(_ range: Range<Int>, _ kind: Tombstone.Kind = .item) -> [Tombstone] {
-        range.map { Tombstone(kind: kind, key: id("i\($0)")) }
-    }
-
-    private static func node(_ database: Database) -> ControlState {
-        ControlState(
-            repository: database.control,
-            models: database.snapshots,
-            policies: .json,
-            log: .silent,
-            wallClock: { Timestamp(seconds: 1_800_000_000) },
-            incarnationChanged: { _ in }
-        )
-    }
-
-    private static func denied(_ node: ControlState, _ range: Range<Int>) -> [Int] {
-        let denials = node.state(of: .default)?.denials
-        return range.filter { denials?.contains(.item, "i\($0)") ?? false }
-    }
 
     private static func add(
         _ stones: [Tombstone],
@@ -47,21 +25,21 @@ struct TombstoneUpkeepTests {
     func counts() async throws {
         try await withDatabase { database in
             let control = database.control
-            #expect(try await Self.add(Self.stones(0..<1_500), in: control) == 1_500)
-            #expect(try await Self.add(Self.stones(0..<1_500), in: control) == 0)
-            #expect(try await Self.add(Self.stones(1_499..<1_501), in: control) == 1)
-            #expect(try await Self.add(Self.stones(0..<1, .creator), in: control) == 1, "another kind")
-            #expect(try await Self.remove(Self.stones(0..<10), in: control) == 10)
-            #expect(try await Self.remove(Self.stones(0..<10), in: control) == 0)
-            #expect(try await Self.remove(Self.stones(0..<1_500), in: control) == 1_490)
-            #expect(try await Self.add(Self.stones(0..<10), in: control) == 10)
-            #expect(try await Self.remove(Self.stones(0..<1_600), in: control) == 11)
+            #expect(try await Self.add(stones(0..<1_500), in: control) == 1_500)
+            #expect(try await Self.add(stones(0..<1_500), in: control) == 0)
+            #expect(try await Self.add(stones(1_499..<1_501), in: control) == 1)
+            #expect(try await Self.add(stones(0..<1, .creator), in: control) == 1, "another kind")
+            #expect(try await Self.remove(stones(0..<10), in: control) == 10)
+            #expect(try await Self.remove(stones(0..<10), in: control) == 0)
+            #expect(try await Self.remove(stones(0..<1_500), in: control) == 1_490)
+            #expect(try await Self.add(stones(0..<10), in: control) == 10)
+            #expect(try await Self.remove(stones(0..<1_600), in: control) == 11)
             // What has expired denies nothing, deleted or not.
-            #expect(try await Self.add(Self.stones(0..<1_500), until: Self.past, in: control) == 1_500)
-            #expect(try await Self.add(Self.stones(0..<5), in: control) == 5)
-            #expect(try await Self.remove(Self.stones(3..<1_500), in: control) == 2)
+            #expect(try await Self.add(stones(0..<1_500), until: Self.past, in: control) == 1_500)
+            #expect(try await Self.add(stones(0..<5), in: control) == 5)
+            #expect(try await Self.remove(stones(3..<1_500), in: control) == 2)
             #expect(try await database.count("tombstone_sets") > 0, "nothing of it was folded")
-            let left = Array(Self.stones(0..<3).reversed()) + Self.stones(0..<1, .creator)
+            let left = Array(stones(0..<3).reversed()) + stones(0..<1, .creator)
             #expect(try await control.denied(nil, tenant: .default).map(\.tombstone) == left)
         }
     }
@@ -70,16 +48,16 @@ struct TombstoneUpkeepTests {
     func meanwhile(removing: Bool) async throws {
         try await withDatabase { database in
             let control = database.control
-            _ = try await control.addTombstones(Self.stones(0..<1), reason: nil, expiresAt: nil, tenant: .default)
+            _ = try await control.addTombstones(stones(0..<1), reason: nil, expiresAt: nil, tenant: .default)
             try await withThrowingTaskGroup(of: Int.self) { group in
                 try await database.client.withSession { session in
                     try await session.execute("BEGIN")
                     try await session.execute("SELECT pg_advisory_xact_lock($1)", [AdvisoryKey.control.rawValue])
                     group.addTask {
                         removing
-                            ? try await control.removeTombstones(Self.stones(0..<1_500), tenant: .default).changed
+                            ? try await control.removeTombstones(stones(0..<1_500), tenant: .default).changed
                             : try await control.addTombstones(
-                                Self.stones(0..<1_500),
+                                stones(0..<1_500),
                                 reason: nil,
                                 expiresAt: nil,
                                 tenant: .default
@@ -118,27 +96,27 @@ struct TombstoneUpkeepTests {
             func add(_ stones: [Tombstone]) async throws {
                 _ = try await control.addTombstones(stones, reason: "r", expiresAt: nil, tenant: .default)
             }
-            try await add(Self.stones(0..<3))
-            try await add(Self.stones(100..<1_200))
-            try await add(Self.stones(0..<2, .creator))
+            try await add(stones(0..<3))
+            try await add(stones(100..<1_200))
+            try await add(stones(0..<2, .creator))
             for isFolded in [false, true] {
                 if isFolded { while try await control.fold() {} }
                 for limit in [1, 2, 7, 1_000] {
                     let items = try await control.denied(.creator, tenant: .default, pages: limit)
-                    #expect(items.map(\.tombstone) == Self.stones(0..<2, .creator).reversed())
+                    #expect(items.map(\.tombstone) == stones(0..<2, .creator).reversed())
                     if limit == 1 { continue }
                     let all = try await control.denied(nil, tenant: .default, pages: limit)
                     #expect(all.count == 1_105 && Set(all.map(\.tombstone)).count == 1_105)
                     #expect(all.first?.tombstone.kind == .creator)
-                    #expect(all.suffix(3).map(\.tombstone) == Self.stones(0..<3).reversed())
+                    #expect(all.suffix(3).map(\.tombstone) == stones(0..<3).reversed())
                 }
             }
             let first = try await control.tombstones(kind: nil, after: nil, limit: 2, tenant: .default)
-            try await add(Self.stones(0..<1))
+            try await add(stones(0..<1))
             let place = try #require(first.last.map { TombstonePlace(epoch: $0.epoch, tombstone: $0.tombstone) })
             let rest = try await control.tombstones(kind: nil, after: place, limit: 2_000, tenant: .default)
             #expect(rest.count == 1_102)
-            #expect(rest.suffix(2).map(\.tombstone) == Self.stones(1..<3).reversed())
+            #expect(rest.suffix(2).map(\.tombstone) == stones(1..<3).reversed())
             // Places are by bytes.
             let accents = ["caf\u{e9}", "cafe\u{301}"].map { Tombstone(kind: .category, key: id($0)) }
             try await add(accents)
@@ -153,7 +131,7 @@ struct TombstoneUpkeepTests {
         try await withDatabase { database in
             let control = database.control
             func add(_ range: Range<Int>, until end: Timestamp?) async throws {
-                _ = try await control.addTombstones(Self.stones(range), reason: nil, expiresAt: end, tenant: .default)
+                _ = try await control.addTombstones(stones(range), reason: nil, expiresAt: end, tenant: .default)
             }
             try await add(0..<2_500, until: Self.past)
             try await add(3_000..<3_001, until: nil)
@@ -177,7 +155,7 @@ struct TombstoneUpkeepTests {
             #expect(try await control.denied(nil, tenant: .default).map(\.tombstone.key.string) == ["i3001", "i3000"])
             // It is no change: nobody has to read anything.
             #expect(try await database.value("SELECT max(id) FROM control_log") == head)
-            let one = Self.node(database)
+            let one = database.node()
             try await one.catchUp()
             #expect(one.state(of: .default)?.denials.count == 2)
         }
@@ -189,24 +167,24 @@ struct TombstoneUpkeepTests {
     func doesNotComeBack() async throws {
         try await withDatabase { database in
             let control = database.control
-            let behind = Self.node(database)
-            _ = try await control.addTombstones(Self.stones(0..<1_500), reason: nil, expiresAt: nil, tenant: .default)
+            let behind = database.node()
+            _ = try await control.addTombstones(stones(0..<1_500), reason: nil, expiresAt: nil, tenant: .default)
             try await behind.catchUp()
-            _ = try await control.addTombstones(Self.stones(0..<2), reason: nil, expiresAt: Self.past, tenant: .default)
+            _ = try await control.addTombstones(stones(0..<2), reason: nil, expiresAt: Self.past, tenant: .default)
             #expect(try await !control.deleteExpired(after: .zero))
             #expect(try await database.count("tombstones") == 2, "nothing is deleted while the set waits")
             while try await control.fold() {}
             #expect(try await database.count("tombstones") == 1_500)
             #expect(try await !control.deleteExpired(after: .zero))
             #expect(try await database.count("tombstones") == 1_498)
-            let fresh = Self.node(database)
+            let fresh = database.node()
             for node in [behind, fresh] {
                 try await node.catchUp()
-                #expect(Self.denied(node, 0..<2_000) == Array(2..<1_500))
+                #expect(node.denied(0..<2_000) == Array(2..<1_500))
             }
             // Denied again, it is.
             let again = try await control.addTombstones(
-                Self.stones(0..<1),
+                stones(0..<1),
                 reason: nil,
                 expiresAt: nil,
                 tenant: .default
@@ -214,7 +192,7 @@ struct TombstoneUpkeepTests {
             #expect(again.changed == 1)
             for node in [behind, fresh] {
                 try await node.catchUp()
-                #expect(Self.denied(node, 0..<2) == [0])
+                #expect(node.denied(0..<2) == [0])
             }
         }
     }
