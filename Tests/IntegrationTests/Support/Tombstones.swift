@@ -1,7 +1,6 @@
+import HTTPAPI
 import RecommendationCore
 import Serving
-
-@testable import HTTPAPI
 
 /// The tombstones `i0`, `i1`, … of a range.
 func stones(_ range: Range<Int>, _ kind: Tombstone.Kind = .item) -> [Tombstone] {
