@@ -39,8 +39,8 @@ struct TombstoneUpkeepTests {
             #expect(try await Self.add(stones(0..<5), in: control) == 5)
             #expect(try await Self.remove(stones(3..<1_500), in: control) == 2)
             #expect(try await database.count("tombstone_sets") > 0, "nothing of it was folded")
-            let left = Array(stones(0..<3).reversed()) + stones(0..<1, .creator)
-            #expect(try await control.denied(nil, tenant: .default).map(\.tombstone) == left)
+            let left = try await control.denied(nil, tenant: .default).map(\.tombstone)
+            #expect(left == Array(stones(0..<3).reversed()) + stones(0..<1, .creator))
         }
     }
 
