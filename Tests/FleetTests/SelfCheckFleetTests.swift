@@ -72,7 +72,7 @@ struct SelfCheckFleetTests {
                 let added = try await fleet.admin(number % 2).post("/v1/admin/tombstones", stone)
                 #expect(added.status == 200)
                 guard number % 4 < 2 else { continue }
-                let removed = try await fleet.admin(0).send("DELETE", "/v1/admin/tombstones", stone)
+                let removed = try await fleet.admin(0).send("DELETE", "/v1/admin/tombstones", body: stone)
                 #expect(removed.status == 200)
             }
             for node in 0..<2 {
