@@ -103,11 +103,11 @@ struct AdmissionFleetTests {
         users: ClosedRange<Int>,
         meanwhile expected: Int
     ) async throws -> (meanwhile: [RawHTTP.Response], after: [RawHTTP.Response]) {
-        let answers = Mutex<[RawHTTP.Response]>([])
+        let answers = Answers()
         return try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask {
                 // Ended by the test, which psql takes for an error.
-                try? await fleet.sql("LOCK TABLE interactions IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(60)")
+                try? await fleet.sql("LOCK TABLE interactions IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(20)")
             }
             try await eventually("histories cannot be read", within: 10) {
                 try await fleet.postgres.query(Self.locker).count == 1
@@ -116,35 +116,44 @@ struct AdmissionFleetTests {
                 group.addTask {
                     let target = "/v1/recommendations/\(Self.name(user))?limit=20"
                     let answer = try await fleet.app(0).send("GET", target, closes: true)
-                    answers.withLock { $0.append(answer) }
+                    answers.add(answer)
                 }
             }
-            var most = 0
-            func look() async throws {
-                let waiting = try await fleet.postgres.query(
-                    """
-                    SELECT count(*) FROM pg_stat_activity
-                    WHERE wait_event_type = 'Lock' AND query LIKE '%user_state s%' AND query LIKE '%interactions%'
-                    """
-                )
-                most = max(most, waiting.first.flatMap { Int($0) } ?? 0)
-            }
+            var most: [Int] = []
             try await eventually("\(expected) are answered", within: 10) {
-                try await look()
-                return answers.withLock { $0.count } >= expected
+                most.append(try await Self.statements(fleet))
+                return answers.all.count >= expected
             }
             // The others are not.
             for _ in 0..<3 {
                 try await Task.sleep(for: .milliseconds(100))
-                try await look()
+                most.append(try await Self.statements(fleet))
             }
-            let meanwhile = answers.withLock { $0 }
+            let meanwhile = answers.all
             #expect(meanwhile.count == expected)
-            #expect((1...Self.limit).contains(most), "\(most) statements at once")
+            #expect((1...Self.limit).contains(most.max() ?? 0), "statements at once: \(most)")
             _ = try await fleet.postgres.query("SELECT pg_terminate_backend(pid) FROM (\(Self.locker)) AS locker")
             try await group.waitForAll()
-            return (meanwhile, Array(answers.withLock { $0 }.dropFirst(meanwhile.count)))
+            return (meanwhile, Array(answers.all.dropFirst(meanwhile.count)))
         }
+    }
+
+    /// In the order in which they came.
+    private final class Answers: Sendable {
+        private let list = Mutex<[RawHTTP.Response]>([])
+        func add(_ answer: RawHTTP.Response) { self.list.withLock { $0.append(answer) } }
+        var all: [RawHTTP.Response] { self.list.withLock { $0 } }
+    }
+
+    /// Statements of nodes that wait for histories.
+    private static func statements(_ fleet: Fleet) async throws -> Int {
+        let waiting = try await fleet.postgres.query(
+            """
+            SELECT count(*) FROM pg_stat_activity
+            WHERE wait_event_type = 'Lock' AND query LIKE '%user_state s%' AND query LIKE '%interactions%'
+            """
+        )
+        return try #require(waiting.first.flatMap { Int($0) })
     }
 
     private static let locker = """
