@@ -37,6 +37,13 @@ struct TombstoneStanding {
                 SELECT kind, key COLLATE "C" AS key, place
                 FROM unnest($2::text[], $3::text[]) WITH ORDINALITY AS given (kind, key, place)
             ),
+            -- By itself: joined while it is unnested, each key would be compared with every one that is given.
+            staged AS MATERIALIZED (
+                SELECT s.kind, keys.key, s.epoch, s.denies AND coalesce(s.expires_at > now(), true) AS denies
+                FROM tombstone_sets s JOIN tombstone_set_keys k ON k.set_id = s.id
+                CROSS JOIN LATERAL unnest(k.keys) AS keys (key)
+                WHERE s.tenant = $1 AND s.epoch IS NOT NULL
+            ),
             named AS (
                 SELECT given.place, there.epoch, coalesce(there.expires_at > now(), true) AS denies
                 FROM given CROSS JOIN LATERAL (
@@ -44,11 +51,8 @@ struct TombstoneStanding {
                     WHERE tenant = $1 AND kind = given.kind AND key = given.key OFFSET 0
                 ) there
                 UNION ALL
-                SELECT given.place, s.epoch, s.denies AND coalesce(s.expires_at > now(), true)
-                FROM tombstone_sets s JOIN tombstone_set_keys k ON k.set_id = s.id
-                CROSS JOIN LATERAL unnest(k.keys) AS staged (key)
-                JOIN given ON given.kind = s.kind AND given.key = staged.key
-                WHERE s.tenant = $1 AND s.epoch IS NOT NULL
+                SELECT given.place, staged.epoch, staged.denies
+                FROM staged JOIN given ON given.kind = staged.kind AND given.key = staged.key
                 UNION ALL
                 -- A row that was deleted needs no removal to be gone; what a set says does.
                 SELECT given.place, gone.epoch, false

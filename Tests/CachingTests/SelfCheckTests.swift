@@ -252,7 +252,7 @@ struct SelfCheckTests {
         let invalidation = Invalidation(key: self.first.key, version: 6)
         journal.page = JournalPage(
             invalidations: [invalidation],
-            next: JournalPosition("11:11:")!,
+            next: JournalPosition("111:111:")!,
             controlHead: 0
         )
         let relay = Relay(

@@ -25,6 +25,9 @@ struct AdmissionFleetTests {
                 try await eventually("the journal proves the node fresh", within: 10) {
                     try await fleet.admin(0).get("/metrics").body.contains(#"vireo_lease_live{proof="journal"} 1"#)
                 }
+                try await eventually("the node says that Redis is away", within: 10) {
+                    try await fleet.slate(0, user: "u000300").degraded == ["redis"]
+                }
             }
             let without = withoutRedis ? ["overloaded", "redis"] : ["overloaded"]
             let head = try #require(try await fleet.app(0).list("/v1/lists/popular?limit=1").ids.first)
@@ -52,7 +55,11 @@ struct AdmissionFleetTests {
 
             // Before both their own of some time ago, if they have one.
             try await Self.activate(fleet, "p2", #"{"ttl":{"soft_s":1,"hard_s":600,"jitter_pct":0}}"#)
-            for user in 81...92 { _ = try await fleet.slate(0, user: Self.name(user)) }
+            for user in 81...92 {
+                try await eventually("the node holds a list", within: 10) {
+                    try await fleet.slate(0, user: Self.name(user)).served_from.tier == "l1"
+                }
+            }
             try await Task.sleep(for: .milliseconds(1_300))
             let denied = try #require(try await fleet.slate(0, user: Self.name(1)).ids.first)
             try await fleet.tombstone(denied)
