@@ -12,7 +12,9 @@ package struct UseCases: Sendable {
     package var addTombstones:
         @Sendable ([Tombstone], String?, Timestamp?, Tenant.ID) async throws(ServingError) -> TombstoneAnswer
     package var removeTombstones: @Sendable ([Tombstone], Tenant.ID) async throws(ServingError) -> TombstoneAnswer
-    package var listTombstones: @Sendable (Tombstone.Kind?, Tenant.ID) async throws(ServingError) -> [ListedTombstone]
+    /// Kind, cursor, limit, tenant; nil: the cursor is none.
+    package var listTombstones:
+        @Sendable (Tombstone.Kind?, String?, Int, Tenant.ID) async throws(ServingError) -> TombstonePage?
     /// Scope, `dry_run`, tenant; a purge of a tenant comes with that tenant, whoever asks for it.
     package var purge: @Sendable (PurgeScope, Bool, Tenant.ID) async throws(ServingError) -> PurgeAnswer
     package var catalogue: CatalogueUseCases
@@ -43,7 +45,7 @@ package struct UseCases: Sendable {
         removeTombstones:
             @escaping @Sendable ([Tombstone], Tenant.ID) async throws(ServingError) -> TombstoneAnswer,
         listTombstones:
-            @escaping @Sendable (Tombstone.Kind?, Tenant.ID) async throws(ServingError) -> [ListedTombstone],
+            @escaping @Sendable (Tombstone.Kind?, String?, Int, Tenant.ID) async throws(ServingError) -> TombstonePage?,
         purge: @escaping @Sendable (PurgeScope, Bool, Tenant.ID) async throws(ServingError) -> PurgeAnswer,
         catalogue: CatalogueUseCases,
         models: ModelUseCases,

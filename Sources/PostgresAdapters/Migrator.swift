@@ -44,6 +44,11 @@ package struct Migrator: Sendable {
             sql: String(decoding: PackageResources._006_models_sql, as: UTF8.self),
             isAdditive: true
         ),
+        Migration(
+            name: "0007_tombstone_pages",
+            sql: String(decoding: PackageResources._007_tombstone_pages_sql, as: UTF8.self),
+            isAdditive: true
+        ),
     ]
 
     private let store: PostgresStore

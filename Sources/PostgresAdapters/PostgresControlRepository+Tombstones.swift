@@ -122,22 +122,25 @@ extension PostgresControlRepository {
             )
         }
         return try await self.store.transaction { transaction in
+            try Self.expectMany(&transaction)
+            var standing = try TombstoneStanding(of: tombstones, tenant: number, in: &transaction)
+            try PostgresStore.lockControl(&transaction)
+            _ = try standing.update(in: &transaction)
             let epoch = try PostgresStore.appendControl(&transaction, tenant: number, kind: Kind.tombstones)
             // One that is there already takes the new reason and expiry, and does not count as added.
-            let added = try transaction.query(
+            try transaction.execute(
                 """
                 INSERT INTO tombstones (tenant, kind, key, reason, expires_at, epoch)
                 SELECT $1, kind, key, $4, $5, $6 FROM unnest($2::text[], $3::text[]) AS given (kind, key)
                 ON CONFLICT (tenant, kind, key) DO UPDATE
                 SET reason = excluded.reason, expires_at = excluded.expires_at, epoch = excluded.epoch
-                RETURNING xmax = 0
                 """,
                 [
                     number, tombstones.map(\.kind.rawValue), tombstones.map(\.key.string), reason, expiresAt?.postgres,
                     epoch,
                 ]
-            ) { row in try row.decode(0, as: Bool.self) }
-            return (epoch, added.count { $0 })
+            )
+            return (epoch, tombstones.count - standing.count)
         }
     }
 
@@ -157,42 +160,36 @@ extension PostgresControlRepository {
         }
         return try await self.store.transaction { transaction in
             try Self.expectMany(&transaction)
+            var standing = try TombstoneStanding(of: tombstones, tenant: number, in: &transaction)
+            try PostgresStore.lockControl(&transaction)
+            _ = try standing.update(in: &transaction)
             let epoch = try PostgresStore.appendControl(&transaction, tenant: number, kind: Kind.tombstones)
             let kinds = tombstones.map(\.kind.rawValue)
             let keys = tombstones.map(\.key.string)
-            // What a set denies counts as there, and is written down: no row of it can be deleted.
-            let staged = try transaction.query(
+            // What a set may deny is written down: no row of it can be deleted. Of what it does not name that says nothing.
+            try transaction.execute(
                 """
                 INSERT INTO tombstone_removals (tenant, kind, key, epoch)
-                SELECT $1, named.kind, named.key, $4
-                FROM (SELECT s.kind, key, max(s.epoch) AS epoch
-                      FROM tombstone_sets s JOIN tombstone_set_keys k ON k.set_id = s.id, unnest(k.keys) AS key
-                      WHERE s.tenant = $1 AND s.denies AND (s.kind, key) IN \(Self.given)
-                      GROUP BY s.kind, key) named
-                WHERE NOT EXISTS (SELECT FROM tombstone_removals r WHERE r.tenant = $1 AND r.kind = named.kind
-                                  AND r.key = named.key AND r.epoch > named.epoch)
+                SELECT $1, kind, key, $4 FROM unnest($2::text[], $3::text[]) AS given (kind, key)
+                WHERE EXISTS (SELECT FROM tombstone_sets WHERE tenant = $1)
                 ON CONFLICT (tenant, kind, key) DO UPDATE SET epoch = excluded.epoch
-                RETURNING kind, key
                 """,
                 [number, kinds, keys, epoch]
-            ) { row in try Self.name(row.decode(0), row.decode(1)) }
-            let rows = try transaction.query(
+            )
+            try transaction.execute(
                 """
                 DELETE FROM tombstones WHERE ctid = ANY (ARRAY(
                     SELECT there.ctid FROM \(Self.given) AS given CROSS JOIN LATERAL (
                         SELECT ctid FROM tombstones
                         WHERE tenant = $1 AND kind = given.kind AND key = given.key OFFSET 0
                     ) there
-                )) RETURNING kind, key
+                ))
                 """,
                 [number, kinds, keys]
-            ) { row in try Self.name(row.decode(0), row.decode(1)) }
-            return (epoch, Set(staged).union(rows).count)
+            )
+            return (epoch, standing.count)
         }
     }
-
-    /// A tombstone's name, compared by bytes.
-    private static func name(_ kind: String, _ key: String) -> [UInt8] { Array("\(kind) \(key)".utf8) }
 
     /// Makes a set of each kind, in force by one row of the log; nothing of it where the call breaks off.
     private func changeMany(
@@ -213,7 +210,6 @@ extension PostgresControlRepository {
                 )
             }
             var sets: [Int64] = []
-            var there = 0
             for kind in Tombstone.Kind.allCases {
                 let keys = tombstones.filter { $0.kind == kind }.map(\.key.string)
                 guard !keys.isEmpty else { continue }
@@ -230,19 +226,15 @@ extension PostgresControlRepository {
                         "INSERT INTO tombstone_set_keys (set_id, chunk, keys) VALUES ($1, $2, $3)",
                         [set, Int32(start / Self.chunkCount), chunk]
                     )
-                    there += try transaction.query(
-                        """
-                        SELECT count(*) FROM unnest($3::text[]) AS given (key) CROSS JOIN LATERAL (
-                            SELECT FROM tombstones
-                            WHERE tenant = $1 AND kind = $2 AND key = given.key COLLATE "C" OFFSET 0
-                        ) there
-                        """,
-                        [tenant, kind.rawValue, chunk]
-                    ) { row in try row.decode(0, as: Int.self) }[0]
                 }
                 sets.append(set)
             }
-            // From here on others wait, for as long as two small writes take.
+            var standing = try TombstoneStanding(of: tombstones, tenant: tenant, in: &transaction)
+            // Another bulk change that came meanwhile is not read while others wait.
+            while try standing.update(in: &transaction) > Self.rowCount {}
+            // From here on others wait, for as long as a few small statements take.
+            try PostgresStore.lockControl(&transaction)
+            _ = try standing.update(in: &transaction)
             let epoch = try PostgresStore.appendControl(
                 &transaction,
                 tenant: tenant,
@@ -250,37 +242,69 @@ extension PostgresControlRepository {
                 sets: sets
             )
             try transaction.execute("UPDATE tombstone_sets SET epoch = $2 WHERE id = ANY ($1)", [sets, epoch])
-            return (epoch, denies ? tombstones.count - there : there)
+            return (epoch, denies ? tombstones.count - standing.count : standing.count)
         }
     }
 
-    // MARK: Listing
+    // MARK: Reading
+
+    /// Whether a tombstone denies by a change, and no later one has said anything of it.
+    package func stands(
+        _ tombstone: Tombstone,
+        by epoch: Int64,
+        tenant: Tenant.ID
+    ) async throws(RepositoryError) -> Bool {
+        guard let number = try await self.store.number(of: tenant) else { return false }
+        let rows = try await self.store.mapped {
+            try await self.store.client.read(
+                """
+                SELECT epoch = $4 AND denies FROM (
+                    SELECT epoch, coalesce(expires_at > now(), true) AS denies FROM tombstones
+                    WHERE tenant = $1 AND kind = $2 AND key = $3
+                    UNION ALL
+                    SELECT epoch, denies AND coalesce(expires_at > now(), true) FROM tombstone_sets s
+                    WHERE tenant = $1 AND kind = $2
+                      AND EXISTS (SELECT FROM tombstone_set_keys k WHERE k.set_id = s.id AND $3 = ANY (k.keys))
+                    UNION ALL
+                    SELECT epoch, false FROM tombstone_removals WHERE tenant = $1 AND kind = $2 AND key = $3
+                ) named ORDER BY epoch DESC LIMIT 1
+                """,
+                [number, tombstone.kind.rawValue, tombstone.key.string, epoch]
+            ) { row in try row.decode(0, as: Bool.self) }
+        }
+        return rows.first ?? false
+    }
 
     package func tombstones(
         kind: Tombstone.Kind?,
+        after place: TombstonePlace?,
+        limit: Int,
         tenant: Tenant.ID
     ) async throws(RepositoryError) -> [ListedTombstone] {
         guard let number = try await self.store.number(of: tenant) else { return [] }
-        return try await self.store.transaction(readOnly: true) { transaction in
+        // Every place comes after this one.
+        let bindings: PostgresBindings = [
+            number, kind?.rawValue, place?.epoch ?? .max, place?.tombstone.kind.rawValue ?? "",
+            place?.tombstone.key.string ?? "", limit,
+        ]
+        return try await self.store.transaction(isolation: .repeatableRead, readOnly: true) { transaction in
+            let sets = try transaction.query("SELECT FROM tombstone_sets WHERE tenant = $1 LIMIT 1", [number]) { _ in
+                true
+            }
+            if sets.isEmpty {
+                // Off the index, whatever the planner knows of the table: a page is a few rows of many.
+                try transaction.execute("SET LOCAL enable_sort = off")
+            } else {
+                try Self.expectMany(&transaction)
+            }
             let rows = try transaction.query(
                 """
-                WITH sets AS (SELECT * FROM tombstone_sets WHERE tenant = $1 AND ($2::text IS NULL OR kind = $2)),
-                named AS (
-                    SELECT kind, key, reason, expires_at, epoch, created_at, true AS denies FROM tombstones
-                    WHERE tenant = $1 AND ($2::text IS NULL OR kind = $2)
-                    UNION ALL
-                    SELECT s.kind, key, s.reason, s.expires_at, s.epoch, s.created_at, s.denies
-                    FROM sets s JOIN tombstone_set_keys k ON k.set_id = s.id, unnest(k.keys) AS key
-                    UNION ALL
-                    SELECT kind, key, NULL, NULL, epoch, now(), false FROM tombstone_removals
-                    WHERE tenant = $1 AND epoch > (SELECT min(epoch) FROM sets)
-                      AND ($2::text IS NULL OR kind = $2)
-                ),
-                latest AS (SELECT DISTINCT ON (kind, key) * FROM named ORDER BY kind, key, epoch DESC)
-                SELECT kind, key, reason, expires_at, epoch, created_at FROM latest WHERE denies
-                ORDER BY epoch DESC, kind, key
+                \(sets.isEmpty ? Self.folded : Self.named)
+                SELECT kind, key, reason, expires_at, epoch, created_at FROM named
+                WHERE (epoch, kind, key) < ($3, $4, $5) AND coalesce(expires_at > now(), true)
+                ORDER BY epoch DESC, kind DESC, key DESC LIMIT $6
                 """,
-                [number, kind?.rawValue]
+                bindings
             ) { row -> ListedTombstone? in
                 guard let kind = Tombstone.Kind(rawValue: try row.decode(0)) else { return nil }
                 return ListedTombstone(
@@ -294,4 +318,40 @@ extension PostgresControlRepository {
             return rows.compactMap(\.self)
         }
     }
+
+    /// The rows of the tenant `$1` and the kind `$2`: all that there is where there are no sets. Not materialized, so that a
+    /// page is read off the index.
+    private static let folded: PostgresStatement =
+        """
+        WITH named AS NOT MATERIALIZED (
+            SELECT * FROM tombstones WHERE tenant = $1 AND ($2::text IS NULL OR kind = $2)
+        )
+        """
+
+    /// The same where there are sets: of all that names a key the latest epoch counts.
+    private static let named: PostgresStatement =
+        """
+        WITH staged AS MATERIALIZED (
+            SELECT DISTINCT ON (s.kind, staged.key)
+                   s.kind, staged.key, s.reason, s.expires_at, s.epoch, s.created_at, s.denies
+            FROM tombstone_sets s JOIN tombstone_set_keys k ON k.set_id = s.id
+            CROSS JOIN LATERAL unnest(k.keys) AS staged (key)
+            WHERE s.tenant = $1 AND ($2::text IS NULL OR s.kind = $2)
+            ORDER BY s.kind, staged.key, s.epoch DESC
+        ),
+        named AS (
+            SELECT t.kind, t.key, t.reason, t.expires_at, t.epoch, t.created_at
+            FROM tombstones t
+            WHERE t.tenant = $1 AND ($2::text IS NULL OR t.kind = $2)
+              AND NOT EXISTS (SELECT FROM staged s WHERE s.kind = t.kind AND s.key = t.key AND s.epoch > t.epoch)
+            UNION ALL
+            SELECT s.kind, s.key, s.reason, s.expires_at, s.epoch, s.created_at
+            FROM staged s
+            WHERE s.denies
+              AND NOT EXISTS (SELECT FROM tombstones t WHERE t.tenant = $1 AND t.kind = s.kind AND t.key = s.key
+                              AND t.epoch > s.epoch)
+              AND NOT EXISTS (SELECT FROM tombstone_removals r WHERE r.tenant = $1 AND r.kind = s.kind
+                              AND r.key = s.key AND r.epoch > s.epoch)
+        )
+        """
 }

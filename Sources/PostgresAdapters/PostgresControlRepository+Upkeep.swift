@@ -95,13 +95,52 @@ extension PostgresControlRepository {
                 [Double(age.components.seconds), Int64(Self.pruneCount)]
             )
             // A removal that is later than a set takes its effect when that is folded.
-            try transaction.execute(
+            let forgotten = try transaction.execute(
                 """
-                DELETE FROM tombstone_removals WHERE epoch < (SELECT min(id) FROM control_log)
-                  AND NOT EXISTS (SELECT FROM tombstone_sets)
-                """
+                DELETE FROM tombstone_removals
+                WHERE epoch < (SELECT min(id) FROM control_log) AND ctid = ANY (ARRAY(
+                    SELECT ctid FROM tombstone_removals
+                    WHERE epoch < (SELECT min(id) FROM control_log) AND NOT EXISTS (SELECT FROM tombstone_sets)
+                    LIMIT $1
+                ))
+                """,
+                [Int64(Self.pruneCount)]
             )
-            return deleted == Self.pruneCount
+            return deleted == Self.pruneCount || forgotten == Self.pruneCount
+        }
+    }
+
+    /// Deletes a part of the tombstones that expired longer than `grace` ago, under the lock of the control log, and no change
+    /// of it: nodes have taken them out by their own clocks.
+    ///
+    /// The grace is for those whose clock is late: one that starts then would not deny any more what the others still do. A
+    /// deletion leaves a removal, as any does, for a node that knows the key by an earlier change only. While a set waits to be
+    /// folded nothing is deleted: an earlier one would bring the key back, and a later one be undone by the removal.
+    ///
+    /// - Returns: Whether there is more to delete.
+    package func deleteExpired(after grace: Duration) async throws(RepositoryError) -> Bool {
+        let age = Double(grace.components.seconds)
+        let isAny = try await self.store.mapped {
+            try await self.store.client.read(
+                "SELECT FROM tombstones WHERE expires_at < now() - $1 * interval '1 second' LIMIT 1",
+                [age]
+            ) { _ in true }
+        }
+        guard !isAny.isEmpty else { return false }
+        return try await self.store.transaction { transaction in
+            guard try Self.isOnlyKeeper(&transaction) else { return false }
+            try PostgresStore.lockControl(&transaction)
+            let deleted = try transaction.execute(
+                """
+                DELETE FROM tombstones WHERE ctid = ANY (ARRAY(
+                    SELECT ctid FROM tombstones
+                    WHERE expires_at < now() - $1 * interval '1 second' AND NOT EXISTS (SELECT FROM tombstone_sets)
+                    ORDER BY expires_at LIMIT $2
+                ))
+                """,
+                [age, Int64(Self.chunkCount)]
+            )
+            return deleted == Self.chunkCount
         }
     }
 

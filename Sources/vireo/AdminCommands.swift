@@ -119,7 +119,7 @@ struct TombstoneCommand: AsyncParsableCommand {
     struct List: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "List what is denied, newest first.",
-            discussion: "Example:\n  vireo tombstone list --kind item"
+            discussion: "With --json each page of the list is a line.\n\nExample:\n  vireo tombstone list --kind item"
         )
 
         @OptionGroup var options: AdminOptions
@@ -129,13 +129,18 @@ struct TombstoneCommand: AsyncParsableCommand {
         func validate() throws { if let kind { try TombstoneCommand.check(kind) } }
 
         func run() async throws {
-            let query = self.kind.map { "?kind=\($0)" } ?? ""
-            try await self.options.run("GET", path + query, as: AdminDocuments.TombstoneList.self) { list in
-                for entry in list.tombstones {
-                    let end = entry.expires_at ?? "for good"
-                    Terminal.line("\(entry.kind)\t\(entry.id)\t\(end)\t\(entry.created_at)\t\(entry.reason ?? "")")
+            let query = path + "?limit=1000" + (self.kind.map { "&kind=\($0)" } ?? "")
+            var cursor: String?
+            repeat {
+                let page = query + (cursor.map { "&cursor=\($0)" } ?? "")
+                let list = try await self.options.run("GET", page, as: AdminDocuments.TombstoneList.self) { list in
+                    for entry in list.tombstones {
+                        let end = entry.expires_at ?? "for good"
+                        Terminal.line("\(entry.kind)\t\(entry.id)\t\(end)\t\(entry.created_at)\t\(entry.reason ?? "")")
+                    }
                 }
-            }
+                cursor = list.next_cursor
+            } while cursor != nil
         }
     }
 }

@@ -21,14 +21,19 @@ struct AdminOptions: ParsableArguments {
     }
 
     /// Calls, and prints the answer as it came or as `show` puts it.
+    @discardableResult
     func run<Value: Decodable>(
         _ method: String,
         _ path: String,
         _ document: (any Encodable)? = nil,
         as type: Value.Type,
         show: (Value) -> Void
-    ) async throws {
-        _ = try await self.answer(method, path, document, as: type, show: show)
+    ) async throws -> Value {
+        let client = try await self.client()
+        let answer = try await client.call(method, path, document)
+        let value = try client.decode(answer, as: type)
+        if self.json { Terminal.line(String(decoding: answer, as: UTF8.self)) } else { show(value) }
+        return value
     }
 
     /// As ``run(_:_:_:as:show:)``, for a change of what nodes serve: fails where it was to be everywhere, and is not known to be.
@@ -40,22 +45,8 @@ struct AdminOptions: ParsableArguments {
         waiting: WaitOption,
         show: (Value) -> Void
     ) async throws {
-        let change = try await self.answer(method, path + waiting.query, document, as: type, show: show)
+        let change = try await self.run(method, path + waiting.query, document, as: type, show: show)
         try waiting.check(change.complete)
-    }
-
-    private func answer<Value: Decodable>(
-        _ method: String,
-        _ path: String,
-        _ document: (any Encodable)?,
-        as type: Value.Type,
-        show: (Value) -> Void
-    ) async throws -> Value {
-        let client = try await self.client()
-        let answer = try await client.call(method, path, document)
-        let value = try client.decode(answer, as: type)
-        if self.json { Terminal.line(String(decoding: answer, as: UTF8.self)) } else { show(value) }
-        return value
     }
 }
 

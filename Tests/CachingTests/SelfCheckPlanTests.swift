@@ -7,14 +7,22 @@ import VireoTestKit
 struct SelfCheckPlanTests {
     private let clock = ManualClock()
 
-    private func write(_ version: Int64, of member: String = "u") -> Invalidation {
-        Invalidation(key: CacheKey(namespace: "i", owner: "t", member: member), version: version)
+    private func write(_ version: Int64) -> SelfCheckSubject {
+        .write(Invalidation(key: CacheKey(namespace: "i", owner: "t", member: "u"), version: version))
     }
 
-    private static func answer(_ held: [Int64] = [], lease: Int64 = 1_000) -> HeldAnswer {
+    private static let denial = SelfCheckSubject.denial(Denial(owner: "t", kind: "item", name: "i1", epoch: 7))
+
+    private static func answer(
+        _ held: [Int64] = [],
+        denies: Bool? = nil,
+        proof: String = "bus",
+        lease: Int64 = 1_000
+    ) -> HeldAnswer {
         HeldAnswer(
             entries: held.map { HeldAnswer.Entry(field: "f", version: $0, ageMilliseconds: 10) },
-            proof: "bus",
+            denies: denies,
+            proof: proof,
             session: 1,
             leaseAgeMilliseconds: 100,
             leaseMilliseconds: lease
@@ -25,8 +33,8 @@ struct SelfCheckPlanTests {
     func times() {
         var plan = SelfCheckPlan(interval: .milliseconds(100))
         let start = self.clock.now
-        _ = plan.acknowledged(self.write(5), at: start)
-        _ = plan.acknowledged(self.write(6), at: start.advanced(by: .milliseconds(100)))
+        _ = plan.noted(self.write(5), at: start)
+        _ = plan.noted(self.write(6), at: start.advanced(by: .milliseconds(100)))
         #expect(plan.pending == 2)
         let expected: [(milliseconds: Int, due: [(Int64, Int)])] = [
             (0, []), (999, []), (1_000, [(5, 0)]), (1_000, []), (1_100, [(6, 0)]), (4_999, []),
@@ -34,7 +42,7 @@ struct SelfCheckPlanTests {
         ]
         for (milliseconds, due) in expected {
             let checks = plan.due(at: start.advanced(by: .milliseconds(milliseconds)))
-            #expect(checks.map(\.invalidation.version) == due.map(\.0), "\(milliseconds)")
+            #expect(checks.map(\.subject.version) == due.map(\.0), "\(milliseconds)")
             #expect(checks.map(\.delay) == due.map(\.1), "\(milliseconds)")
         }
         #expect(plan.pending == 0)
@@ -44,20 +52,34 @@ struct SelfCheckPlanTests {
     func bounded() {
         var plan = SelfCheckPlan(interval: .milliseconds(10))
         var now = self.clock.now
-        var isTaken = plan.acknowledged(self.write(1), at: now)
+        var isTaken = plan.noted(self.write(1), at: now)
         #expect(isTaken)
-        isTaken = plan.acknowledged(self.write(2), at: now.advanced(by: .milliseconds(9)))
+        isTaken = plan.noted(self.write(2), at: now.advanced(by: .milliseconds(9)))
         #expect(!isTaken)
         for _ in 1..<SelfCheckPlan.capacity {
             now = now.advanced(by: .milliseconds(10))
-            _ = plan.acknowledged(self.write(3), at: now)
+            _ = plan.noted(self.write(3), at: now)
         }
         #expect(plan.pending == SelfCheckPlan.capacity)
-        isTaken = plan.acknowledged(self.write(4), at: now.advanced(by: .seconds(1)))
+        isTaken = plan.noted(self.write(4), at: now.advanced(by: .seconds(1)))
         #expect(!isTaken)
         let due = plan.due(at: now.advanced(by: .seconds(60)))
         #expect(due.count == SelfCheckPlan.batch)
         #expect(plan.pending == SelfCheckPlan.capacity)
+    }
+
+    @Test("each kind has an interval of its own: many writes do not keep a tombstone from being checked")
+    func kinds() {
+        var plan = SelfCheckPlan(interval: .seconds(1))
+        let invalidation = Invalidation(key: CacheKey(namespace: "i", owner: "t", member: "u"), version: 5)
+        let subjects = [SelfCheckSubject.write(invalidation), .relayed(invalidation), Self.denial]
+        var taken = subjects.map { plan.noted($0, at: self.clock.now) }
+        #expect(taken == [true, true, true])
+        taken = subjects.map { plan.noted($0, at: self.clock.now.advanced(by: .milliseconds(999))) }
+        #expect(taken == [false, false, false])
+        let due = plan.due(at: self.clock.now.advanced(by: .seconds(1)))
+        #expect(due.map(\.subject) == subjects)
+        #expect(due.map(\.subject.kind) == SelfCheckKind.allCases)
     }
 
     struct Judged: Sendable, CustomTestStringConvertible {
@@ -65,6 +87,7 @@ struct SelfCheckPlanTests {
         /// A node's answer, and how many milliseconds after its time it came.
         var replies: [(HeldAnswer?, Int)]
         var isFleetKnown = true
+        var isDenial = false
         var delay = 0
         let verdict: SelfCheckPlan.Verdict
         var breaches = 0
@@ -113,12 +136,44 @@ struct SelfCheckPlanTests {
                 verdict: .stale,
                 breaches: 1
             ),
+            Judged(
+                what: "all deny",
+                replies: [(answer(denies: true), 1), (answer(denies: true), 1)],
+                isDenial: true,
+                verdict: .consistent
+            ),
+            Judged(
+                what: "one does not deny",
+                replies: [(answer(denies: true), 1), (answer(denies: false), 1)],
+                isDenial: true,
+                verdict: .stale,
+                breaches: 1
+            ),
+            Judged(
+                what: "one does not deny, and would ask before it answers",
+                replies: [(answer(denies: true), 1), (answer(denies: false, proof: "none"), 1)],
+                isDenial: true,
+                verdict: .consistent
+            ),
+            Judged(
+                what: "one does not know the question",
+                replies: [(answer(denies: true), 1), (answer(), 1)],
+                isDenial: true,
+                verdict: .unanswered
+            ),
+            Judged(
+                what: "within the lease of a node that has a longer one, of a denial",
+                replies: [(answer(denies: false, lease: 3_000), 1)],
+                isDenial: true,
+                verdict: .stale
+            ),
         ]
     )
     func judged(_ judged: Judged) throws {
         var plan = SelfCheckPlan(interval: .seconds(1))
         let start = self.clock.now
-        _ = plan.acknowledged(self.write(5), at: start)
+        let subject = judged.isDenial ? Self.denial : self.write(5)
+        _ = plan.noted(subject, at: start)
         let due = plan.due(at: start.advanced(by: .seconds(60)))
         let check = try #require(due.first { $0.delay == judged.delay })
         let replies = judged.replies.enumerated().map { number, reply in
@@ -132,7 +187,10 @@ struct SelfCheckPlanTests {
         #expect(verdict == judged.verdict)
         #expect(breaches.count == judged.breaches)
         for each in SelfCheckPlan.Verdict.allCases {
-            #expect(plan.tallies[judged.delay].count(each) == (each == judged.verdict ? 1 : 0))
+            for kind in SelfCheckKind.allCases {
+                let expected = each == judged.verdict && kind == subject.kind ? 1 : 0
+                #expect(plan.tally(kind, judged.delay).count(each) == expected)
+            }
         }
     }
 

@@ -10,10 +10,12 @@ private final class StubPeers: FleetPeers {
     enum Failure: Error { case told }
 
     let others: [String: CoherenceKeeper]
+    let denials: [String: StubDenials]
     private let state = Mutex<(isListGone: Bool, silent: Set<String>)>((false, []))
 
-    init(_ others: [String: CoherenceKeeper]) {
+    init(_ others: [String: CoherenceKeeper], denials: [String: StubDenials]) {
         self.others = others
+        self.denials = denials
     }
 
     func loseList() { self.state.withLock { $0.isListGone = true } }
@@ -24,11 +26,33 @@ private final class StubPeers: FleetPeers {
         return ["n1"] + self.others.keys
     }
 
-    func ask(_ node: String, _ questions: [HeldQuestion]) async throws -> [HeldAnswer] {
-        guard !self.state.withLock({ $0.silent.contains(node) }), let keeper = self.others[node] else {
+    func ask(_ node: String, _ questions: [SelfCheckQuestion]) async throws -> [HeldAnswer] {
+        guard !self.state.withLock({ $0.silent.contains(node) }), let keeper = self.others[node],
+            let denials = self.denials[node]
+        else {
             throw Failure.told
         }
-        return questions.map { keeper.held($0) }
+        return questions.map { keeper.answer($0, by: denials) }
+    }
+}
+
+/// What a node denies, and what the store has.
+private final class StubDenials: DenialProbe {
+    enum Failure: Error { case told }
+
+    private let state = Mutex<(denied: Set<Denial>, gone: Set<Denial>, isStoreGone: Bool)>(([], [], false))
+
+    func deny(_ denial: Denial) { _ = self.state.withLock { $0.denied.insert(denial) } }
+    func takeAway(_ denial: Denial) { _ = self.state.withLock { $0.gone.insert(denial) } }
+    func loseStore() { self.state.withLock { $0.isStoreGone = true } }
+
+    func denies(_ denial: Denial) -> Bool? { self.state.withLock { $0.denied.contains(denial) } }
+
+    func stands(_ denial: Denial) async throws -> Bool {
+        try self.state.withLock { state in
+            if state.isStoreGone { throw Failure.told }
+            return !state.gone.contains(denial)
+        }
     }
 }
 
@@ -38,6 +62,8 @@ struct SelfCheckTests {
     private let first: Node
     private let second: Node
     private let peers: StubPeers
+    /// Of the first node and of the second.
+    private let denials = [StubDenials(), StubDenials()]
     private let check: SelfCheck
 
     init() {
@@ -46,12 +72,14 @@ struct SelfCheckTests {
         let shared = InMemorySharedCache(clock: clock)
         self.first = Node(clock: clock, shared: shared)
         self.second = Node(clock: clock, shared: shared)
-        self.peers = StubPeers(["n2": self.second.keeper])
+        self.peers = StubPeers(["n2": self.second.keeper], denials: ["n2": self.denials[1]])
         self.check = SelfCheck(
             interval: .seconds(1),
             node: "n1",
             keeper: self.first.keeper,
             peers: self.peers,
+            denials: self.denials[0],
+            keyHash: { "hash of \($0.count)" },
             log: Logger(label: "test"),
             now: { clock.now },
             wallClock: { clock.milliseconds }
@@ -92,12 +120,12 @@ struct SelfCheckTests {
         let suspect = try #require(self.check.suspects.first)
         #expect(self.check.suspects.count == 1)
         #expect(suspect.node == "n2")
-        #expect(suspect.invalidation.version == 6)
+        #expect(suspect.subject.kind == .write && suspect.subject.version == 6)
         #expect(suspect.after == .seconds(1))
         #expect(suspect.answer.entries.map(\.version) == [5])
         #expect(suspect.answer.proof == "bus" && suspect.answer.session == 1)
         #expect(suspect.answer.leaseAgeMilliseconds == 0)
-        #expect(suspect.keyHash.count == 16)
+        #expect(suspect.keyHash == "hash of \(self.first.key.bytes.count)")
         #expect(self.check.counts[0].stale == 1 && self.check.counts[0].share == 0)
         await self.second(later: 4)
         #expect(self.check.counts[1].stale == 1)
@@ -172,5 +200,81 @@ struct SelfCheckTests {
         self.first.shared.isDown = false
         #expect(await invalidator.propagate([invalidation], transaction: 1_000, within: .zero))
         #expect(self.check.pending == 1)
+    }
+
+    private static let denial = Denial(owner: "t", kind: "item", name: "i1", epoch: 7)
+
+    private func tally(_ kind: SelfCheckKind, _ delay: Int = 0) -> SelfCheckCounts? {
+        self.check.counts.filter { $0.kind == kind }[delay]
+    }
+
+    @Test("a node that does not deny what is denied is found, and not one that would ask before it answers")
+    func denied() async throws {
+        try await self.live()
+        self.denials[0].deny(Self.denial)
+        self.check.denied([Self.denial])
+        await self.second()
+        let suspect = try #require(self.check.suspects.first)
+        #expect(suspect.node == "n2" && suspect.subject == .denial(Self.denial) && suspect.answer.denies == false)
+        #expect(suspect.answer.proof == "bus" && suspect.keyHash == "hash of 9")
+        #expect(self.tally(.tombstone)?.stale == 1 && self.tally(.write)?.stale == 0)
+        self.second.keeper.subscriptionLost(session: 1)
+        self.check.denied([Self.denial])
+        self.clock.advance(by: .seconds(1))
+        await self.check.look()
+        #expect(self.tally(.tombstone)?.consistent == 1)
+        self.denials[1].deny(Self.denial)
+        self.check.denied([Self.denial])
+        self.clock.advance(by: .seconds(1))
+        await self.check.look()
+        #expect(self.tally(.tombstone)?.consistent == 2 && self.check.suspects.count == 1)
+    }
+
+    @Test("what was taken away since is not judged, and of what the store does not say nothing is said")
+    func takenAway() async throws {
+        try await self.live()
+        self.check.denied([Self.denial])
+        self.denials[0].takeAway(Self.denial)
+        await self.second()
+        let counts = try #require(self.tally(.tombstone))
+        #expect(counts.consistent + counts.stale + counts.unanswered == 0)
+        self.denials[0].loseStore()
+        self.check.denied([Self.denial])
+        await self.second()
+        #expect(self.tally(.tombstone)?.unanswered == 1)
+        #expect(self.check.suspects.isEmpty)
+    }
+
+    @Test("what a pass of the relay brings is checked from its end; one that fails brings nothing")
+    func relayed() async throws {
+        try await self.live()
+        let journal = StubJournal()
+        let invalidation = Invalidation(key: self.first.key, version: 6)
+        journal.page = JournalPage(
+            invalidations: [invalidation],
+            next: JournalPosition("111:111:")!,
+            controlHead: 0
+        )
+        let relay = Relay(
+            settings: CoherenceSettings(),
+            leadership: StubLeadership(leads: true),
+            journal: journal,
+            shared: self.first.shared,
+            bus: self.first.shared,
+            progress: self.first.shared,
+            selfCheck: self.check,
+            log: Logger(label: "test")
+        )
+        self.first.shared.isDown = true
+        await #expect(throws: SharedCacheError.self) { try await relay.pass() }
+        #expect(self.check.pending == 0)
+        self.first.shared.isDown = false
+        try await relay.pass()
+        #expect(self.check.pending == 1)
+        // Nobody has heard of it.
+        await self.second()
+        #expect(self.tally(.relay)?.stale == 1 && self.tally(.write)?.stale == 0)
+        #expect(self.check.suspects.map(\.node).sorted() == ["n1", "n2"])
+        #expect(self.check.suspects.allSatisfy { $0.subject == .relayed(invalidation) })
     }
 }

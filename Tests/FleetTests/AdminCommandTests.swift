@@ -82,7 +82,16 @@ struct AdminCommandTests {
             #expect(try await succeed("tombstone", "add", "item", "--file", file).hasPrefix("1500 added, 0"))
             let first = try await succeed("tombstone", "remove", "item", "many-7")
             #expect(first.hasPrefix("1 removed, 0"))
-            #expect(try await succeed("tombstone", "remove", "item", "--file", file, "--json").contains(#""absent":"#))
+            // Two pages, a line each as JSON.
+            let many = try await succeed("tombstone", "list").split(separator: "\n")
+            #expect(many.count == 1_499 && Set(many).count == 1_499)
+            let pages = try await succeed("tombstone", "list", "--json").split(separator: "\n")
+            #expect(pages.count == 2 && pages[1].hasSuffix(#""next_cursor":null}"#))
+            // Folded or not.
+            #expect(
+                try await succeed("tombstone", "remove", "item", "--file", file, "--json")
+                    .contains(#""removed":1499,"absent":1,"#)
+            )
             #expect(try await succeed("tombstone", "list").isEmpty)
             let missing = "cannot use /nowhere: No such file or directory"
             try await fail("tombstone", "add", "item", "--file", "/nowhere", saying: missing)

@@ -47,22 +47,35 @@ struct AdminRouteTests {
         }
     }
 
-    @Test("tombstones are listed, all or of one kind")
+    @Test("tombstones are listed by pages, all or of one kind")
     func list() async throws {
         let canned = Canned()
         try await withServers(canned.useCases) { ports in
+            let cursor = TombstoneCursor.text(after: .legal)
             let reply = try await request(ports.admin, "GET", Self.tombstones)
             #expect(
                 reply.text == #"{"tombstones":[{"kind":"item","id":"i7","reason":"legal","expires_at":null,"#
-                    + #""epoch":9012,"created_at":"2026-09-01T10:00:00.000Z"}]}"#
+                    + #""epoch":9012,"created_at":"2026-09-01T10:00:00.000Z"}],"next_cursor":"\#(cursor)"}"#
             )
-            _ = try await request(ports.admin, "GET", Self.tombstones + "?kind=campaign")
-            #expect(canned.last.listed.map(\.0) == [nil, .campaign])
-            try await request(ports.admin, "GET", Self.tombstones + "?kind=user").expectProblem(
+            _ = try await request(ports.admin, "GET", Self.tombstones + "?kind=campaign&limit=1000&cursor=\(cursor)")
+            #expect(canned.last.listed.map(\.kind) == [nil, .campaign])
+            #expect(canned.last.listed.map(\.limit) == [100, 1_000])
+            #expect(canned.last.listed.map(\.cursor) == [nil, cursor])
+            try await request(ports.admin, "GET", Self.tombstones + "?kind=user&limit=0").expectProblem(
                 422,
                 "invalid_parameter",
-                [Wrong("#/kind", "invalid", "item|creator|category|campaign")]
+                [
+                    Wrong("#/limit", "out_of_range", "1..1000"),
+                    Wrong("#/kind", "invalid", "item|creator|category|campaign"),
+                ]
             )
+            for cursor in ["", "t1.", "i1.aTc", "t1.\(cursor)", String(cursor.dropLast(2)) + "__"] {
+                try await request(ports.admin, "GET", Self.tombstones + "?cursor=\(cursor)").expectProblem(
+                    422,
+                    "invalid_parameter",
+                    [Wrong("#/cursor", "invalid", "the next_cursor of an answer")]
+                )
+            }
         }
     }
 

@@ -70,7 +70,7 @@ final class Canned: Sendable {
         var feedback: [(FeedbackRequest, Tenant.ID)] = []
         var added: [([Tombstone], String?, Timestamp?, Tenant.ID)] = []
         var removed: [([Tombstone], Tenant.ID)] = []
-        var listed: [(Tombstone.Kind?, Tenant.ID)] = []
+        var listed: [(kind: Tombstone.Kind?, cursor: String?, limit: Int, tenant: Tenant.ID)] = []
         var purges: [(PurgeScope, Bool, Tenant.ID)] = []
         var models: [Tenant.ID] = []
         var presentedKeys: [String] = []
@@ -140,17 +140,10 @@ final class Canned: Sendable {
                 self.asked.withLock { $0.removed.append((tombstones, tenant)) }
                 return TombstoneAnswer(epoch: 9013, changed: 2, unchanged: 3, announcement: .example(9013, false))
             },
-            listTombstones: { kind, tenant throws(ServingError) in
-                self.asked.withLock { $0.listed.append((kind, tenant)) }
-                return [
-                    ListedTombstone(
-                        tombstone: Tombstone(kind: .item, key: Identifier(trusted: "i7")),
-                        reason: "legal",
-                        expiresAt: nil,
-                        epoch: 9012,
-                        createdAt: Timestamp(seconds: 1_788_256_800)
-                    )
-                ]
+            listTombstones: { kind, cursor, limit, tenant throws(ServingError) in
+                self.asked.withLock { $0.listed.append((kind, cursor, limit, tenant)) }
+                if let cursor, TombstoneCursor.place(of: cursor) == nil { return nil }
+                return TombstonePage(tombstones: [.legal], nextCursor: TombstoneCursor.text(after: .legal))
             },
             purge: { scope, dryRun, tenant throws(ServingError) in
                 self.asked.withLock { $0.purges.append((scope, dryRun, tenant)) }
@@ -229,6 +222,16 @@ extension Canned {
     }
 
     private func note(_ change: (inout Asked) -> Void) { self.asked.withLock { change(&$0) } }
+}
+
+extension ListedTombstone {
+    static let legal = ListedTombstone(
+        tombstone: Tombstone(kind: .item, key: Identifier(trusted: "i7")),
+        reason: "legal",
+        expiresAt: nil,
+        epoch: 9012,
+        createdAt: Timestamp(seconds: 1_788_256_800)
+    )
 }
 
 extension Identifier where Entity == Item {

@@ -6,12 +6,26 @@ import Testing
 
 @Suite("Self-check routes")
 struct SelfCheckRouteTests {
+    private static let denial = SelfCheckReport.Suspect(
+        kind: "tombstone",
+        node: "n3",
+        tenant: "t",
+        change: .tombstone(kind: "item", id: "i\"7", epoch: 9012),
+        keyHash: "ff00",
+        seconds: 1,
+        foundAt: Timestamp(seconds: 1_788_256_800),
+        held: [],
+        proof: "journal",
+        session: nil,
+        leaseAgeMilliseconds: nil
+    )
+
     private static let suspect = SelfCheckReport.Suspect(
+        kind: "relay",
         node: "n2",
         tenant: "t",
-        user: "a|b\n",
+        change: .user("a|b\n", 9),
         keyHash: "00ff",
-        userVersion: 9,
         seconds: 5,
         foundAt: Timestamp(seconds: 1_788_256_800),
         held: [SelfCheckReport.Suspect.Entry(field: "home|m1", userVersion: 8, ageMilliseconds: 7_000)],
@@ -25,9 +39,24 @@ struct SelfCheckRouteTests {
         useCases.selfCheck = SelfCheckUseCases(
             report: { tenant in
                 asked.note(tenant)
-                let counts = SelfCheckReport.Counts(seconds: 1, consistent: 3, stale: 1, unanswered: 2, share: 0.75)
-                let none = SelfCheckReport.Counts(seconds: 5, consistent: 0, stale: 0, unanswered: 0, share: nil)
-                return SelfCheckReport(isOn: true, pending: 4, counts: [counts, none], suspects: [Self.suspect])
+                let counts = SelfCheckReport.Counts(
+                    kind: "write",
+                    seconds: 1,
+                    consistent: 3,
+                    stale: 1,
+                    unanswered: 2,
+                    share: 0.75
+                )
+                let none = SelfCheckReport.Counts(
+                    kind: "tombstone",
+                    seconds: 5,
+                    consistent: 0,
+                    stale: 0,
+                    unanswered: 0,
+                    share: nil
+                )
+                let suspects = [Self.suspect, Self.denial]
+                return SelfCheckReport(isOn: true, pending: 4, counts: [counts, none], suspects: suspects)
             },
             answer: { seal, body in
                 if seal != "good" { return .unsealed }
@@ -54,11 +83,17 @@ struct SelfCheckRouteTests {
             let reply = try await request(ports.admin, "GET", "/v1/admin/self-check")
             #expect(
                 reply.text
-                    == #"{"enabled":true,"pending":4,"within":[{"seconds":1,"consistent":3,"stale":1,"unanswered":2,"#
-                    + #""share":0.75},{"seconds":5,"consistent":0,"stale":0,"unanswered":0,"share":null}],"suspects":["#
-                    + #"{"node":"n2","tenant":"t","user_id":"a|b\n","key_hash":"00ff","user_version":9,"after_s":5,"#
+                    == #"{"enabled":true,"pending":4,"within":[{"kind":"write","seconds":1,"consistent":3,"stale":1,"#
+                    + #""unanswered":2,"share":0.75},{"kind":"tombstone","seconds":5,"consistent":0,"stale":0,"#
+                    + #""unanswered":0,"share":null}],"suspects":["#
+                    + #"{"kind":"relay","node":"n2","tenant":"t","user_id":"a|b\n","user_version":9,"tombstone":null,"#
+                    + #""key_hash":"00ff","after_s":5,"#
                     + #""found_at":"2026-09-01T10:00:00.000Z","held":[{"tier":"l1","field":"home|m1","user_version":8,"#
-                    + #""age_ms":7000}],"proof":"bus","session":"18446744073709551615","lease_age_ms":12}]}"#
+                    + #""age_ms":7000}],"proof":"bus","session":"18446744073709551615","lease_age_ms":12},"#
+                    + #"{"kind":"tombstone","node":"n3","tenant":"t","user_id":null,"user_version":null,"#
+                    + #""tombstone":{"kind":"item","id":"i\"7","epoch":9012},"key_hash":"ff00","after_s":1,"#
+                    + #""found_at":"2026-09-01T10:00:00.000Z","held":[],"proof":"journal","session":null,"#
+                    + #""lease_age_ms":null}]}"#
             )
         }
     }

@@ -243,7 +243,7 @@ struct CatalogueTests {
             let again = try await database.control.delta(after: after.head, items: after.itemPosition)
             // Others may come again, while some transaction anywhere holds the position back.
             #expect(again.items.map(\.item.number).contains(2))
-            #expect(try await database.control.tombstones(kind: .item, tenant: .default).count == 1)
+            #expect(try await database.control.denied(.item, tenant: .default).count == 1)
             // Who starts now has nothing to delete.
             #expect(try await database.control.delta(after: nil, items: nil).deletedItems.isEmpty)
         }

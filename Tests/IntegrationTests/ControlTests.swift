@@ -250,13 +250,13 @@ struct ControlTests {
             #expect(again.changed == 1)
             #expect(again.epoch > first.epoch)
 
-            let all = try await control.tombstones(kind: nil, tenant: .default)
+            let all = try await control.denied(nil, tenant: .default)
             #expect(Set(all.map(\.tombstone)) == Set(stones + [Self.tombstone("i2")]))
             #expect(all.count == 5)
             let renewed = try #require(all.first { $0.tombstone == stones[0] })
             #expect(renewed.reason == "two" && renewed.expiresAt == until && renewed.epoch == again.epoch)
-            #expect(try await control.tombstones(kind: .creator, tenant: .default).map(\.tombstone) == [stones[1]])
-            #expect(try await control.tombstones(kind: nil, tenant: .fleet).isEmpty)
+            #expect(try await control.denied(.creator, tenant: .default).map(\.tombstone) == [stones[1]])
+            #expect(try await control.denied(nil, tenant: .fleet).isEmpty)
 
             let removed = try await control.removeTombstones(
                 [stones[0], stones[2], Self.tombstone("never")],
@@ -265,7 +265,7 @@ struct ControlTests {
             #expect(removed.changed == 2)
             #expect(removed.epoch > again.epoch)
             #expect(
-                Set(try await control.tombstones(kind: nil, tenant: .default).map(\.tombstone))
+                Set(try await control.denied(nil, tenant: .default).map(\.tombstone))
                     == [stones[1], stones[3], Self.tombstone("i2")]
             )
             // The same key of the same kind of another tenant is another tombstone.

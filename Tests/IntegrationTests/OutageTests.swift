@@ -41,7 +41,7 @@ struct OutageTests {
         ("whole delta", { _ = try await $0.control.delta(after: nil, items: nil) }),
         ("delta", { _ = try await $0.control.delta(after: 0, items: 1) }),
         ("purge", { _ = try await $0.control.purge(.surface("home"), tenant: .default) }),
-        ("tombstones", { _ = try await $0.control.tombstones(kind: nil, tenant: .default) }),
+        ("tombstones", { _ = try await $0.control.denied(nil, tenant: .default) }),
         ("keys", { _ = try await $0.keys.keys() }),
         ("revoke", { _ = try await $0.keys.revoke("none") }),
         ("models", { _ = try await $0.models.versions(tenant: .default) }),

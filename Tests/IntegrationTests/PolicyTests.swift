@@ -191,26 +191,16 @@ struct PolicyTests {
     )
     func newerDocument() async throws {
         try await withDatabase { database in
-            func node() -> ControlState {
-                ControlState(
-                    repository: database.control,
-                    models: database.snapshots,
-                    policies: .json,
-                    log: .silent,
-                    wallClock: { Timestamp(seconds: 1_800_000_000) },
-                    incarnationChanged: { _ in }
-                )
-            }
             try await Self.store("p7", in: database)
             _ = try await database.policies.activate("p7", tenant: .default)
-            let state = node()
+            let state = database.node()
             try await state.catchUp()
             _ = try await database.policies.store("p8", document: #"{"exploration":0.1}"#, tenant: .default)
             _ = try await database.policies.activate("p8", tenant: .default)
             try await state.catchUp()
             #expect(state.state(of: .default)?.policy.version == "p7")
             #expect(state.tenantsOnLastGoodPolicy == [.default])
-            let started = node()
+            let started = database.node()
             try await started.catchUp()
             #expect(started.state(of: .default)?.policy.version == "p7")
             // A row that was deleted by hand is as one that cannot be read.

@@ -42,9 +42,9 @@ struct ControlStateTests {
         func removeTombstones(_: [Tombstone], tenant: Tenant.ID) async throws(RepositoryError)
             -> (epoch: Int64, changed: Int)
         { (1, 0) }
-        func tombstones(kind: Tombstone.Kind?, tenant: Tenant.ID) async throws(RepositoryError) -> [ListedTombstone] {
-            []
-        }
+        func tombstones(kind: Tombstone.Kind?, after: TombstonePlace?, limit: Int, tenant: Tenant.ID)
+            async throws(RepositoryError) -> [ListedTombstone]
+        { [] }
         func purge(_ scope: PurgeScope, tenant: Tenant.ID) async throws(RepositoryError) -> Int64 { 1 }
         func seal(of number: ModelVersion.Number) async throws(RepositoryError) -> ModelSeal {
             guard let bytes = self.state.withLock({ $0.artifacts[number] }) else { throw .conflict("no such model") }

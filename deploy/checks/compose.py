@@ -93,6 +93,9 @@ check(services["nginx"]["ports"] == [f"127.0.0.1:8080:{listen}"], "nginx listens
 prometheus = yaml.safe_load((root / "deploy/prometheus/prometheus.yml").read_text())
 targets = [target for job in prometheus["scrape_configs"] for group in job["static_configs"] for target in group["targets"]]
 check(sorted(targets) == sorted(f"{node}:9080" for node in nodes), "Prometheus has other nodes")
+mounts = [mount.split(":")[:2] for mount in services["prometheus"]["volumes"]]
+for rules in prometheus.get("rule_files", []) or ["none"]:
+    check([f"./deploy/prometheus/{rules}", f"/etc/prometheus/{rules}"] in mounts, f"Prometheus does not see {rules}")
 
 for name, secret in secrets.items():
     made = (root / "deploy/make-secrets").read_text()

@@ -67,6 +67,8 @@ package enum AdminDocuments {
 
     package struct TombstoneList: Decodable, Sendable {
         package let tombstones: [Entry]
+        /// nil: there are no more.
+        package let next_cursor: String?
 
         package struct Entry: Decodable, Sendable {
             package let kind: String

@@ -40,7 +40,7 @@ final class FleetClient: FleetPeers {
         return Array(addresses.keys)
     }
 
-    func ask(_ node: String, _ questions: [HeldQuestion]) async throws -> [HeldAnswer] {
+    func ask(_ node: String, _ questions: [SelfCheckQuestion]) async throws -> [HeldAnswer] {
         guard let url = self.list.withLock({ $0?.addresses[node] }) else { throw Failure.unknownNode }
         guard let (host, port) = AdminEndpoint.parse(url) else { throw Failure.noAddress }
         let body = try SelfCheckDocuments.encode(questions)

@@ -9,9 +9,18 @@ enum SelfCheckDocuments {
 
     struct Questions: Codable {
         struct Question: Codable {
-            /// As in Redis: percent-encoded.
+            /// As in Redis: percent-encoded. Empty where it is asked after a tombstone: of no key a node that does not know
+            /// that question holds anything.
             let key: String
+            /// A user's, or of a tombstone its id in the control log.
             let version: Int64
+            let tombstone: Tombstone?
+        }
+
+        struct Tombstone: Codable {
+            let tenant: String
+            let kind: String
+            let id: String
         }
 
         let questions: [Question]
@@ -26,6 +35,8 @@ enum SelfCheckDocuments {
             }
 
             let held: [Entry]
+            /// Missing: it was not asked, or is not known there.
+            let denies: Bool?
             let proof: String
             let session: UInt64?
             let lease_age_ms: Int64?
@@ -35,25 +46,43 @@ enum SelfCheckDocuments {
         let answers: [Answer]
     }
 
-    static func encode(_ questions: [HeldQuestion]) throws -> [UInt8] {
-        Array(
-            try JSONEncoder().encode(
-                Questions(
-                    questions: questions.map {
-                        Questions.Question(key: String(decoding: $0.key.bytes, as: UTF8.self), version: $0.version)
-                    }
+    static func encode(_ questions: [SelfCheckQuestion]) throws -> [UInt8] {
+        let questions = questions.map { question in
+            switch question {
+            case .held(let held):
+                Questions.Question(
+                    key: String(decoding: held.key.bytes, as: UTF8.self),
+                    version: held.version,
+                    tombstone: nil
                 )
-            )
-        )
+            case .denied(let denial):
+                Questions.Question(
+                    key: "",
+                    version: denial.epoch,
+                    tombstone: Questions.Tombstone(tenant: denial.owner, kind: denial.kind, id: denial.name)
+                )
+            }
+        }
+        return Array(try JSONEncoder().encode(Questions(questions: questions)))
     }
 
     /// Nil: bytes that are no questions, or too many.
-    static func questions(_ bytes: [UInt8]) -> [HeldQuestion]? {
+    static func questions(_ bytes: [UInt8]) -> [SelfCheckQuestion]? {
         guard let document = try? JSONDecoder().decode(Questions.self, from: Data(bytes)),
             document.questions.count <= Self.questionLimit
         else { return nil }
-        return document.questions.map {
-            HeldQuestion(key: CacheKey(bytes: Array($0.key.utf8)), version: $0.version)
+        return document.questions.map { question in
+            if let tombstone = question.tombstone {
+                return .denied(
+                    Denial(
+                        owner: tombstone.tenant,
+                        kind: tombstone.kind,
+                        name: tombstone.id,
+                        epoch: question.version
+                    )
+                )
+            }
+            return .held(HeldQuestion(key: CacheKey(bytes: Array(question.key.utf8)), version: question.version))
         }
     }
 
@@ -70,6 +99,7 @@ enum SelfCheckDocuments {
                                     age_ms: $0.ageMilliseconds
                                 )
                             },
+                            denies: answer.denies,
                             proof: answer.proof,
                             session: answer.session,
                             lease_age_ms: answer.leaseAgeMilliseconds,
@@ -87,6 +117,7 @@ enum SelfCheckDocuments {
                 entries: answer.held.map {
                     HeldAnswer.Entry(field: $0.field, version: $0.version, ageMilliseconds: $0.age_ms)
                 },
+                denies: answer.denies,
                 proof: answer.proof,
                 session: answer.session,
                 leaseAgeMilliseconds: answer.lease_age_ms,

@@ -3,6 +3,8 @@ package enum MetricHelp {
     package static let texts: [String: String] = [
         "vireo_recommendations_total": "Recommendations served, by the tier the pool came from.",
         "vireo_fallbacks_total": "Recommendations that were not the user's own fresh list, by kind.",
+        "vireo_degraded_total":
+            "Recommendations marked degraded, by the part that they had to do without; unverified: what the user has seen or does not want was not known.",
         "vireo_stage_seconds": "Time of each stage of a recommendation, by the tier the pool came from.",
         "vireo_pool_age_seconds": "Age of the pool when it was served: staleness at serve.",
         "vireo_pool_candidates": "Unseen candidates in a computed pool.",
@@ -45,14 +47,15 @@ package enum MetricHelp {
         "vireo_item_text_bytes": "Memory of ids and titles that are kept as answers hold them.",
         "vireo_control_reads_failed_total": "Reads of the control log that failed.",
         "vireo_relayed_rows_total": "Invalidations brought to Redis by the relay of this node.",
+        "vireo_relay_passes_total": "Passes of the relay of this node that brought Redis up to date.",
         "vireo_relay_failures_total": "Passes of the relay that failed.",
         "vireo_invalidations_unpropagated_total": "Writes answered before their invalidation was out.",
         "vireo_self_check_writes_total":
-            "Writes that this node acknowledged and asked all nodes about, by how long after and what they said.",
+            "Changes of which this node asked all nodes, by kind (write: of a user, by the node that took it; relay: by the relay; tombstone), by how long after and what they said.",
         "vireo_self_check_consistent_share":
-            "Share of writes, of the last 600 that were answered, of which no node held anything older that long after.",
+            "Share of changes, of the last 600 of a kind that were answered, of which no node would have served what was before, that long after.",
         "vireo_self_check_suspects_total":
-            "Times that a node would have served what a write had made void, past its lease.",
+            "Times that a node would have served what a change had made void, past its lease, by kind.",
         "vireo_warm_up_places_total":
             "Entries that this node looked for in L2 before it was ready, by whether they were there.",
         "vireo_final_stage_rejections_total":
@@ -91,6 +94,7 @@ package enum MetricHelp {
         "vireo_snapshot_files_total": "Artifacts of models looked for in the host's folder, by what became of it.",
         "redis_primary_changes_total": "Times that the sentinels named another primary, the first included.",
         "redis_connections_lost_total": "Connections to Redis lost, by kind.",
+        "vireo_ready": "Whether this node says that it is ready, 0 or 1.",
         "vireo_settings_age_seconds":
             "Time since policies, model routes, tombstones and keys were last known to be those in force; of a policy that cannot be read, since that was found.",
         "vireo_tenants_on_last_good_policy": "Tenants whose active policy this node cannot read.",

@@ -102,12 +102,16 @@ package struct Node: Sendable {
             log: log
         )
         let seal = NodeSeal(signingKeys, wallClock: WallClock.now)
+        let denials = NodeDenials(control: control, repository: controlRepository)
+        let logHash = LogHash(signingKeys)
         let selfCheck = settings.selfCheck.map { interval in
             SelfCheck(
                 interval: interval,
                 node: settings.nodeID,
                 keeper: keeper,
                 peers: FleetClient(nodes: nodes, seal: seal),
+                denials: denials,
+                keyHash: { logHash.text(of: $0) },
                 log: log,
                 wallClock: { WallClock.now().milliseconds }
             )
@@ -139,8 +143,18 @@ package struct Node: Sendable {
             faults: settings.coherence.faults,
             wallClock: WallClock.now
         )
-        let admin = AdminService(control: controlRepository, users: users, state: control, invalidator: invalidator)
-        let items = CatalogueService(items: PostgresItemRepository(store: store), invalidator: invalidator)
+        let admin = AdminService(
+            control: controlRepository,
+            users: users,
+            state: control,
+            invalidator: invalidator,
+            selfCheck: selfCheck
+        )
+        let items = CatalogueService(
+            items: PostgresItemRepository(store: store),
+            invalidator: invalidator,
+            selfCheck: selfCheck
+        )
         let profiles = ProfileService(
             profiles: PostgresProfileRepository(store: store),
             state: control,
@@ -195,8 +209,8 @@ package struct Node: Sendable {
             removeTombstones: { tombstones, tenant async throws(ServingError) in
                 try await admin.removeTombstones(tombstones, tenant: tenant)
             },
-            listTombstones: { kind, tenant async throws(ServingError) in
-                try await admin.tombstones(kind: kind, tenant: tenant)
+            listTombstones: { kind, cursor, limit, tenant async throws(ServingError) in
+                try await admin.tombstones(kind: kind, cursor: cursor, limit: limit, tenant: tenant)
             },
             purge: { scope, dryRun, tenant async throws(ServingError) in
                 try await admin.purge(scope, dryRun: dryRun, tenant: tenant)
@@ -231,11 +245,17 @@ package struct Node: Sendable {
             readiness: { status.readiness() },
             isStopping: { status.isStopping },
             metrics: {
-                status.recordAges()
+                status.record()
                 return registry.render()
             }
         )
-        useCases.selfCheck = SelfCheckUseCases(selfCheck, node: settings.nodeID, keeper: keeper, seal: seal)
+        useCases.selfCheck = SelfCheckUseCases(
+            selfCheck,
+            node: settings.nodeID,
+            keeper: keeper,
+            denials: denials,
+            seal: seal
+        )
         useCases.immediate = ImmediateUseCases(
             stand: { recommendations.standNow() },
             principal: { control.principal(for: $0) },
@@ -283,6 +303,7 @@ package struct Node: Sendable {
                     bus: bus,
                     progress: shared,
                     isPaired: { keeper.pairing != nil },
+                    selfCheck: selfCheck,
                     log: log
                 ),
                 ControlUpkeep(control: controlRepository, log: log),

@@ -32,6 +32,7 @@ final class NodeStatusReporter: Service {
     private let isWarm: @Sendable () -> Bool
     private let log: Logger
     private let startedAt = WallClock.now()
+    private let ready = Gauge(label: "vireo_ready")
     private let settingsAge = Gauge(label: "vireo_settings_age_seconds")
     private let snapshotAge = Gauge(label: "vireo_snapshot_age_seconds")
     private let lastGoodPolicies = Gauge(label: "vireo_tenants_on_last_good_policy")
@@ -99,8 +100,9 @@ final class NodeStatusReporter: Service {
         )
     }
 
-    /// Brings the ages up to the moment they are read at: where nothing is read any more, they must grow.
-    func recordAges() {
+    /// Brings readiness and ages up to the moment they are read at: where nothing is read any more, ages must grow.
+    func record() {
+        self.ready.record(self.readiness().ready ? 1 : 0)
         self.lastGoodPolicies.record(self.control.tenantsOnLastGoodPolicy.count)
         guard let ages = self.control.ages() else { return }
         self.settingsAge.record(ages.settings / .seconds(1))

@@ -31,13 +31,17 @@ public final class Relay: Service, Sendable {
     private let bus: any InvalidationBus
     private let progress: any RelayProgress
     private let isPaired: @Sendable () -> Bool
+    private let selfCheck: SelfCheck?
     private let log: Logger
     private let rows = Counter(label: "vireo_relayed_rows_total")
+    private let passes = Counter(label: "vireo_relay_passes_total")
     private let failures = Counter(label: "vireo_relay_failures_total")
 
     /// A relay over the node's adapters.
     ///
-    /// - Parameter isPaired: Whether what is published here reaches the Redis that this node hears.
+    /// - Parameters:
+    ///   - isPaired: Whether what is published here reaches the Redis that this node hears.
+    ///   - selfCheck: Hears of what was brought; nil: nobody does.
     public init(
         settings: CoherenceSettings,
         leadership: any Leadership,
@@ -46,6 +50,7 @@ public final class Relay: Service, Sendable {
         bus: any InvalidationBus,
         progress: any RelayProgress,
         isPaired: @escaping @Sendable () -> Bool = { true },
+        selfCheck: SelfCheck? = nil,
         log: Logger
     ) {
         self.settings = settings
@@ -55,6 +60,7 @@ public final class Relay: Service, Sendable {
         self.bus = bus
         self.progress = progress
         self.isPaired = isPaired
+        self.selfCheck = selfCheck
         self.log = log
     }
 
@@ -100,5 +106,7 @@ public final class Relay: Service, Sendable {
             self.rows.increment(by: page.invalidations.count)
         }
         try await self.progress.setRelayed(page.next, controlHead: page.controlHead, on: connection)
+        self.passes.increment()
+        self.selfCheck?.relayed(page.invalidations)
     }
 }

@@ -35,6 +35,8 @@ public struct HeldAnswer: Sendable, Equatable {
 
     /// None: the node would ask, or what it would serve is new enough.
     public var entries: [Entry]
+    /// Whether the node keeps out what it was asked about; nil: it was asked something else, or cannot say.
+    public var denies: Bool?
     /// What proves the node fresh: `bus`, `journal` or `none`.
     public var proof: String
     /// What its entries must be stamped with.
@@ -47,12 +49,14 @@ public struct HeldAnswer: Sendable, Equatable {
     /// An answer of these parts.
     public init(
         entries: [Entry],
+        denies: Bool? = nil,
         proof: String,
         session: UInt64?,
         leaseAgeMilliseconds: Int64?,
         leaseMilliseconds: Int64
     ) {
         self.entries = entries
+        self.denies = denies
         self.proof = proof
         self.session = session
         self.leaseAgeMilliseconds = leaseAgeMilliseconds
@@ -60,12 +64,30 @@ public struct HeldAnswer: Sendable, Equatable {
     }
 }
 
+extension HeldAnswer {
+    /// Whether the node would serve, without asking anybody, what it must not.
+    var isStale: Bool {
+        // Without a lease it would ask, and deny by what it learns.
+        !self.entries.isEmpty || self.denies == false && self.proof != JournalSession.Proof.none.rawValue
+    }
+}
+
 extension CoherenceKeeper {
-    /// What a request that arrives now would be answered from, of L1 alone. A look: no entry counts as used, none is verified,
-    /// and no store is asked.
-    public func held(_ question: HeldQuestion) -> HeldAnswer {
+    /// What this node says to a question. A look: no entry counts as used, none is verified, and no store is asked.
+    public func answer(_ question: SelfCheckQuestion, by probe: any DenialProbe) -> HeldAnswer {
+        switch question {
+        case .held(let question): return self.held(question)
+        case .denied(let denial):
+            // The lease first: what is not denied after that moment was not at it.
+            var answer = self.standing(entries: [], at: self.moment())
+            answer.denies = probe.denies(denial)
+            return answer
+        }
+    }
+
+    /// What a request that arrives now would be answered from, of L1 alone.
+    func held(_ question: HeldQuestion) -> HeldAnswer {
         let moment = self.moment()
-        let proof = self.state.withLock { $0.proof(at: moment.instant) }
         var entries: [HeldAnswer.Entry] = []
         if moment.isLive, let session = moment.session {
             for (field, hit) in self.local.hits(of: question.key)
@@ -81,9 +103,13 @@ extension CoherenceKeeper {
                 )
             }
         }
-        return HeldAnswer(
+        return self.standing(entries: entries, at: moment)
+    }
+
+    private func standing(entries: [HeldAnswer.Entry], at moment: Moment) -> HeldAnswer {
+        HeldAnswer(
             entries: entries,
-            proof: proof.rawValue,
+            proof: self.state.withLock { $0.proof(at: moment.instant) }.rawValue,
             session: moment.session,
             leaseAgeMilliseconds: self.leaseAge().map(\.milliseconds),
             leaseMilliseconds: self.settings.lease.milliseconds

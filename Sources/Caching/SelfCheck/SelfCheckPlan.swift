@@ -1,4 +1,4 @@
-/// Which acknowledged writes are asked about, when, and how the answers count.
+/// Which changes are asked about, when, and how the answers count: each kind by itself.
 ///
 /// A write is asked about by its own version alone: what a later write of the same owner makes void is older than that write's
 /// version, and what it leaves is newer than this one's, so neither can be taken for the other.
@@ -27,8 +27,8 @@ struct SelfCheckPlan: Sendable {
 
     /// A write whose time to be asked about has come.
     struct Check: Sendable, Equatable {
-        let invalidation: Invalidation
-        /// When it was acknowledged.
+        let subject: SelfCheckSubject
+        /// When it was acknowledged, or brought.
         let at: Instant
         /// Which of ``delays``.
         let delay: Int
@@ -65,27 +65,30 @@ struct SelfCheckPlan: Sendable {
         }
     }
 
-    /// At least this long between two writes that are checked.
+    /// At least this long between two of a kind that are checked.
     private let interval: Duration
-    private var sampledAt: Instant?
-    /// Of each delay, the writes that are still to be asked about, in the order of their time.
+    private var sampledAt: [SelfCheckKind: Instant] = [:]
+    /// Of each delay, what is still to be asked about, in the order of its time.
     private var waiting = [[Check]](repeating: [], count: delays.count)
-    private(set) var tallies = [Tally](repeating: Tally(), count: delays.count)
+    private var tallies: [SelfCheckKind: [Tally]] = [:]
 
     init(interval: Duration) {
         self.interval = interval
     }
 
-    /// Writes that are still to be asked about after the longest delay.
+    /// What is still to be asked about after the longest delay.
     var pending: Int { self.waiting[Self.delays.count - 1].count }
 
-    /// Notes a write, unless one was noted within the interval. True: it will be asked about.
-    mutating func acknowledged(_ invalidation: Invalidation, at now: Instant) -> Bool {
-        if let sampledAt, now - sampledAt < self.interval { return false }
+    /// What came of the checks of a kind after a delay.
+    func tally(_ kind: SelfCheckKind, _ delay: Int) -> Tally { self.tallies[kind]?[delay] ?? Tally() }
+
+    /// Notes a change, unless one of its kind was noted within the interval. True: it will be asked about.
+    mutating func noted(_ subject: SelfCheckSubject, at now: Instant) -> Bool {
+        if let sampledAt = self.sampledAt[subject.kind], now - sampledAt < self.interval { return false }
         guard self.pending < Self.capacity else { return false }
-        self.sampledAt = now
+        self.sampledAt[subject.kind] = now
         for delay in Self.delays.indices {
-            self.waiting[delay].append(Check(invalidation: invalidation, at: now, delay: delay))
+            self.waiting[delay].append(Check(subject: subject, at: now, delay: delay))
         }
         return true
     }
@@ -101,7 +104,7 @@ struct SelfCheckPlan: Sendable {
         return due
     }
 
-    /// Judges a write by what the nodes said.
+    /// Judges a change by what the nodes said.
     ///
     /// - Parameters:
     ///   - replies: One of each node that was asked.
@@ -111,10 +114,17 @@ struct SelfCheckPlan: Sendable {
         verdict: Verdict, breaches: [Reply]
     ) {
         let latest = check.dueAt.advanced(by: Self.slack)
-        let stale = replies.filter { $0.answer.map { !$0.entries.isEmpty } ?? false }
-        let isAnswered = isFleetKnown && !replies.isEmpty && replies.allSatisfy { $0.answer != nil && $0.at <= latest }
+        let stale = replies.filter { $0.answer?.isStale ?? false }
+        let isAnswered =
+            isFleetKnown && !replies.isEmpty
+            && replies.allSatisfy { reply in
+                guard let answer = reply.answer, reply.at <= latest else { return false }
+                // A node of the version before does not know the question.
+                return check.subject.kind != .tombstone || answer.denies != nil
+            }
         let verdict: Verdict = !stale.isEmpty ? .stale : isAnswered ? .consistent : .unanswered
-        self.tallies[check.delay].add(verdict)
+        self.tallies[check.subject.kind, default: [Tally](repeating: Tally(), count: Self.delays.count)][check.delay]
+            .add(verdict)
         let delay = Self.delays[check.delay].milliseconds
         return (verdict, stale.filter { $0.answer.map { $0.leaseMilliseconds <= delay } ?? false })
     }

@@ -83,10 +83,10 @@ extension JSONWriter {
         return json.buffer
     }
 
-    static func document(_ tombstones: [ListedTombstone]) -> ByteBuffer {
-        var json = JSONWriter(capacity: 64 + 160 * tombstones.count)
+    static func document(_ page: TombstonePage) -> ByteBuffer {
+        var json = JSONWriter(capacity: 64 + 160 * page.tombstones.count)
         json.raw(#"{"tombstones":"#)
-        json.list(tombstones) { json, listed in
+        json.list(page.tombstones) { json, listed in
             json.raw(#"{"kind":"#)
             json.string(listed.tombstone.kind.rawValue)
             json.raw(#","id":"#)
@@ -101,6 +101,8 @@ extension JSONWriter {
             json.string(listed.createdAt.rfc3339)
             json.raw("}")
         }
+        json.raw(#","next_cursor":"#)
+        json.string(page.nextCursor)
         json.raw("}")
         return json.buffer
     }

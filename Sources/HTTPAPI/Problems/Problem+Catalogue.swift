@@ -95,6 +95,11 @@ extension Problem {
         )
     }
 
+    /// 422: not where a page begins.
+    static var invalidCursor: Problem {
+        .invalid([FieldError(pointer: "#/cursor", code: "invalid", allowed: "the next_cursor of an answer")])
+    }
+
     /// 503.
     static func unavailable(_ code: String, _ detail: String) -> Problem {
         Problem(status: .serviceUnavailable, code: code, detail: detail, headers: [.retryAfter: "1"])

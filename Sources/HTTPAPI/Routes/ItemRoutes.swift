@@ -42,9 +42,7 @@ struct ItemRoutes {
         let page = try await mapped { () async throws(ServingError) in
             try await self.useCases.items(call.query["cursor"], limit, call.principal.tenant)
         }
-        guard let page else {
-            throw .invalid([FieldError(pointer: "#/cursor", code: "invalid", allowed: "the next_cursor of an answer")])
-        }
+        guard let page else { throw .invalidCursor }
         return .json(JSONWriter.document(page))
     }
 

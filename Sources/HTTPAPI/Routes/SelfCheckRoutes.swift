@@ -59,7 +59,9 @@ extension JSONWriter {
         json.integer(report.pending)
         json.raw(#","within":"#)
         json.list(report.counts) { json, counts in
-            json.raw(#"{"seconds":"#)
+            json.raw(#"{"kind":"#)
+            json.string(counts.kind)
+            json.raw(#","seconds":"#)
             json.integer(counts.seconds)
             json.raw(#","consistent":"#)
             json.integer(counts.consistent)
@@ -73,16 +75,30 @@ extension JSONWriter {
         }
         json.raw(#","suspects":"#)
         json.list(report.suspects) { json, suspect in
-            json.raw(#"{"node":"#)
+            json.raw(#"{"kind":"#)
+            json.string(suspect.kind)
+            json.raw(#","node":"#)
             json.string(suspect.node)
             json.raw(#","tenant":"#)
             json.string(suspect.tenant)
-            json.raw(#","user_id":"#)
-            json.string(suspect.user)
+            switch suspect.change {
+            case .user(let id, let version):
+                json.raw(#","user_id":"#)
+                json.string(id)
+                json.raw(#","user_version":"#)
+                json.integer(version)
+                json.raw(#","tombstone":null"#)
+            case .tombstone(let kind, let id, let epoch):
+                json.raw(#","user_id":null,"user_version":null,"tombstone":{"kind":"#)
+                json.string(kind)
+                json.raw(#","id":"#)
+                json.string(id)
+                json.raw(#","epoch":"#)
+                json.integer(epoch)
+                json.raw("}")
+            }
             json.raw(#","key_hash":"#)
             json.string(suspect.keyHash)
-            json.raw(#","user_version":"#)
-            json.integer(suspect.userVersion)
             json.raw(#","after_s":"#)
             json.integer(suspect.seconds)
             json.raw(#","found_at":"#)

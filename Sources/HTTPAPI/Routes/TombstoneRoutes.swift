@@ -13,7 +13,7 @@ struct TombstoneRoutes {
 
     var routes: [Route] {
         [
-            Route(.get, Self.path, scope: .admin, parameters: ["kind"], answer: self.list),
+            Route(.get, Self.path, scope: .admin, parameters: ["kind", "cursor", "limit"], answer: self.list),
             Route(
                 .post,
                 Self.path,
@@ -37,18 +37,22 @@ struct TombstoneRoutes {
 
     @Sendable
     private func list(_ call: Call) async throws(Problem) -> Answer {
+        var errors = FieldErrors()
+        let limit = errors.integer(call.query["limit"], at: Pointer("limit"), in: 1...1_000, default: 100)
         var kind: Tombstone.Kind?
         if let text = call.query["kind"] {
             kind = Tombstone.Kind(rawValue: text)
             if kind == nil {
                 let allowed = Tombstone.Kind.allCases.map(\.rawValue).joined(separator: "|")
-                throw .invalid([FieldError(pointer: "#/kind", code: "invalid", allowed: allowed)])
+                errors.add(Pointer("kind"), "invalid", allowed: allowed)
             }
         }
-        let tombstones = try await mapped { () async throws(ServingError) in
-            try await self.useCases.listTombstones(kind, call.principal.tenant)
+        try errors.check()
+        let page = try await mapped { () async throws(ServingError) in
+            try await self.useCases.listTombstones(kind, call.query["cursor"], limit, call.principal.tenant)
         }
-        return .json(JSONWriter.document(tombstones))
+        guard let page else { throw .invalidCursor }
+        return .json(JSONWriter.document(page))
     }
 
     @Sendable

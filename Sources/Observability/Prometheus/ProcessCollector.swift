@@ -38,6 +38,15 @@ package struct ProcessCollector: Sendable {
                 help: "Start time of the process since unix epoch in seconds."
             )
         }
+        samples.gauge(
+            "process_memory_limit_bytes",
+            MemoryLimit.bytes(
+                groups: Self.contents(of: "/proc/self/cgroup") ?? [],
+                physical: Double(max(0, sysconf(Int32(_SC_PHYS_PAGES)))) * pageSize,
+                contents: Self.contents
+            ),
+            help: "Memory that the process may take: the lowest limit of its control groups, or the machine's."
+        )
         if let count = Self.openDescriptors() {
             samples.gauge("process_open_fds", Double(count), help: "Number of open file descriptors.")
         }

@@ -148,20 +148,25 @@ public struct ControlDelta: Sendable, Equatable {
 public protocol ControlRepository: Sendable {
     /// What changed after a log id and an item position; nil and nil: everything.
     func delta(after id: Int64?, items position: UInt64?) async throws(RepositoryError) -> ControlDelta
-    /// Denies things, all of them by one change; its log id, and how many were new.
+    /// Denies things, all of them by one change; its log id, and how many were not denied before.
     func addTombstones(
         _ tombstones: [Tombstone],
         reason: String?,
         expiresAt: Timestamp?,
         tenant: Tenant.ID
     ) async throws(RepositoryError) -> (epoch: Int64, changed: Int)
-    /// Takes tombstones away, all of them by one change; its log id, and how many there were.
+    /// Takes tombstones away, all of them by one change; its log id, and how many denied something.
     func removeTombstones(
         _ tombstones: [Tombstone],
         tenant: Tenant.ID
     ) async throws(RepositoryError) -> (epoch: Int64, changed: Int)
-    /// Tombstones as they stand.
-    func tombstones(kind: Tombstone.Kind?, tenant: Tenant.ID) async throws(RepositoryError) -> [ListedTombstone]
+    /// Tombstones that deny now, the newest change first; those after a place in that order, at most `limit`.
+    func tombstones(
+        kind: Tombstone.Kind?,
+        after place: TombstonePlace?,
+        limit: Int,
+        tenant: Tenant.ID
+    ) async throws(RepositoryError) -> [ListedTombstone]
     /// Raises the generation of a scope (not of a user: that raises the user's version); the new generation.
     func purge(_ scope: PurgeScope, tenant: Tenant.ID) async throws(RepositoryError) -> Int64
 }

@@ -46,6 +46,20 @@ public struct ListedTombstone: Sendable, Equatable {
     }
 }
 
+/// A place in the list of tombstones: by the change that set it, then by kind and key, all descending.
+public struct TombstonePlace: Sendable, Equatable {
+    /// The control log id that set it.
+    public let epoch: Int64
+    /// The tombstone at that place.
+    public let tombstone: Tombstone
+
+    /// The place of a tombstone that a change has set.
+    public init(epoch: Int64, tombstone: Tombstone) {
+        self.epoch = epoch
+        self.tombstone = tombstone
+    }
+}
+
 /// What a change made of one thing.
 public struct TombstoneChange: Sendable, Equatable {
     /// The thing.

@@ -34,10 +34,13 @@ package struct ItemPage: Sendable, Equatable {
 package struct CatalogueService: Sendable {
     private let items: any ItemRepository
     private let invalidator: Invalidator
+    private let selfCheck: SelfCheck?
 
-    package init(items: any ItemRepository, invalidator: Invalidator) {
+    /// - Parameter selfCheck: Hears of deletions that were announced; nil: nobody does.
+    package init(items: any ItemRepository, invalidator: Invalidator, selfCheck: SelfCheck? = nil) {
         self.items = items
         self.invalidator = invalidator
+        self.selfCheck = selfCheck
     }
 
     package func put(
@@ -75,7 +78,10 @@ package struct CatalogueService: Sendable {
         }
         switch deletion {
         case .deleted(let epoch):
-            return .deleted(epoch: epoch, await self.invalidator.announce(epoch: epoch))
+            let announcement = await self.invalidator.announce(epoch: epoch)
+            let tombstone = Tombstone(kind: .item, key: Identifier(trusted: id.string))
+            self.selfCheck?.denied([tombstone], of: tenant, announcement)
+            return .deleted(epoch: epoch, announcement)
         case .conditionFailed: return .conditionFailed
         case .unknown: return .unknown
         }

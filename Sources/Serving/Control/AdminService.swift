@@ -7,19 +7,23 @@ package struct AdminService: Sendable {
     private let users: any UserRepository
     private let state: ControlState
     private let invalidator: Invalidator
+    private let selfCheck: SelfCheck?
     private let propagationLimit: Duration
 
+    /// - Parameter selfCheck: Hears of tombstones that were announced; nil: nobody does.
     package init(
         control: any ControlRepository,
         users: any UserRepository,
         state: ControlState,
         invalidator: Invalidator,
+        selfCheck: SelfCheck? = nil,
         propagationLimit: Duration = .milliseconds(800)
     ) {
         self.control = control
         self.users = users
         self.state = state
         self.invalidator = invalidator
+        self.selfCheck = selfCheck
         self.propagationLimit = propagationLimit
     }
 
@@ -29,9 +33,11 @@ package struct AdminService: Sendable {
         expiresAt: Timestamp?,
         tenant: Tenant.ID
     ) async throws(ServingError) -> TombstoneAnswer {
-        try await self.changeTombstones(tombstones) { unique async throws(RepositoryError) in
+        let answer = try await self.changeTombstones(tombstones) { unique async throws(RepositoryError) in
             try await self.control.addTombstones(unique, reason: reason, expiresAt: expiresAt, tenant: tenant)
         }
+        self.selfCheck?.denied(tombstones, of: tenant, answer.announcement)
+        return answer
     }
 
     package func removeTombstones(
@@ -57,13 +63,29 @@ package struct AdminService: Sendable {
         )
     }
 
+    /// What is denied, the newest change first. What is there all along is in the list once; what is set anew meanwhile comes
+    /// to the front.
+    ///
+    /// - Returns: nil where the cursor is none.
     package func tombstones(
         kind: Tombstone.Kind?,
+        cursor: String?,
+        limit: Int,
         tenant: Tenant.ID
-    ) async throws(ServingError) -> [ListedTombstone] {
-        try await Self.mapped { () async throws(RepositoryError) in
-            try await self.control.tombstones(kind: kind, tenant: tenant)
+    ) async throws(ServingError) -> TombstonePage? {
+        var last: TombstonePlace?
+        if let cursor {
+            guard let place = TombstoneCursor.place(of: cursor) else { return nil }
+            last = place
         }
+        let after = last
+        // One more tells whether there are more.
+        let found = try await Self.mapped { () async throws(RepositoryError) in
+            try await self.control.tombstones(kind: kind, after: after, limit: limit + 1, tenant: tenant)
+        }
+        let tombstones = Array(found.prefix(limit))
+        let next = found.count > limit ? tombstones.last.map { TombstoneCursor.text(after: $0) } : nil
+        return TombstonePage(tombstones: tombstones, nextCursor: next)
     }
 
     package func purge(_ scope: PurgeScope, dryRun: Bool, tenant: Tenant.ID) async throws(ServingError) -> PurgeAnswer {

@@ -1,4 +1,5 @@
 package import Caching
+import RecommendationCore
 
 /// How far a change that is committed has been told to the fleet.
 package struct Announcement: Sendable, Equatable {
@@ -24,6 +25,23 @@ extension Invalidator {
             epoch: epoch,
             isPropagated: isApplied && publishedAt != nil,
             publishedAt: publishedAt
+        )
+    }
+}
+
+extension SelfCheck {
+    /// Hears of tombstones that were announced; of one that was not nothing is promised yet.
+    func denied(_ tombstones: [Tombstone], of tenant: Tenant.ID, _ announcement: Announcement) {
+        guard announcement.isPropagated, let epoch = announcement.epoch else { return }
+        self.denied(
+            tombstones.lazy.map { tombstone in
+                Denial(
+                    owner: tenant.string,
+                    kind: tombstone.kind.rawValue,
+                    name: tombstone.key.string,
+                    epoch: epoch
+                )
+            }
         )
     }
 }

@@ -3,16 +3,18 @@ package import RecommendationCore
 
 /// What a node's self-check has come to.
 package struct SelfCheckReport: Sendable, Equatable {
-    /// Writes by how long after them the nodes were asked.
+    /// Changes of a kind by how long after them the nodes were asked.
     package struct Counts: Sendable, Equatable {
+        package let kind: String
         package let seconds: Int64
         package let consistent: Int
         package let stale: Int
         package let unanswered: Int
-        /// Of the newest writes that were answered; nil: there are none.
+        /// Of the newest changes that were answered; nil: there are none.
         package let share: Double?
 
-        package init(seconds: Int64, consistent: Int, stale: Int, unanswered: Int, share: Double?) {
+        package init(kind: String, seconds: Int64, consistent: Int, stale: Int, unanswered: Int, share: Double?) {
+            self.kind = kind
             self.seconds = seconds
             self.consistent = consistent
             self.stale = stale
@@ -21,7 +23,7 @@ package struct SelfCheckReport: Sendable, Equatable {
         }
     }
 
-    /// A node that would have served what a write had made void.
+    /// A node that would have served what a change had made void.
     package struct Suspect: Sendable, Equatable {
         package struct Entry: Sendable, Equatable {
             package let field: String
@@ -35,12 +37,18 @@ package struct SelfCheckReport: Sendable, Equatable {
             }
         }
 
+        /// What the node had missed.
+        package enum Change: Sendable, Equatable {
+            case user(String, User.Version)
+            case tombstone(kind: String, id: String, epoch: Int64)
+        }
+
+        package let kind: String
         package let node: String
         package let tenant: String
-        package let user: String
-        /// What stands for both in logs.
+        package let change: Change
+        /// What stands for tenant and user, or tombstone, in logs.
         package let keyHash: String
-        package let userVersion: User.Version
         package let seconds: Int64
         package let foundAt: Timestamp
         package let held: [Entry]
@@ -49,11 +57,11 @@ package struct SelfCheckReport: Sendable, Equatable {
         package let leaseAgeMilliseconds: Int64?
 
         package init(
+            kind: String,
             node: String,
             tenant: String,
-            user: String,
+            change: Change,
             keyHash: String,
-            userVersion: User.Version,
             seconds: Int64,
             foundAt: Timestamp,
             held: [Entry],
@@ -61,11 +69,11 @@ package struct SelfCheckReport: Sendable, Equatable {
             session: UInt64?,
             leaseAgeMilliseconds: Int64?
         ) {
+            self.kind = kind
             self.node = node
             self.tenant = tenant
-            self.user = user
+            self.change = change
             self.keyHash = keyHash
-            self.userVersion = userVersion
             self.seconds = seconds
             self.foundAt = foundAt
             self.held = held
@@ -76,7 +84,7 @@ package struct SelfCheckReport: Sendable, Equatable {
     }
 
     package let isOn: Bool
-    /// Writes that are still to be asked about.
+    /// Changes that are still to be asked about.
     package let pending: Int
     package let counts: [Counts]
     /// The newest first.
@@ -100,6 +108,7 @@ extension SelfCheckReport {
             pending: check.pending,
             counts: check.counts.map { counts in
                 Counts(
+                    kind: counts.kind.rawValue,
                     seconds: counts.after.components.seconds,
                     consistent: counts.consistent,
                     stale: counts.stale,
@@ -108,15 +117,15 @@ extension SelfCheckReport {
                 )
             },
             suspects: check.suspects.compactMap { suspect in
-                guard let (_, owner, member) = suspect.invalidation.key.parts,
+                guard let (owner, change) = Self.change(suspect.subject),
                     tenant.map({ $0.string.utf8.elementsEqual(owner.utf8) }) ?? true
                 else { return nil }
                 return Suspect(
+                    kind: suspect.subject.kind.rawValue,
                     node: suspect.node,
                     tenant: owner,
-                    user: member,
+                    change: change,
                     keyHash: suspect.keyHash,
-                    userVersion: suspect.invalidation.version,
                     seconds: suspect.after.components.seconds,
                     foundAt: Timestamp(microseconds: suspect.foundAt * 1_000),
                     held: suspect.answer.entries.map { entry in
@@ -132,5 +141,15 @@ extension SelfCheckReport {
                 )
             }
         )
+    }
+
+    /// Whose change it was, and what; nil: a key of another form.
+    private static func change(_ subject: SelfCheckSubject) -> (owner: String, change: Suspect.Change)? {
+        switch subject {
+        case .write(let invalidation), .relayed(let invalidation):
+            invalidation.key.parts.map { ($0.owner, .user($0.member, invalidation.version)) }
+        case .denial(let denial):
+            (denial.owner, .tombstone(kind: denial.kind, id: denial.name, epoch: denial.epoch))
+        }
     }
 }

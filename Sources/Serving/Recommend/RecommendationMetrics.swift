@@ -30,11 +30,18 @@ struct RecommendationMetrics: Sendable {
         }
     )
 
+    private let byDegradation: [Degradation: Counter] = Dictionary(
+        uniqueKeysWithValues: Degradation.allCases.map {
+            ($0, Counter(label: "vireo_degraded_total", dimensions: [("part", $0.rawValue)]))
+        }
+    )
+
     /// Counts an answer, once it is whole.
     func served(_ answer: Recommendation) {
         let tier = self.byTier[answer.tier.index]
         tier.served.increment()
         if let fallback = answer.fallback { self.byFallback[fallback]?.increment() }
+        for degradation in answer.degraded { self.byDegradation[degradation]?.increment() }
         tier.age.recordMilliseconds(answer.ageMilliseconds)
         for stage in answer.stages {
             guard let index = Self.index(of: stage.name) else { continue }

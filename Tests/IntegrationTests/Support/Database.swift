@@ -138,6 +138,23 @@ func event(
 /// The types that raise a version, as the product has them by default.
 let invalidating: Set<EventType> = [.purchase, .addToCart, .rating, .like, .dislike, .hide]
 
+extension PostgresControlRepository {
+    /// The whole list, read by pages.
+    func denied(
+        _ kind: Tombstone.Kind?,
+        tenant: Tenant.ID,
+        pages limit: Int = 1_000
+    ) async throws(RepositoryError) -> [ListedTombstone] {
+        var all: [ListedTombstone] = []
+        while true {
+            let place = all.last.map { TombstonePlace(epoch: $0.epoch, tombstone: $0.tombstone) }
+            let page = try await self.tombstones(kind: kind, after: place, limit: limit, tenant: tenant)
+            all += page
+            guard page.count == limit else { return all }
+        }
+    }
+}
+
 extension PostgresModelRepository {
     /// For all users; the control log id.
     func activate(_ number: ModelVersion.Number, tenant: Tenant.ID) async throws(RepositoryError) -> Int64 {

@@ -1,0 +1,22 @@
+/// What stands for an id in logs: the same for the same id on every node of a fleet, and of no use to who does not have the
+/// signing keys. Of a hash without a key every id could be guessed; ids are often short, and in a row.
+///
+/// The first 64 bits of HMAC-SHA256 under the key that signs: it changes when that is changed.
+package struct LogHash: Sendable {
+    private let key: ResponseMAC
+
+    package init(_ keys: SigningKeys) {
+        self.key = keys.signing.key
+    }
+
+    /// No tracking token's message begins like this, and no seal's: theirs begin with the length of a tenant's name, and with
+    /// another purpose.
+    private static var purpose: String { "\0log 1\0" }
+
+    /// Sixteen hexadecimal digits.
+    package func text(of bytes: [UInt8]) -> String {
+        let message = Array(Self.purpose.utf8) + bytes
+        let text = String(message.withUnsafeBytes { self.key.words($0) }.0, radix: 16)
+        return String(repeating: "0", count: 16 - text.utf8.count) + text
+    }
+}

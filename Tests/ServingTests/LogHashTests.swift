@@ -1,0 +1,30 @@
+import Testing
+
+@testable import Serving
+
+@Suite("Log hashes")
+struct LogHashTests {
+    private static let keys = "k1:\(String(repeating: "A", count: 43))="
+    private static let others = "k1:\(String(repeating: "A", count: 42))E="
+
+    private func text(_ keys: String, _ name: String) throws -> String {
+        LogHash(try SigningKeys(parsing: keys)).text(of: Array(name.utf8))
+    }
+
+    @Test("the first 64 bits of HMAC-SHA256 over the purpose and the name, by the key that signs")
+    func known() throws {
+        // python3 -c 'import hmac; print(hmac.new(bytes(32), b"\0log 1\0u1", "sha256").hexdigest()[:16])'
+        #expect(try self.text(Self.keys, "u1") == "647943f5428ae7c0")
+        #expect(try self.text("\(Self.keys),k2\(Self.others.dropFirst(2))", "u1") == "647943f5428ae7c0")
+        #expect(try self.text(Self.others, "u1") != "647943f5428ae7c0")
+        #expect(try self.text(Self.keys, "u2") != "647943f5428ae7c0")
+    }
+
+    @Test("always sixteen digits, also where the first are zeros")
+    func digits() throws {
+        let texts = try (0..<200).map { try self.text(Self.keys, "u\($0)") }
+        #expect(texts.allSatisfy { $0.utf8.count == 16 })
+        #expect(texts.contains { $0.hasPrefix("0") })
+        #expect(Set(texts).count == 200)
+    }
+}
