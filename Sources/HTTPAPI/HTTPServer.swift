@@ -18,6 +18,7 @@ package struct HTTPServer: Service {
             return switch self {
             case .public:
                 RecommendationRoutes(useCases: useCases).routes + ListRoutes(useCases: useCases.lists).routes
+                    + SessionRoutes(useCases: useCases.lists, wallClock: wallClock).routes
                     + FeedbackRoutes(useCases: useCases).routes
                     + ItemRoutes(useCases: useCases.catalogue, waiting: waiting).routes
                     + UserRoutes(useCases: useCases.catalogue).routes

@@ -67,6 +67,7 @@ final class Canned: Sendable {
         var batches: [([RecommendationRequest], Tenant.ID)] = []
         var similar: [SimilarRequest] = []
         var lists: [ListRequest] = []
+        var sessions: [SessionRequest] = []
         var feedback: [(FeedbackRequest, Tenant.ID)] = []
         var added: [([Tombstone], String?, Timestamp?, Tenant.ID)] = []
         var removed: [([Tombstone], Tenant.ID)] = []
@@ -120,6 +121,13 @@ final class Canned: Sendable {
                 list: { request throws(ServingError) in
                     self.asked.withLock { $0.lists.append(request) }
                     return .example(isTracked: request.isTracked)
+                },
+                session: { request throws(ServingError) in
+                    self.asked.withLock { $0.sessions.append(request) }
+                    var answer = Recommendation.full
+                    answer.user =
+                        request.recommendation.user == TokenSigner.nobody ? nil : request.recommendation.user
+                    return answer
                 }
             ),
             recordFeedback: { requests, tenant throws(ServingError) in

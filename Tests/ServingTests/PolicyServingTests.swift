@@ -17,6 +17,8 @@ struct PolicyServingTests {
             var isAway = false
             var reads = 0
             var history: [HistoryEvent] = []
+            var consent = true
+            var suppressions: [Suppression] = []
         }
 
         private let state = Mutex(State())
@@ -30,13 +32,22 @@ struct PolicyServingTests {
 
         func has(_ history: [HistoryEvent]) { self.state.withLock { $0.history = history } }
 
+        func allows(_ consent: Bool) { self.state.withLock { $0.consent = consent } }
+
+        func suppresses(_ suppressions: [Suppression]) { self.state.withLock { $0.suppressions = suppressions } }
+
         func state(of user: User.ID, tenant: Tenant.ID) async throws(RepositoryError) -> UserState {
-            let (isAway, history) = self.state.withLock { state in
+            let known = self.state.withLock { state in
                 state.reads += 1
-                return (state.isAway, state.history)
+                return state
             }
-            if isAway { throw .unavailable("told to") }
-            return UserState(version: 1, consent: true, history: history)
+            if known.isAway { throw .unavailable("told to") }
+            return UserState(
+                version: 1,
+                consent: known.consent,
+                history: known.consent ? known.history : [],
+                suppressions: known.suppressions
+            )
         }
 
         func states(of users: [User.ID], tenant: Tenant.ID) async throws(RepositoryError) -> [UserState] {
@@ -65,6 +76,7 @@ struct PolicyServingTests {
         let store = ControlStateTests.Store()
         let control: ControlState
         let keeper: CoherenceKeeper
+        let context: ServingContext
         let service: RecommendationService
         let lists: ListService
 
@@ -113,6 +125,7 @@ struct PolicyServingTests {
                 log: Logger(label: "test"),
                 wallClock: { Timestamp(microseconds: clock.milliseconds * 1_000) }
             )
+            self.context = context
             self.service = RecommendationService(context)
             self.lists = ListService(context)
             var interactions = InteractionColumns()

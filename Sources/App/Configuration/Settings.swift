@@ -19,6 +19,8 @@ package struct Settings: Sendable {
     package var signingKeys: SigningKeys?
     package var coherence: CoherenceSettings
     package var feedbackStream: FeedbackStreamSettings
+    /// How long the events of a session are kept after the last.
+    package var sessionTimeToLive: Duration
     /// At least this long between two writes whose effect on all nodes is checked; nil: none is.
     package var selfCheck: Duration?
     /// Where other nodes reach the admin port, `host:port`; nil: where it listens.
@@ -111,6 +113,7 @@ package struct Settings: Sendable {
                 isOn: (try sources.oneOf(.feedbackStream, ["on", "off"]) ?? "on") == "on",
                 reclaimAfter: .milliseconds(try sources.integer(.feedbackReclaim, in: 1_000...3_600_000) ?? 30_000)
             ),
+            sessionTimeToLive: .seconds(try sources.integer(.sessionTTL, in: 1...86_400) ?? 1_800),
             selfCheck: try sources.integer(.selfCheck, in: 10...3_600_000, orOff: 1_000).map { .milliseconds($0) },
             adminAddress: adminAddress?.value,
             snapshotInterval: .seconds(try sources.integer(.snapshotInterval, in: 1...86_400) ?? 300),
@@ -224,6 +227,7 @@ package enum SettingName: String, CaseIterable, Sendable {
     case lease = "VIREO_LEASE_MS"
     case feedbackStream = "VIREO_FEEDBACK_STREAM"
     case feedbackReclaim = "VIREO_FEEDBACK_RECLAIM_MS"
+    case sessionTTL = "VIREO_SESSION_TTL_S"
     case selfCheck = "VIREO_SELF_CHECK_MS"
     case snapshotInterval = "VIREO_SNAPSHOT_INTERVAL_S"
     case modelDirectory = "VIREO_MODEL_DIR"

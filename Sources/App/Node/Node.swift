@@ -128,8 +128,19 @@ package struct Node: Sendable {
         )
         let recommendations = RecommendationService(serving)
         let lists = ListService(serving)
+        let sessionEvents = RedisSessionRepository(
+            client: redis,
+            namespace: namespace,
+            timeToLive: settings.sessionTimeToLive
+        )
+        let sessions = SessionService(
+            serving,
+            sessions: sessionEvents,
+            interactions: PostgresInteractionRepository(store: store)
+        )
         let feedback = FeedbackService(
             repository: PostgresFeedbackRepository(store: store),
+            sessions: sessionEvents,
             invalidator: invalidator,
             control: control,
             signer: signer,
@@ -182,7 +193,8 @@ package struct Node: Sendable {
                     try await recommendations.recommend(requests, tenant: tenant)
                 },
                 similar: { request async throws(ServingError) in try await lists.similar(request) },
-                list: { request async throws(ServingError) in try await lists.list(request) }
+                list: { request async throws(ServingError) in try await lists.list(request) },
+                session: { request async throws(ServingError) in try await sessions.recommend(request) }
             ),
             recordFeedback: { events, tenant async throws(ServingError) in
                 try await feedback.record(events, tenant: tenant)

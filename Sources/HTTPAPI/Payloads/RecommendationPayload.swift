@@ -36,7 +36,7 @@ extension JSONWriter {
         self.raw(#"{"recommendation_id":""#)
         self.raw(RecommendationID.length) { recommendation.id.write(to: $0) }
         self.raw(#"","user_id":"#)
-        self.string(recommendation.user.string)
+        self.string(recommendation.user?.string)
         self.raw(",")
         self.beginItems(recommendation)
     }

@@ -85,14 +85,15 @@ struct PoolComputer: Sendable {
         }
     }
 
-    private func computation(
+    /// The pool of what is known of a user.
+    func computation(
         _ user: UserState,
         _ asked: Asked,
         _ model: TenantState.LoadedModel,
         excluded: () -> Bitmap
     ) -> Computation {
         // Who has nothing of their own gets what all of them share; whoever suppresses something has a list of their own.
-        guard user.version > 0, user.consent && !user.history.isEmpty || !user.suppressions.isEmpty else {
+        guard user.consent && !user.history.isEmpty || !user.suppressions.isEmpty else {
             return Computation(version: user.version, payload: self.shared(asked, model), isCacheable: false)
         }
         let pool = self.pool(user, asked, model, excluded: excluded())
