@@ -64,9 +64,11 @@ package struct RedisSessionRepository: SessionRepository {
         )
         return try await Self.mapped { () async throws(RedisError) in
             do throws(RedisError) {
-                return try await self.client.send(command).array().compactMap { member throws(RedisError) in
-                    try member.bytes().flatMap(SessionEventCodec.decode)
+                var events: [SessionEvent] = []
+                for member in try await self.client.send(command).array() {
+                    if let event = try member.bytes().flatMap(SessionEventCodec.decode) { events.append(event) }
                 }
+                return events
             } catch {
                 guard error.isAboutContent else { throw error }
                 return []
