@@ -15,7 +15,7 @@ struct PolicyDocumentTests {
         + #""invalidating_events":["purchase","rating","like","dislike","hide","add_to_cart"],"half_life_days":30,"#
         + #""ttl":{"soft_s":300,"hard_s":1800,"jitter_pct":10},"pool_size":200,"#
         + #""fallback":["stale","precomputed","popular","static"],"static_items":[],"on_unverified":"serve","#
-        + #""surfaces":["home","detail","email"]}"#
+        + #""surfaces":["home","detail","email"],"exploration":{"share":0,"max_age_days":14}}"#
 
     private static func read(_ json: String, version: String = "p8") throws -> Policy {
         try PolicyDocument.read(try JSONReader.read(Array(json.utf8)), version: version)
@@ -44,7 +44,7 @@ struct PolicyDocumentTests {
              "event_weights":{"purchase":7.5,"view":0,"hide":-0.125},"invalidating_events":["click"],
              "half_life_days":0.5,"ttl":{"soft_s":60,"hard_s":60,"jitter_pct":2.5},"pool_size":1000,
              "fallback":["static","stale"],"static_items":["i1","café","cafe\u0301","a|b","*"],
-             "on_unverified":"refuse","surfaces":["a.b","C-9_"]}
+             "on_unverified":"refuse","surfaces":["a.b","C-9_"],"exploration":{"share":0.05,"max_age_days":30}}
             """#
         let policy = try Self.read(json)
         var expected = Policy.builtIn
@@ -66,6 +66,7 @@ struct PolicyDocumentTests {
         expected.staticItems = ["i1", "caf\u{E9}", "cafe\u{301}", "a|b", "*"].map { Item.ID(trusted: $0) }
         expected.onUnverified = .refuse
         expected.surfaces = ["a.b", "C-9_"]
+        expected.exploration = Policy.Exploration(share: 0.05, maximumAgeDays: 30)
         #expect(policy == expected)
         #expect(try Self.read(String(buffer: JSONWriter.document(policy))) == policy)
     }

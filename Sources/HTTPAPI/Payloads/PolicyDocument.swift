@@ -10,6 +10,7 @@ enum PolicyDocument {
     static let fields = [
         "weights", "diversity", "frequency_caps", "seen_filter", "event_weights", "invalidating_events",
         "half_life_days", "ttl", "pool_size", "fallback", "static_items", "on_unverified", "surfaces",
+        "exploration",
     ]
 
     static func read(_ value: JSONValue, version: String) throws(Problem) -> Policy {
@@ -74,6 +75,7 @@ extension DocumentReader {
                 $0.name($1, $2)
             }
         }
+        if let value = document["exploration"] { self.exploration(value, at("exploration"), &policy.exploration) }
     }
 
     private mutating func weights(_ value: JSONValue, _ pointer: Pointer, _ weights: inout Policy.Weights) {
@@ -163,6 +165,22 @@ extension DocumentReader {
         }
     }
 
+    private mutating func exploration(
+        _ value: JSONValue,
+        _ pointer: Pointer,
+        _ exploration: inout Policy.Exploration
+    ) {
+        guard let object = self.object(value, at: pointer, known: ["share", "max_age_days"]) else { return }
+        if let value = object["share"], let share = self.number(value, at: pointer.member("share"), in: 0...0.5) {
+            exploration.share = share
+        }
+        if let value = object["max_age_days"],
+            let days = self.integer(value, at: pointer.member("max_age_days"), in: 1...365)
+        {
+            exploration.maximumAgeDays = days
+        }
+    }
+
     private mutating func eventType(_ value: JSONValue, _ pointer: Pointer) -> EventType? {
         let words = EventType.allCases.map(\.rawValue)
         return self.choice(value, at: pointer, among: words, code: "unknown_type", EventType.init(rawValue:))
@@ -225,7 +243,11 @@ extension JSONWriter {
         json.string(policy.onUnverified.rawValue)
         json.raw(#","surfaces":"#)
         json.list(policy.surfaces) { json, surface in json.string(surface) }
-        json.raw("}")
+        json.raw(#","exploration":{"share":"#)
+        json.number(policy.exploration.share)
+        json.raw(#","max_age_days":"#)
+        json.integer(policy.exploration.maximumAgeDays)
+        json.raw("}}")
         return json.buffer
     }
 }

@@ -17,6 +17,20 @@ public struct Policy: Sendable, Equatable {
         }
     }
 
+    /// How much of a list is given to items that nothing is known of yet.
+    public struct Exploration: Sendable, Equatable {
+        /// Which part of a list, 0 to 1, on average; at most the next whole number of places.
+        public var share: Double
+        /// Of items that came into the catalogue within so many days, and that the model has seen no use of.
+        public var maximumAgeDays: Int
+
+        /// An exploration of a share and an age.
+        public init(share: Double, maximumAgeDays: Int) {
+            self.share = share
+            self.maximumAgeDays = maximumAgeDays
+        }
+    }
+
     /// What is done where the control state cannot be verified.
     public enum Unverified: String, CaseIterable, Sendable {
         case serve, refuse
@@ -62,6 +76,8 @@ public struct Policy: Sendable, Equatable {
     public var staticItems: [Item.ID]
     /// The surfaces that may be asked for.
     public var surfaces: [String]
+    /// What is tried out.
+    public var exploration: Exploration
 
     /// Whether a surface may be asked for; names are compared by their bytes.
     public func offers(surface: String) -> Bool {
@@ -87,6 +103,7 @@ public struct Policy: Sendable, Equatable {
         fallback: [.stale, .precomputed, .popular, .staticList],
         onUnverified: .serve,
         staticItems: [],
-        surfaces: ["home", "detail", "email"]
+        surfaces: ["home", "detail", "email"],
+        exploration: Exploration(share: 0, maximumAgeDays: 14)
     )
 }

@@ -74,7 +74,8 @@ struct ListCandidates {
     /// What is like an item, the closest first: what the model would show to someone of whom it knows only that they like it,
     /// less what is there for its popularity alone.
     func similar(to number: Item.Number, scorer: Scorer) -> [RankedItem] {
-        guard let snapshot = self.state.model?.snapshot, Int(number) < snapshot.itemCount else { return [] }
+        guard let snapshot = self.state.model?.snapshot, Int(number) < max(snapshot.itemCount, self.state.catalog.count)
+        else { return [] }
         var policy = self.state.policy
         policy.weights.popularity *= Self.popularityShare
         policy.poolSize = Self.similarLimit
@@ -85,7 +86,13 @@ struct ListCandidates {
             snapshot: snapshot,
             policy: policy,
             excluded: self.state.excluded.words,
-            keepsSeen: false
+            keepsSeen: false,
+            fresh: self.state.freshIndex(of: snapshot).items(
+                Policy.Exploration(share: 0, maximumAgeDays: 0),
+                lot: 0,
+                now: snapshot.builtAt,
+                excluded: self.state.excluded
+            )
         )
         return pool.unseen.compactMap { candidate in
             let (collaborative, content, popularity) = pool.components(candidate)

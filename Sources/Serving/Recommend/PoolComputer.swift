@@ -81,7 +81,7 @@ struct PoolComputer: Sendable {
     func shared(_ asked: Asked, _ model: TenantState.LoadedModel) -> [UInt8] {
         self.coldLists.payload(asked.state, digest: asked.digest) {
             let excluded = self.faults.has(.unfilteredFallback) ? Bitmap() : asked.excluded(in: model)
-            return PoolCodec.encode(self.pool(.unknown, asked, model, excluded: excluded))
+            return PoolCodec.encode(self.pool(.unknown, of: TokenSigner.nobody, asked, model, excluded: excluded))
         }
     }
 
@@ -96,20 +96,39 @@ struct PoolComputer: Sendable {
         guard user.consent && !user.history.isEmpty || !user.suppressions.isEmpty else {
             return Computation(version: user.version, payload: self.shared(asked, model), isCacheable: false)
         }
-        let pool = self.pool(user, asked, model, excluded: excluded())
+        let pool = self.pool(user, of: asked.request.user, asked, model, excluded: excluded())
         self.poolSize.record(pool.unseen.count)
         return Computation(version: user.version, payload: PoolCodec.encode(pool), isCacheable: true)
     }
 
     private func pool(
         _ user: UserState,
+        of name: User.ID,
         _ asked: Asked,
         _ model: TenantState.LoadedModel,
         excluded: Bitmap
     ) -> CandidatePool {
         self.scorers.withScorer { scorer in
-            UserPool(state: asked.state, snapshot: model.snapshot, excluded: excluded, keepsSeen: asked.keepsSeen)
-                .pool(of: user, scorer: scorer)
+            UserPool(
+                state: asked.state,
+                snapshot: model.snapshot,
+                excluded: excluded,
+                keepsSeen: asked.keepsSeen,
+                lot: Self.lot(name, model, asked),
+                now: asked.opening.now
+            ).pool(of: user, scorer: scorer)
         }
+    }
+
+    /// The same for a user by one model and policy for a day, on every node.
+    private static func lot(_ user: User.ID, _ model: TenantState.LoadedModel, _ asked: Asked) -> UInt64 {
+        let day = asked.opening.now.microseconds / 86_400_000_000
+        var lot = (UInt64(bitPattern: model.number) &+ SplitMix64.step).mixed
+        lot = (lot ^ UInt64(bitPattern: day)).mixed
+        for bytes in [user.string.utf8, asked.state.policy.version.utf8] {
+            for byte in bytes { lot = (lot ^ UInt64(byte)) &* 0x100_0000_01B3 }
+            lot = (lot ^ UInt64(bytes.count)).mixed
+        }
+        return lot
     }
 }

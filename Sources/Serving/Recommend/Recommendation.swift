@@ -91,6 +91,8 @@ package struct RecommendedItem: Sendable {
     package var content: Float
     package var popularity: Float
     package var reason: Reason
+    /// Whether it is there to be tried out, not by its score.
+    package var isTried = false
     /// The history item that explains the place, with its title.
     package var seed: Seed?
 
