@@ -209,6 +209,27 @@ struct PolicyServingTests {
         #expect(try await node.ask().fallback == .popular)
     }
 
+    @Test(
+        "the list of a user who did something of late is fresh for less long, where the policy says so",
+        arguments: [(1_800, true), (1_801, false), (-600, true)]
+    )
+    func active(_ secondsAgo: Int64, _ isActive: Bool) async throws {
+        let node = try await Node {
+            $0.softTTL = .seconds(20)
+            $0.activeTTL = .seconds(5)
+        }
+        let time = Timestamp(microseconds: Fixture.now.microseconds - secondsAgo * 1_000_000)
+        node.users.has([HistoryEvent(item: 19, type: .click, value: 1, occurredAt: time)])
+        #expect(try await node.ask().tier == .computed)
+        await node.later(.seconds(4))
+        #expect(try await node.ask().tier == .l1)
+        await node.later(.seconds(2))
+        node.users.isAway = true
+        #expect(try await node.ask().tier == (isActive ? .stale : .l1))
+        await node.later(.seconds(15))
+        #expect(try await node.ask().tier == .stale)
+    }
+
     @Test("fallbacks come in the policy's order, and those that are not in it never")
     func order() async throws {
         let items = [Item.ID(trusted: "i9"), Item.ID(trusted: "i8")]

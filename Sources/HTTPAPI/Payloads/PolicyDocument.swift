@@ -26,6 +26,8 @@ enum PolicyDocument {
 extension DocumentReader {
     /// Entries of a cache live no longer, and the journal is kept for as long.
     private static let lifetimes = 1...86_400
+    /// Active users' lists are not computed more often than that.
+    private static let activeLifetimes = 5...86_400
 
     fileprivate mutating func policy(_ document: Object, _ policy: inout Policy) {
         func at(_ name: String) -> Pointer { document.pointer.member(name) }
@@ -144,7 +146,7 @@ extension DocumentReader {
     }
 
     private mutating func ttl(_ value: JSONValue, _ pointer: Pointer, _ policy: inout Policy) {
-        guard let object = self.object(value, at: pointer, known: ["soft_s", "hard_s", "jitter_pct"]) else { return }
+        guard let object = self.object(value, at: pointer, known: ["soft_s", "active_s", "hard_s", "jitter_pct"]) else { return }
         var areSound = true
         func seconds(_ name: String, _ reader: inout Self) -> Duration? {
             guard let value = object[name] else { return nil }
@@ -157,6 +159,15 @@ extension DocumentReader {
         if areSound, policy.softTTL > policy.hardTTL {
             let hard = policy.hardTTL.components.seconds
             self.add(pointer.member("soft_s"), "out_of_range", allowed: "at most hard_s, \(hard)")
+        }
+        if let value = object["active_s"],
+            let seconds = self.integer(value, at: pointer.member("active_s"), in: Self.activeLifetimes)
+        {
+            policy.activeTTL = .seconds(seconds)
+            if areSound, policy.softTTL < .seconds(seconds) {
+                let soft = policy.softTTL.components.seconds
+                self.add(pointer.member("active_s"), "out_of_range", allowed: "at most soft_s, \(soft)")
+            }
         }
         if let value = object["jitter_pct"],
             let percent = self.number(value, at: pointer.member("jitter_pct"), in: 0...10)
@@ -229,6 +240,8 @@ extension JSONWriter {
         json.number(policy.halfLifeDays)
         json.raw(#","ttl":{"soft_s":"#)
         json.integer(policy.softTTL.components.seconds)
+        json.raw(#","active_s":"#)
+        if let active = policy.activeTTL { json.integer(active.components.seconds) } else { json.null() }
         json.raw(#","hard_s":"#)
         json.integer(policy.hardTTL.components.seconds)
         json.raw(#","jitter_pct":"#)

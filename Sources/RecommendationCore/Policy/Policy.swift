@@ -60,6 +60,8 @@ public struct Policy: Sendable, Equatable {
     public var halfLifeDays: Double
     /// How long a pool is fresh.
     public var softTTL: Duration
+    /// The same for a user who did something within ``activeWindow``, where that is less; nil: they are as others.
+    public var activeTTL: Duration?
     /// How long a pool may be served at all.
     public var hardTTL: Duration
     /// Both are shortened by a random share of up to this many per cent, so that what was filled together does not expire
@@ -79,6 +81,9 @@ public struct Policy: Sendable, Equatable {
     /// What is tried out.
     public var exploration: Exploration
 
+    /// For how long a user is active after an event.
+    public static let activeWindow = Duration.seconds(1_800)
+
     /// Whether a surface may be asked for; names are compared by their bytes.
     public func offers(surface: String) -> Bool {
         self.surfaces.contains { $0.utf8.elementsEqual(surface.utf8) }
@@ -97,6 +102,7 @@ public struct Policy: Sendable, Equatable {
         invalidatingEvents: [.purchase, .addToCart, .rating, .like, .dislike, .hide],
         halfLifeDays: 30,
         softTTL: .seconds(300),
+        activeTTL: nil,
         hardTTL: .seconds(1_800),
         jitterPercent: 10,
         poolSize: 200,

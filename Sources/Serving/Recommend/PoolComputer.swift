@@ -98,7 +98,18 @@ struct PoolComputer: Sendable {
         }
         let pool = self.pool(user, of: asked.request.user, asked, model, excluded: excluded())
         self.poolSize.record(pool.unseen.count)
-        return Computation(version: user.version, payload: PoolCodec.encode(pool), isCacheable: true)
+        return Computation(
+            version: user.version,
+            payload: PoolCodec.encode(pool),
+            isCacheable: true,
+            freshFor: Self.isActive(user, at: asked.opening.now) ? asked.state.policy.activeTTL : nil
+        )
+    }
+
+    /// Whether a user did something of late.
+    private static func isActive(_ user: UserState, at now: Timestamp) -> Bool {
+        guard let newest = user.history.first?.occurredAt else { return false }
+        return Duration.microseconds(now.microseconds - newest.microseconds) <= Policy.activeWindow
     }
 
     private func pool(
