@@ -146,7 +146,9 @@ extension DocumentReader {
     }
 
     private mutating func ttl(_ value: JSONValue, _ pointer: Pointer, _ policy: inout Policy) {
-        guard let object = self.object(value, at: pointer, known: ["soft_s", "active_s", "hard_s", "jitter_pct"]) else { return }
+        guard let object = self.object(value, at: pointer, known: ["soft_s", "active_s", "hard_s", "jitter_pct"]) else {
+            return
+        }
         var areSound = true
         func seconds(_ name: String, _ reader: inout Self) -> Duration? {
             guard let value = object[name] else { return nil }
