@@ -28,6 +28,7 @@ package struct HTTPServer: Service {
                     + CacheRoutes(useCases: useCases.catalogue).routes
                     + PolicyRoutes(useCases: useCases.policies, waiting: waiting).routes
                     + ModelRoutes(useCases: useCases.models, waiting: waiting).routes
+                    + JobRoutes(models: useCases.models, warming: useCases.warming).routes
                     + EpochRoutes(useCases: useCases).routes + SelfCheckRoutes(useCases: useCases.selfCheck).routes
                     + FleetRoutes(useCases: useCases).routes + OperationsRoutes(useCases: useCases).routes
             }

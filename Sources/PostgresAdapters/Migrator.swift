@@ -35,6 +35,7 @@ package struct Migrator: Sendable {
             sql: String(decoding: PackageResources._005_tombstone_sets_sql, as: UTF8.self)
         ),
         Migration(name: "0006_models", sql: String(decoding: PackageResources._006_models_sql, as: UTF8.self)),
+        Migration(name: "0008_warm_jobs", sql: String(decoding: PackageResources._008_warm_jobs_sql, as: UTF8.self)),
     ]
 
     private let store: PostgresStore

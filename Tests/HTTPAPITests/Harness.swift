@@ -68,6 +68,7 @@ final class Canned: Sendable {
         var similar: [SimilarRequest] = []
         var lists: [ListRequest] = []
         var sessions: [SessionRequest] = []
+        var warmings: [(String, Tenant.ID)] = []
         var feedback: [(FeedbackRequest, Tenant.ID)] = []
         var added: [([Tombstone], String?, Timestamp?, Tenant.ID)] = []
         var removed: [([Tombstone], Tenant.ID)] = []
@@ -168,6 +169,14 @@ final class Canned: Sendable {
             },
             catalogue: self.catalogue,
             models: self.models,
+            warming: WarmingUseCases(
+                start: { surface, tenant throws(ServingError) in
+                    self.asked.withLock { $0.warmings.append((surface, tenant)) }
+                    if surface == "shelf" { throw .unknownSurface(allowed: ["home"]) }
+                    return 3
+                },
+                job: { number, tenant in number == 3 ? .example : nil }
+            ),
             nodes: { () throws(ServingError) in [.example] },
             epoch: { epoch, tenant in
                 self.asked.withLock { $0.epochs.append((epoch, tenant)) }
@@ -408,6 +417,19 @@ extension ModelJob {
         state: .done,
         model: 43,
         reason: "not activated",
+        createdAt: Timestamp(seconds: 1_788_256_800),
+        startedAt: Timestamp(seconds: 1_788_256_801)
+    )
+}
+
+extension WarmJob {
+    static let example = WarmJob(
+        number: 3,
+        tenant: .default,
+        surface: "home",
+        isScheduled: true,
+        state: .running,
+        progress: Progress(total: 120, computed: 30, held: 48, failed: 2),
         createdAt: Timestamp(seconds: 1_788_256_800),
         startedAt: Timestamp(seconds: 1_788_256_801)
     )

@@ -82,7 +82,7 @@ def before_call(context, case, kwargs):
                 event["occurred_at"] = "2026-01-02T03:04:05.678Z"
     if path.startswith("/v1/admin/policies/") and case.operation.method.upper() == "PUT":
         policy(body)
-    if body.get("surface") is not None and path.startswith(("/v1/recommendations/", "/v1/sessions:")):
+    if body.get("surface") is not None and path.startswith(("/v1/recommendations/", "/v1/sessions:", "/v1/admin/precompute")):
         body["surface"] = surface(body["surface"])
     for request in body.get("requests", []) if path == "/v1/recommendations:batch" else []:
         # A thousand items in all.

@@ -27,6 +27,7 @@ package struct Settings: Sendable {
     package var adminAddress: String?
     package var snapshotInterval: Duration
     package var models: ModelSettings
+    package var warming: WarmingSettings
     package var computeLimit: Int
     package var logLevel: Logger.Level
 
@@ -125,6 +126,10 @@ package struct Settings: Sendable {
                         ?? ModelGuard.standardAllowance
                 )
             ),
+            warming: WarmingSettings(
+                every: try sources.integer(.warmInterval, in: 10...86_400, orOff: 300).map { .seconds($0) },
+                users: try sources.integer(.warmUsers, in: 1...1_000_000) ?? 10_000
+            ),
             computeLimit: try sources.integer(.computeLimit, in: 1...100_000) ?? 64,
             logLevel: Logger.Level(rawValue: level) ?? .info
         )
@@ -201,6 +206,14 @@ package struct ModelSettings: Sendable {
     package var comparison: ModelGuard
 }
 
+/// How lists are computed ahead of requests.
+package struct WarmingSettings: Sendable {
+    /// `VIREO_WARM_INTERVAL_S`: between two warmings; nil: only those that are asked for.
+    package var every: Duration?
+    /// `VIREO_WARM_USERS`: the most users of one, the most recently active first.
+    package var users: Int
+}
+
 /// How feedback is taken from Redis streams.
 package struct FeedbackStreamSettings: Sendable {
     /// `VIREO_FEEDBACK_STREAM`
@@ -233,6 +246,8 @@ package enum SettingName: String, CaseIterable, Sendable {
     case modelDirectory = "VIREO_MODEL_DIR"
     case modelKeep = "VIREO_MODEL_KEEP"
     case modelGuard = "VIREO_MODEL_GUARD_PCT"
+    case warmInterval = "VIREO_WARM_INTERVAL_S"
+    case warmUsers = "VIREO_WARM_USERS"
     case computeLimit = "VIREO_COMPUTE_LIMIT"
     case deadline = "VIREO_DEADLINE_MS"
     case logLevel = "VIREO_LOG_LEVEL"

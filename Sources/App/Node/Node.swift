@@ -177,6 +177,16 @@ package struct Node: Sendable {
             log: log
         )
         let jobs = PostgresModelJobRepository(store: store)
+        let buildLock = AdvisoryLock(store: store, job: .build, log: log)
+        let warmJobs = PostgresWarmJobRepository(store: store)
+        let warming = WarmingService(
+            serving,
+            jobs: warmJobs,
+            activity: warmJobs,
+            leadership: buildLock,
+            every: settings.warming.every,
+            limit: settings.warming.users
+        )
         let rollout = ModelRollout(
             models: models,
             routes: models,
@@ -221,6 +231,12 @@ package struct Node: Sendable {
                 rollout: rollout,
                 jobs: jobs,
                 announce: { epoch in await invalidator.announce(epoch: epoch) }
+            ),
+            warming: WarmingUseCases(
+                start: { surface, tenant async throws(ServingError) in
+                    try await warming.start(surface: surface, tenant: tenant)
+                },
+                job: { number, tenant async throws(ServingError) in try await warming.job(number, tenant: tenant) }
             ),
             nodes: { () async throws(ServingError) in
                 try await AdminService.mapped { () async throws(RepositoryError) in try await nodes.nodes() }
@@ -273,7 +289,6 @@ package struct Node: Sendable {
             wallClock: WallClock.now
         )
         let relayLock = AdvisoryLock(store: store, job: .relay, log: log)
-        let buildLock = AdvisoryLock(store: store, job: .build, log: log)
         self.services =
             [
                 postgres
@@ -310,6 +325,7 @@ package struct Node: Sendable {
                     policy: { tenant in control.state(of: tenant).flatMap { $0.isOnLastGoodPolicy ? nil : $0.policy } },
                     announce: { _ = await invalidator.announceControl() }
                 ),
+                warming,
                 FeedbackChannel(
                     configuration: redisConfiguration,
                     primary: deployment.primary,

@@ -1,7 +1,7 @@
 package import RecommendationCore
 
 /// What is known of items that a model was not fitted on, or of which it has seen no use, for one user's pool.
-package struct FreshItems {
+package struct FreshItems: Sendable {
     package static let none = FreshItems(end: 0, tried: [], triedLimit: 0, lot: 0) { _ in [] }
 
     /// One more than the highest number that there may be; 0: there are none beyond the model's.
@@ -14,14 +14,14 @@ package struct FreshItems {
     let lot: UInt16
     /// Items that have categories in common with an item, and how much, 0 to 1: of an item of the model those that it does not
     /// know, of any other all.
-    let neighbours: (Item.Number) -> [Neighbour]
+    let neighbours: @Sendable (Item.Number) -> [Neighbour]
 
     package init(
         end: Int,
         tried: [Item.Number],
         triedLimit: Int,
         lot: UInt16,
-        neighbours: @escaping (Item.Number) -> [Neighbour]
+        neighbours: @escaping @Sendable (Item.Number) -> [Neighbour]
     ) {
         self.end = end
         self.tried = tried

@@ -79,7 +79,7 @@ struct FreshIndex: Sendable {
             // Some more than the longest list has room for: rules may remove some of them later.
             triedLimit: 2 * exploration.places(of: 100).upperBound,
             lot: UInt16(truncatingIfNeeded: lot.mixed),
-            neighbours: self.members.isEmpty ? { _ in [] } : self.neighbours
+            neighbours: { self.neighbours(of: $0) }
         )
     }
 

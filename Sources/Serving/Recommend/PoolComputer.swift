@@ -21,6 +21,9 @@ struct PoolComputer: Sendable {
         self.faults = faults
     }
 
+    /// Whether others compute enough already for what can wait.
+    var isBusy: Bool { self.limit.isBusy }
+
     /// Reads users and computes of them, if the node does not do that often enough already. The snapshot of the store is
     /// opened by `read`, not before.
     func run<Read, Value>(

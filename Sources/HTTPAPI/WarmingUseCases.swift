@@ -1,0 +1,17 @@
+package import RecommendationCore
+package import Serving
+
+/// What the API can be asked for about lists that are computed ahead of requests.
+package struct WarmingUseCases: Sendable {
+    /// Surface, tenant.
+    package var start: @Sendable (String, Tenant.ID) async throws(ServingError) -> WarmJob.Number
+    package var job: @Sendable (WarmJob.Number, Tenant.ID) async throws(ServingError) -> WarmJob?
+
+    package init(
+        start: @escaping @Sendable (String, Tenant.ID) async throws(ServingError) -> WarmJob.Number,
+        job: @escaping @Sendable (WarmJob.Number, Tenant.ID) async throws(ServingError) -> WarmJob?
+    ) {
+        self.start = start
+        self.job = job
+    }
+}
