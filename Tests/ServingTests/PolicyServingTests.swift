@@ -306,6 +306,42 @@ struct PolicyServingTests {
         await #expect(throws: ServingError.notReady) { try await without.ask() }
     }
 
+    @Test("similar items are in the order of likeness, and for a user of what their own list says, too")
+    func similar() async throws {
+        func similar(_ node: Node, user: String?) async throws -> [RecommendedItem] {
+            let request = SimilarRequest(
+                tenant: .default,
+                item: Item.ID(trusted: "i1"),
+                surface: "home",
+                user: user.map { User.ID(trusted: $0) },
+                limit: 20
+            )
+            return try await node.lists.similar(request).items
+        }
+        let node = try await Node { $0.maximumPerWindow = 0 }
+        node.users.has([Self.bought(18)])
+        let plain = try await similar(node, user: nil).filter { $0.item.string != "i18" }
+        let own = Dictionary(uniqueKeysWithValues: try await node.ask(limit: 20).items.map { ($0.item, $0.score) })
+        let best = try #require(own.values.max())
+        let ranked = try await similar(node, user: "ann")
+        #expect(Set(ranked.map(\.item)) == Set(plain.map(\.item)) && !ranked.isEmpty)
+        #expect(ranked.map(\.item) != plain.map(\.item))
+        for item in ranked {
+            let likeness = try #require(plain.first { $0.item == item.item }).score
+            let wanted = likeness * (1 + (own[item.item] ?? 0) / best) / 2
+            #expect(abs(item.score - wanted) < 1e-5, "\(item.item)")
+        }
+        // Of who does not allow it nothing is asked, and of a store that is away nothing can be: likeness is what there is.
+        for isAway in [false, true] {
+            let other = try await Node { $0.maximumPerWindow = 0 }
+            other.users.has([Self.bought(18)])
+            other.users.allows(false)
+            other.users.isAway = isAway
+            let without = try await similar(other, user: "ann").filter { $0.item.string != "i18" }
+            #expect(without.map(\.item) == plain.map(\.item))
+        }
+    }
+
     @Test("seen items are left out, or ranked with the others where the policy does not filter")
     func seenFilter() async throws {
         let filtering = try await Node { _ in }

@@ -4,9 +4,7 @@ public struct WarmJob: Sendable, Equatable {
     public typealias Number = Int64
 
     /// How far it has come.
-    public enum State: String, Sendable {
-        case queued, running, done, failed
-    }
+    public typealias State = ModelJob.State
 
     /// How many users were done.
     public struct Progress: Sendable, Equatable {
@@ -77,12 +75,7 @@ public struct WarmJob: Sendable, Equatable {
     /// The name in answers, for example `w3`.
     public static func name(_ number: Number) -> String { "w\(number)" }
     /// The number in a name as ``name(_:)`` writes it; nil for any other text.
-    public static func number(_ name: String) -> Number? {
-        guard let number = Number(name.dropFirst()), number > 0, Self.name(number).utf8.elementsEqual(name.utf8) else {
-            return nil
-        }
-        return number
-    }
+    public static func number(_ name: String) -> Number? { NumberedName.number(name, letter: "w") }
 }
 
 /// The queue of such jobs.

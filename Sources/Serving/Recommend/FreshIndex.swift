@@ -87,18 +87,24 @@ struct FreshIndex: Sendable {
     func neighbours(of item: Item.Number) -> [Neighbour] {
         let own = self.catalog.categoryIndices(of: item)
         guard !own.isEmpty else { return [] }
-        var shared: [Int: Int] = [:]
-        for category in own {
-            for place in self.found[category] ?? [] { shared[place, default: 0] += 1 }
-        }
-        var neighbours = shared.map { place, count in
+        var places = own.flatMap { self.found[$0] ?? [] }
+        // A place that several categories lead to stands together.
+        if own.count > 1 { places.sort() }
+        var neighbours: [Neighbour] = []
+        neighbours.reserveCapacity(places.count)
+        var rest = places[...]
+        while let place = rest.first {
+            let count = rest.prefix { $0 == place }.count
+            rest = rest.dropFirst(count)
             let member = self.members[place]
-            return Neighbour(item: member.item, weight: Float(count) / Float(own.count + member.size - count))
+            let likeness = Float(count) / Float(own.count + member.size - count)
+            if member.item != item { neighbours.append(Neighbour(item: member.item, weight: likeness)) }
         }
-        neighbours.removeAll { $0.item == item }
-        // The closest, of these the newest.
-        neighbours.sort { $0.weight != $1.weight ? $0.weight > $1.weight : $0.item > $1.item }
-        neighbours.removeLast(max(0, neighbours.count - Self.categoryLimit))
+        if neighbours.count > Self.categoryLimit {
+            // The closest, of these the newest.
+            neighbours.sort { $0.weight != $1.weight ? $0.weight > $1.weight : $0.item > $1.item }
+            neighbours.removeLast(neighbours.count - Self.categoryLimit)
+        }
         return Int(item) < self.snapshot.itemCount ? neighbours : neighbours + self.known(like: item, own)
     }
 

@@ -96,6 +96,17 @@ package struct PoolView {
         )
     }
 
+    /// Scores of the candidates over the best, 0 at least; none where nothing is known of the user's taste.
+    var taste: [Item.Number: Float] {
+        guard self.isPersonal, self.unseenCount > 0 else { return [:] }
+        let best = self.score(0)
+        guard best > 0 else { return [:] }
+        return Dictionary(
+            (0..<self.unseenCount).map { (self.item($0), max(0, self.score($0) / best)) },
+            uniquingKeysWith: { first, _ in first }
+        )
+    }
+
     /// The candidates that are tried out, in their order.
     var tried: Range<Int> {
         let first = self.unseenCount + self.seenCount
