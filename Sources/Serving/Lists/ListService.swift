@@ -1,4 +1,6 @@
+import Caching
 import Crypto
+import Logging
 import Metrics
 import RecommendationCore
 import RecommendationEngine

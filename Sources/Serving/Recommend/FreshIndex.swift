@@ -70,9 +70,12 @@ struct FreshIndex: Sendable {
     func items(_ exploration: Policy.Exploration, lot: UInt64, now: Timestamp, excluded: Bitmap) -> FreshItems {
         guard !self.members.isEmpty || !self.unused.isEmpty else { return .none }
         let oldest = now.microseconds - Int64(exploration.maximumAgeDays) * 86_400_000_000
-        let tried = self.unused.filter { $0.createdAt.microseconds >= oldest && !excluded[Int($0.item)] }
-            .map { (item: $0.item, lot: (lot &+ UInt64($0.item) &* SplitMix64.step).mixed) }
-            .sorted { $0.lot != $1.lot ? $0.lot < $1.lot : $0.item < $1.item }
+        var tried: [(lot: UInt64, item: Item.Number)] = []
+        for (item, createdAt) in self.unused where createdAt.microseconds >= oldest && !excluded[Int(item)] {
+            let own: UInt64 = lot &+ UInt64(item) &* SplitMix64.step
+            tried.append((own.mixed, item))
+        }
+        tried.sort { $0 < $1 }
         return FreshItems(
             end: max(self.catalog.count, self.snapshot.itemCount),
             tried: tried.map(\.item),

@@ -1,4 +1,5 @@
 import Caching
+import Logging
 import Metrics
 package import RecommendationCore
 

@@ -2,7 +2,7 @@ package import Caching
 import Logging
 import Metrics
 package import RecommendationCore
-package import ServiceLifecycle
+import ServiceLifecycle
 
 /// Computes the lists of active users ahead of their requests, on one node of the fleet: by schedule, and where it is asked for.
 ///
@@ -163,7 +163,8 @@ package final class WarmingService: Service {
                     throw .store(error)
                 }
             }
-            try? await Task.sleep(for: 3 * (ContinuousClock.now - begun))
+            let worked = ContinuousClock.now - begun
+            try? await Task.sleep(for: worked * 3)
         }
         return true
     }
