@@ -5,87 +5,32 @@ import Testing
 /// Sessions on two nodes over one Redis, as a stranger sees them.
 @Suite("Sessions of a fleet", .serialized)
 struct SessionFleetTests {
-    /// What a list for a session holds.
-    private struct Answer: Decodable {
-        struct Place: Decodable {
-            struct Explanation: Decodable {
-                let seed_items: [String]
-            }
-
-            let item_id: String
-            let explanation: Explanation
-        }
-
-        struct Filtered: Decodable {
-            let seen: Int
-        }
-
-        let user_id: String?
-        let items: [Place]
-        let fallback: String?
-        let degraded: [String]
-        let filtered: Filtered
-
-        var ids: [String] { self.items.map(\.item_id) }
-        var seeds: Set<String> { Set(self.items.flatMap(\.explanation.seed_items)) }
-    }
-
-    private static func ask(
-        _ fleet: Fleet,
-        _ node: Int,
-        session: String?,
-        user: String? = nil,
-        events: String = "[]"
-    ) async throws -> Answer {
-        func text(_ id: String?) throws -> String {
-            try id.map { String(decoding: try JSONEncoder().encode($0), as: UTF8.self) } ?? "null"
-        }
-        let body =
-            #"{"session_id":\#(try text(session)),"user_id":\#(try text(user)),"events":\#(events),"limit":20}"#
-        let response = try await fleet.app(node).post("/v1/sessions:recommend", body)
-        guard response.status == 200 else { throw RawHTTP.Failed(description: "\(response.status): \(response.body)") }
-        return try response.json(as: Answer.self)
-    }
-
-    private static func record(
-        _ fleet: Fleet,
-        _ node: Int,
-        session: String,
-        user: String,
-        item: String,
-        type: String = "click"
-    ) async throws {
-        let body = try JSONEncoder().encode(["session_id": session, "user_id": user, "item_id": item, "type": type])
-        let response = try await fleet.app(node).post("/v1/feedback", String(decoding: body, as: UTF8.self))
-        guard response.status == 200 else { throw RawHTTP.Failed(description: "\(response.status): \(response.body)") }
-    }
-
     @Test("what one node takes for a session counts on the other at once: with history, without consent, until a reset")
     func events() async throws {
         try await Fleet.with { fleet in
-            let cold = try await Self.ask(fleet, 1, session: "s1")
+            let cold = try await fleet.session(1, session: "s1")
             #expect(cold.fallback == "cold_start" && cold.user_id == nil)
             // The next request of the other node is answered by it: no waiting, no lease.
             for round in 0..<10 {
                 let (session, item) = ("round-\(round)", String(format: "i%06d", 20 + round))
-                try await Self.record(fleet, round % 2, session: session, user: "anon-\(round)", item: item)
-                let answer = try await Self.ask(fleet, 1 - round % 2, session: session)
+                try await fleet.record(round % 2, session: session, user: "anon-\(round)", item: item)
+                let answer = try await fleet.session(1 - round % 2, session: session)
                 #expect(answer.fallback == nil && answer.degraded.isEmpty)
                 #expect(answer.filtered.seen == 1 && !answer.ids.contains(item))
                 #expect(answer.seeds == [item])
             }
             // What is hidden in the session is not shown.
-            let shown = try await Self.ask(fleet, 1, session: "round-0")
+            let shown = try await fleet.session(1, session: "round-0")
             let hidden = try #require(shown.ids.first)
-            try await Self.record(fleet, 0, session: "round-0", user: "anon-0", item: hidden, type: "hide")
-            #expect(!(try await Self.ask(fleet, 1, session: "round-0")).ids.contains(hidden))
+            try await fleet.record(0, session: "round-0", user: "anon-0", item: hidden, type: "hide")
+            #expect(!(try await fleet.session(1, session: "round-0")).ids.contains(hidden))
 
             // Merged with a history, and without consent not.
             let user = "u000042"
             let own = try await fleet.slate(0, user: user, limit: 20)
             let item = try #require(own.ids.last)
-            try await Self.record(fleet, 0, session: "s2", user: "visitor", item: item)
-            let merged = try await Self.ask(fleet, 1, session: "s2", user: user)
+            try await fleet.record(0, session: "s2", user: "visitor", item: item)
+            let merged = try await fleet.session(1, session: "s2", user: user)
             #expect(merged.user_id == user && merged.filtered.seen > 1 && !merged.ids.contains(item))
             let consent = try await fleet.app(0).send(
                 "PUT",
@@ -93,7 +38,7 @@ struct SessionFleetTests {
                 body: #"{"personalization":false}"#
             )
             #expect(consent.status == 200)
-            let without = try await Self.ask(fleet, 1, session: "s2", user: user)
+            let without = try await fleet.session(1, session: "s2", user: user)
             #expect(without.filtered.seen == 1 && without.fallback == nil && without.seeds == [item])
 
             // Tombstones hold, and so do the user's suppressions.
@@ -103,14 +48,14 @@ struct SessionFleetTests {
             let put = try await fleet.app(0).send("PUT", "/v1/users/\(user)/suppressions/item/\(unwanted)", body: "{}")
             #expect(put.status == 200, "\(put.body)")
             try await eventually("what is denied is gone", within: 3) {
-                try await !Self.ask(fleet, 1, session: "s2", user: user).ids.contains(denied)
+                try await !fleet.session(1, session: "s2", user: user).ids.contains(denied)
             }
-            #expect(!(try await Self.ask(fleet, 1, session: "s2", user: user)).ids.contains(unwanted))
+            #expect(!(try await fleet.session(1, session: "s2", user: user)).ids.contains(unwanted))
 
             // A reset of whose events they are ends them, on the other node, at once.
             #expect(try await fleet.app(0).post("/v1/users/visitor:reset", "{}").status == 200)
-            #expect(try await Self.ask(fleet, 1, session: "s2").fallback == "cold_start")
-            #expect(try await Self.ask(fleet, 1, session: "s2", user: user).seeds.isEmpty)
+            #expect(try await fleet.session(1, session: "s2").fallback == "cold_start")
+            #expect(try await fleet.session(1, session: "s2", user: user).seeds.isEmpty)
         }
     }
 
@@ -122,10 +67,10 @@ struct SessionFleetTests {
             ]
             for (index, name) in names.enumerated() {
                 let item = String(format: "i%06d", 30 + index)
-                try await Self.record(fleet, index % 2, session: name, user: name, item: item)
+                try await fleet.record(index % 2, session: name, user: name, item: item)
             }
             for (index, name) in names.enumerated() {
-                let answer = try await Self.ask(fleet, (index + 1) % 2, session: name)
+                let answer = try await fleet.session((index + 1) % 2, session: name)
                 #expect(answer.seeds == [String(format: "i%06d", 30 + index)], "\(name)")
                 #expect(answer.filtered.seen == 1)
             }
@@ -142,21 +87,21 @@ struct SessionFleetTests {
             let event = #"[{"item_id":"i000050","type":"click"}]"#
             for node in 0...1 {
                 try await eventually("node \(node + 1) answers without Redis", within: 10) {
-                    let answer = try await Self.ask(fleet, node, session: "a", events: event)
+                    let answer = try await fleet.session(node, session: "a", events: event)
                     return answer.degraded == ["redis"] && answer.seeds == ["i000050"] && answer.fallback == nil
                 }
-                let named = try await Self.ask(fleet, node, session: "a", user: user, events: event)
+                let named = try await fleet.session(node, session: "a", user: user, events: event)
                 #expect(named.degraded == ["redis"] && named.filtered.seen > 1 && !named.ids.contains("i000050"))
             }
             // An event is stored all the same; it is not kept in its session.
-            try await Self.record(fleet, 0, session: "lost", user: user, item: "i000051")
+            try await fleet.record(0, session: "lost", user: user, item: "i000051")
             try await fleet.redis.restart(empty: true)
             try await eventually("sessions are kept again", within: 20) {
-                try await Self.record(fleet, 0, session: "again", user: "anon", item: "i000052")
-                return try await Self.ask(fleet, 1, session: "again").seeds == ["i000052"]
+                try await fleet.record(0, session: "again", user: "anon", item: "i000052")
+                return try await fleet.session(1, session: "again").seeds == ["i000052"]
             }
-            #expect(try await Self.ask(fleet, 1, session: "lost").fallback == "cold_start")
-            let history = try await Self.ask(fleet, 1, session: nil, user: user)
+            #expect(try await fleet.session(1, session: "lost").fallback == "cold_start")
+            let history = try await fleet.session(1, session: nil, user: user)
             #expect(!history.ids.contains("i000051"))
         }
     }
