@@ -19,8 +19,7 @@ struct FreshIndex: Sendable {
 
     private struct Member {
         let item: Item.Number
-        /// How many categories it has.
-        let size: Int
+        let categories: [UInt32]
     }
 
     private let catalog: Catalog
@@ -46,7 +45,7 @@ struct FreshIndex: Sendable {
             for category in categories where found[category, default: []].count < Self.categoryLimit {
                 found[category, default: []].append(members.count)
             }
-            members.append(Member(item: item, size: categories.count))
+            members.append(Member(item: item, categories: categories))
         }
         self.members = members
         self.found = found
@@ -91,17 +90,15 @@ struct FreshIndex: Sendable {
         let own = self.catalog.categoryIndices(of: item)
         guard !own.isEmpty else { return [] }
         var places = own.flatMap { self.found[$0] ?? [] }
-        // A place that several categories lead to stands together.
         if own.count > 1 { places.sort() }
         var neighbours: [Neighbour] = []
         neighbours.reserveCapacity(places.count)
-        var rest = places[...]
-        while let place = rest.first {
-            let count = rest.prefix { $0 == place }.count
-            rest = rest.dropFirst(count)
+        var last = -1
+        for place in places where place != last {
+            last = place
             let member = self.members[place]
-            let likeness = Float(count) / Float(own.count + member.size - count)
-            if member.item != item { neighbours.append(Neighbour(item: member.item, weight: likeness)) }
+            guard member.item != item else { continue }
+            neighbours.append(Neighbour(item: member.item, weight: Self.likeness(own, member.categories)))
         }
         if neighbours.count > Self.categoryLimit {
             // The closest, of these the newest.
@@ -109,6 +106,12 @@ struct FreshIndex: Sendable {
             neighbours.removeLast(neighbours.count - Self.categoryLimit)
         }
         return Int(item) < self.snapshot.itemCount ? neighbours : neighbours + self.known(like: item, own)
+    }
+
+    /// Jaccard's, of sets that are not both empty.
+    private static func likeness(_ a: [UInt32], _ b: [UInt32]) -> Float {
+        let shared = a.count { b.contains($0) }
+        return Float(shared) / Float(a.count + b.count - shared)
     }
 
     /// What the model knows of likeness to a fresh item, by the item of its most particular category that has most in common
@@ -121,9 +124,7 @@ struct FreshIndex: Sendable {
         guard let few = lists.filter({ !$0.isEmpty }).min(by: { $0.count < $1.count }) else { return [] }
         var twin: Neighbour?
         for candidate in few.prefix(Self.twinScan) {
-            let other = self.catalog.categoryIndices(of: candidate)
-            let count = other.count { own.contains($0) }
-            let likeness = Float(count) / Float(own.count + other.count - count)
+            let likeness = Self.likeness(own, self.catalog.categoryIndices(of: candidate))
             if likeness > twin?.weight ?? 0 { twin = Neighbour(item: candidate, weight: likeness) }
         }
         guard let twin else { return [] }
