@@ -7,9 +7,9 @@ package struct FreshItems: Sendable {
     /// One more than the highest number that there may be; 0: there are none beyond the model's.
     let end: Int
     /// Items to be tried out on the user, in this order; those the user has had are passed over.
-    let tried: [Item.Number]
+    package let tried: [Item.Number]
     /// The most of them that a pool takes.
-    let triedLimit: Int
+    package let triedLimit: Int
     /// As ``CandidatePool/triedLot``.
     let lot: UInt16
     /// Items that have categories in common with an item, and how much, 0 to 1: of an item of the model those that it does not
