@@ -1,5 +1,5 @@
 package import RecommendationCore
-package import Serving
+import Serving
 
 /// What the API can be asked for about lists that are computed ahead of requests.
 package struct WarmingUseCases: Sendable {
