@@ -1,5 +1,5 @@
 package import RecommendationCore
-import Serving
+package import Serving
 
 /// What the API can be asked for about lists that are computed ahead of requests.
 package struct WarmingUseCases: Sendable {
@@ -13,5 +13,14 @@ package struct WarmingUseCases: Sendable {
     ) {
         self.start = start
         self.job = job
+    }
+
+    package init(_ service: WarmingService) {
+        self.init(
+            start: { surface, tenant async throws(ServingError) in
+                try await service.start(surface: surface, tenant: tenant)
+            },
+            job: { number, tenant async throws(ServingError) in try await service.job(number, tenant: tenant) }
+        )
     }
 }

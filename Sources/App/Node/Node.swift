@@ -232,12 +232,7 @@ package struct Node: Sendable {
                 jobs: jobs,
                 announce: { epoch in await invalidator.announce(epoch: epoch) }
             ),
-            warming: WarmingUseCases(
-                start: { surface, tenant async throws(ServingError) in
-                    try await warming.start(surface: surface, tenant: tenant)
-                },
-                job: { number, tenant async throws(ServingError) in try await warming.job(number, tenant: tenant) }
-            ),
+            warming: WarmingUseCases(warming),
             nodes: { () async throws(ServingError) in
                 try await AdminService.mapped { () async throws(RepositoryError) in try await nodes.nodes() }
             },
