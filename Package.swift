@@ -57,7 +57,11 @@ let package = Package(
             dependencies: ["CLibpq", nioPosix, log, metrics, lifecycle],
             swiftSettings: driverSettings
         ),
-        .target(name: "RedisAdapters", dependencies: ["Redis", "Caching", log], swiftSettings: settings),
+        .target(
+            name: "RedisAdapters",
+            dependencies: ["Redis", "Caching", "RecommendationCore", log],
+            swiftSettings: settings
+        ),
         .target(
             name: "PostgresAdapters",
             dependencies: ["Postgres", "Caching", "RecommendationCore", log, metrics, lifecycle],

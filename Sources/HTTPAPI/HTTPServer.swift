@@ -18,6 +18,7 @@ package struct HTTPServer: Service {
             return switch self {
             case .public:
                 RecommendationRoutes(useCases: useCases).routes + ListRoutes(useCases: useCases.lists).routes
+                    + SessionRoutes(useCases: useCases.lists, wallClock: wallClock).routes
                     + FeedbackRoutes(useCases: useCases).routes
                     + ItemRoutes(useCases: useCases.catalogue, waiting: waiting).routes
                     + UserRoutes(useCases: useCases.catalogue).routes
@@ -27,6 +28,7 @@ package struct HTTPServer: Service {
                     + CacheRoutes(useCases: useCases.catalogue).routes
                     + PolicyRoutes(useCases: useCases.policies, waiting: waiting).routes
                     + ModelRoutes(useCases: useCases.models, waiting: waiting).routes
+                    + JobRoutes(models: useCases.models, warming: useCases.warming).routes
                     + EpochRoutes(useCases: useCases).routes + SelfCheckRoutes(useCases: useCases.selfCheck).routes
                     + FleetRoutes(useCases: useCases).routes + OperationsRoutes(useCases: useCases).routes
             }

@@ -10,6 +10,7 @@ package struct ListUseCases: Sendable {
         >]
     package var similar: @Sendable (SimilarRequest) async throws(ServingError) -> ItemList
     package var list: @Sendable (ListRequest) async throws(ServingError) -> ItemList
+    package var session: @Sendable (SessionRequest) async throws(ServingError) -> Recommendation
 
     package init(
         recommendMany:
@@ -17,10 +18,12 @@ package struct ListUseCases: Sendable {
                 Recommendation, ServingError
             >],
         similar: @escaping @Sendable (SimilarRequest) async throws(ServingError) -> ItemList,
-        list: @escaping @Sendable (ListRequest) async throws(ServingError) -> ItemList
+        list: @escaping @Sendable (ListRequest) async throws(ServingError) -> ItemList,
+        session: @escaping @Sendable (SessionRequest) async throws(ServingError) -> Recommendation
     ) {
         self.recommendMany = recommendMany
         self.similar = similar
         self.list = list
+        self.session = session
     }
 }

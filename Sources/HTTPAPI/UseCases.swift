@@ -19,6 +19,7 @@ package struct UseCases: Sendable {
     package var purge: @Sendable (PurgeScope, Bool, Tenant.ID) async throws(ServingError) -> PurgeAnswer
     package var catalogue: CatalogueUseCases
     package var models: ModelUseCases
+    package var warming: WarmingUseCases
     package var nodes: @Sendable () async throws(ServingError) -> [NodeStatus]
     /// How far a change has come; nil: there is no such change, or it is of another tenant than the one named.
     package var epoch: @Sendable (Int64, Tenant.ID?) async throws(ServingError) -> EpochProgress?
@@ -49,6 +50,7 @@ package struct UseCases: Sendable {
         purge: @escaping @Sendable (PurgeScope, Bool, Tenant.ID) async throws(ServingError) -> PurgeAnswer,
         catalogue: CatalogueUseCases,
         models: ModelUseCases,
+        warming: WarmingUseCases,
         nodes: @escaping @Sendable () async throws(ServingError) -> [NodeStatus],
         epoch: @escaping @Sendable (Int64, Tenant.ID?) async throws(ServingError) -> EpochProgress?,
         everywhere: @escaping @Sendable (Announcement) async -> Bool,
@@ -67,6 +69,7 @@ package struct UseCases: Sendable {
         self.purge = purge
         self.catalogue = catalogue
         self.models = models
+        self.warming = warming
         self.nodes = nodes
         self.epoch = epoch
         self.everywhere = everywhere

@@ -49,6 +49,11 @@ package struct Migrator: Sendable {
             sql: String(decoding: PackageResources._007_tombstone_pages_sql, as: UTF8.self),
             isAdditive: true
         ),
+        Migration(
+            name: "0008_warm_jobs",
+            sql: String(decoding: PackageResources._008_warm_jobs_sql, as: UTF8.self),
+            isAdditive: true
+        ),
     ]
 
     private let store: PostgresStore

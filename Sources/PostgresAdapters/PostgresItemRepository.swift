@@ -9,22 +9,8 @@ package struct PostgresItemRepository: ItemRepository {
         self.store = store
     }
 
-    private static let columns: PostgresStatement = "\(PostgresItems.columns), i.created_at"
-
-    private struct Found: Sendable {
-        let numbered: NumberedItem
-        let createdAt: Timestamp
-
-        var stored: StoredItem {
-            StoredItem(item: self.numbered.item, revision: self.numbered.revision, createdAt: self.createdAt)
-        }
-    }
-
-    private static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> Found {
-        Found(
-            numbered: try PostgresItems.decode(row, from: 0),
-            createdAt: Timestamp(try row.decode(PostgresItems.columnCount))
-        )
+    private static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> NumberedItem {
+        try PostgresItems.decode(row, from: 0)
     }
 
     // MARK: Reading
@@ -33,12 +19,12 @@ package struct PostgresItemRepository: ItemRepository {
         guard let number = try await self.store.number(of: tenant) else { return nil }
         let rows = try await self.store.mapped {
             try await self.store.client.query(
-                "SELECT \(Self.columns) FROM items i WHERE i.tenant = $1 AND i.item_id = $2",
+                "SELECT \(PostgresItems.columns) FROM items i WHERE i.tenant = $1 AND i.item_id = $2",
                 [number, id.string],
                 decode: Self.decode
             )
         }
-        return rows.first?.stored
+        return rows.first.map(StoredItem.init)
     }
 
     package func items(
@@ -50,12 +36,12 @@ package struct PostgresItemRepository: ItemRepository {
         // Every id comes after the empty text.
         let rows = try await self.store.mapped {
             try await self.store.client.query(
-                "SELECT \(Self.columns) FROM items i WHERE i.tenant = $1 AND i.item_id > $2 ORDER BY i.item_id LIMIT $3",
+                "SELECT \(PostgresItems.columns) FROM items i WHERE i.tenant = $1 AND i.item_id > $2 ORDER BY i.item_id LIMIT $3",
                 [number, id?.string ?? "", limit],
                 decode: Self.decode
             )
         }
-        return rows.map(\.stored)
+        return rows.map(StoredItem.init)
     }
 
     // MARK: Writing
@@ -208,5 +194,11 @@ package struct PostgresItemRepository: ItemRepository {
         bindings.append(item.availableUntil?.postgres)
         bindings.append(item.inStock)
         bindings.append(item.hidden)
+    }
+}
+
+extension StoredItem {
+    fileprivate init(_ numbered: NumberedItem) {
+        self.init(item: numbered.item, revision: numbered.revision, createdAt: numbered.createdAt)
     }
 }

@@ -6,10 +6,8 @@ enum PostgresItems {
     static let columns: PostgresStatement =
         """
         i.number, i.item_id, i.title, i.categories, i.creator, i.campaigns, i.labels, i.price, i.regions,
-        i.available_from, i.available_until, i.in_stock, i.hidden, i.revision
+        i.available_from, i.available_until, i.in_stock, i.hidden, i.revision, i.created_at
         """
-
-    static let columnCount = 14
 
     static func decode(_ row: borrowing PostgresRow, from first: Int) throws(PostgresError) -> NumberedItem {
         NumberedItem(
@@ -28,7 +26,8 @@ enum PostgresItems {
                 inStock: try row.decode(first + 11),
                 hidden: try row.decode(first + 12)
             ),
-            revision: try row.decode(first + 13)
+            revision: try row.decode(first + 13),
+            createdAt: Timestamp(try row.decode(first + 14))
         )
     }
 

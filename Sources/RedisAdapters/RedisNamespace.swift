@@ -1,3 +1,5 @@
+import Caching
+import RecommendationCore
 import Redis
 import Synchronization
 
@@ -8,6 +10,7 @@ import Synchronization
 ///     vireo:INCARNATION:pass                 the relay's last pass, which nodes see change; in a cluster where the bus is
 ///     vireo:INCARNATION:heartbeat:NODE       the last heartbeat of a node; likewise
 ///     vireo:INCARNATION:warm:NODE            what the node was asked for most; vireo:INCARNATION:warm: the last node's
+///     vireo:session:INCARNATION:{TENANT/SESSION}   the newest events of a session (the parts encoded as in a CacheKey)
 ///     vireo:bus, vireo:heartbeat:NODE        channels; in a cluster both are sharded and of the slot of `vireo:bus`, the second
 ///                                            as {vireo:bus}:heartbeat:NODE
 package final class RedisNamespace: Sendable {
@@ -44,5 +47,11 @@ package final class RedisNamespace: Sendable {
 
     func warmKey(ofNode: Bool) -> [UInt8] {
         self.incarnation.withLock { Array("vireo:\($0):warm\(ofNode ? ":\(self.node)" : "")".utf8) }
+    }
+
+    func sessionKey(_ session: Session.ID, tenant: Tenant.ID) -> [UInt8] {
+        let incarnation = self.incarnation.withLock { $0 }
+        let key = CacheKey(namespace: incarnation, owner: tenant.string, member: session.string)
+        return Array("vireo:session:".utf8) + key.bytes
     }
 }

@@ -342,7 +342,7 @@ package struct RedisSharedCache: SharedCache, SharedCacheInspection, RelayProgre
 
 extension RedisError {
     /// What is stored under the key is not Vireo's; Redis itself is well.
-    fileprivate var isAboutContent: Bool {
+    var isAboutContent: Bool {
         switch self {
         case .server(let refusal): refusal.code == "WRONGTYPE"
         case .unexpectedReply: true

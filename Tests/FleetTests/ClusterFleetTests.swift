@@ -34,12 +34,23 @@ struct ClusterFleetTests {
             }
             print("31 slots moved in \(took)")
             try await Self.streams(fleet, servers)
+            try await Self.sessions(fleet)
             let doctor = try await Vireo.run(["doctor"], fleet.environment).output
             #expect(doctor.contains("ok\tredis\tthe cluster is whole: 3 primaries with slots, 6 nodes"), "\(doctor)")
             #expect(
                 doctor.contains("ok\tredis\tcluster-node-timeout 2000: the bound is 1000 ms, and 3000 ms"),
                 "\(doctor)"
             )
+        }
+    }
+
+    /// Sessions are kept whatever their slot.
+    private static func sessions(_ fleet: Fleet) async throws {
+        for number in 0..<12 {
+            let (session, item) = ("visit-\(number)", String(format: "i%06d", 40 + number))
+            try await fleet.record(number % 2, session: session, user: "anon-\(number)", item: item)
+            let answer = try await fleet.session(1 - number % 2, session: session)
+            #expect(answer.seeds == [item] && answer.degraded.isEmpty)
         }
     }
 

@@ -67,6 +67,8 @@ final class Canned: Sendable {
         var batches: [([RecommendationRequest], Tenant.ID)] = []
         var similar: [SimilarRequest] = []
         var lists: [ListRequest] = []
+        var sessions: [SessionRequest] = []
+        var warmings: [(String, Tenant.ID)] = []
         var feedback: [(FeedbackRequest, Tenant.ID)] = []
         var added: [([Tombstone], String?, Timestamp?, Tenant.ID)] = []
         var removed: [([Tombstone], Tenant.ID)] = []
@@ -120,6 +122,13 @@ final class Canned: Sendable {
                 list: { request throws(ServingError) in
                     self.asked.withLock { $0.lists.append(request) }
                     return .example(isTracked: request.isTracked)
+                },
+                session: { request throws(ServingError) in
+                    self.asked.withLock { $0.sessions.append(request) }
+                    var answer = Recommendation.full
+                    answer.user =
+                        request.recommendation.user == TokenSigner.nobody ? nil : request.recommendation.user
+                    return answer
                 }
             ),
             recordFeedback: { requests, tenant throws(ServingError) in
@@ -153,6 +162,14 @@ final class Canned: Sendable {
             },
             catalogue: self.catalogue,
             models: self.models,
+            warming: WarmingUseCases(
+                start: { surface, tenant throws(ServingError) in
+                    self.asked.withLock { $0.warmings.append((surface, tenant)) }
+                    if surface == "shelf" { throw .unknownSurface(allowed: ["home"]) }
+                    return 3
+                },
+                job: { number, tenant in number == 3 ? .example : nil }
+            ),
             nodes: { () throws(ServingError) in [.example] },
             epoch: { epoch, tenant in
                 self.asked.withLock { $0.epochs.append((epoch, tenant)) }
@@ -403,6 +420,19 @@ extension ModelJob {
         state: .done,
         model: 43,
         reason: "not activated",
+        createdAt: Timestamp(seconds: 1_788_256_800),
+        startedAt: Timestamp(seconds: 1_788_256_801)
+    )
+}
+
+extension WarmJob {
+    static let example = WarmJob(
+        number: 3,
+        tenant: .default,
+        surface: "home",
+        isScheduled: true,
+        state: .running,
+        progress: Progress(total: 120, computed: 30, held: 48, failed: 2),
         createdAt: Timestamp(seconds: 1_788_256_800),
         startedAt: Timestamp(seconds: 1_788_256_801)
     )

@@ -153,7 +153,11 @@ struct ModelRouteTests {
             )
             try await request(ports.admin, "GET", "/v1/admin/jobs/b8").expectProblem(404, "not_found")
             try await request(ports.admin, "GET", "/v1/admin/jobs/7")
-                .expectProblem(422, "invalid_parameter", [Wrong("#/job", "invalid", "b and a number, for example b7")])
+                .expectProblem(
+                    422,
+                    "invalid_parameter",
+                    [Wrong("#/job", "invalid", "b or w and a number, for example b7")]
+                )
         }
         #expect(canned.last.modelCalls == ["train - false false of default", "train ease true true of default"])
     }

@@ -13,9 +13,9 @@ struct PolicyDocumentTests {
         + #""diversity":[{"field":"category","max_per_window":3,"window":10}],"frequency_caps":[],"seen_filter":true,"#
         + #""event_weights":{"purchase":5,"rating":1,"like":3,"click":1,"view":0.2,"dislike":-2,"hide":-3,"add_to_cart":3},"#
         + #""invalidating_events":["purchase","rating","like","dislike","hide","add_to_cart"],"half_life_days":30,"#
-        + #""ttl":{"soft_s":300,"hard_s":1800,"jitter_pct":10},"pool_size":200,"#
+        + #""ttl":{"soft_s":300,"active_s":null,"hard_s":1800,"jitter_pct":10},"pool_size":200,"#
         + #""fallback":["stale","precomputed","popular","static"],"static_items":[],"on_unverified":"serve","#
-        + #""surfaces":["home","detail","email"]}"#
+        + #""surfaces":["home","detail","email"],"exploration":{"share":0,"max_age_days":14}}"#
 
     private static func read(_ json: String, version: String = "p8") throws -> Policy {
         try PolicyDocument.read(try JSONReader.read(Array(json.utf8)), version: version)
@@ -42,9 +42,9 @@ struct PolicyDocumentTests {
             {"weights":{"collaborative":0.25,"content":0.1,"popularity":0.65},
              "diversity":[{"field":"category","max_per_window":1,"window":4}],"frequency_caps":[],"seen_filter":false,
              "event_weights":{"purchase":7.5,"view":0,"hide":-0.125},"invalidating_events":["click"],
-             "half_life_days":0.5,"ttl":{"soft_s":60,"hard_s":60,"jitter_pct":2.5},"pool_size":1000,
+             "half_life_days":0.5,"ttl":{"soft_s":60,"active_s":20,"hard_s":60,"jitter_pct":2.5},"pool_size":1000,
              "fallback":["static","stale"],"static_items":["i1","café","cafe\u0301","a|b","*"],
-             "on_unverified":"refuse","surfaces":["a.b","C-9_"]}
+             "on_unverified":"refuse","surfaces":["a.b","C-9_"],"exploration":{"share":0.05,"max_age_days":30}}
             """#
         let policy = try Self.read(json)
         var expected = Policy.builtIn
@@ -59,6 +59,7 @@ struct PolicyDocumentTests {
         expected.invalidatingEvents = [.click]
         expected.halfLifeDays = 0.5
         expected.softTTL = .seconds(60)
+        expected.activeTTL = .seconds(20)
         expected.hardTTL = .seconds(60)
         expected.jitterPercent = 2.5
         expected.poolSize = 1_000
@@ -66,6 +67,7 @@ struct PolicyDocumentTests {
         expected.staticItems = ["i1", "caf\u{E9}", "cafe\u{301}", "a|b", "*"].map { Item.ID(trusted: $0) }
         expected.onUnverified = .refuse
         expected.surfaces = ["a.b", "C-9_"]
+        expected.exploration = Policy.Exploration(share: 0.05, maximumAgeDays: 30)
         #expect(policy == expected)
         #expect(try Self.read(String(buffer: JSONWriter.document(policy))) == policy)
     }
@@ -197,6 +199,13 @@ struct PolicyDocumentTests {
             ),
             (#"{"ttl":{"soft_s":1801}}"#, [Wrong("#/ttl/soft_s", "out_of_range", "at most hard_s, 1800")]),
             (#"{"ttl":{"hard_s":299}}"#, [Wrong("#/ttl/soft_s", "out_of_range", "at most hard_s, 299")]),
+            (#"{"ttl":{"active_s":4}}"#, [Wrong("#/ttl/active_s", "out_of_range", "5..86400")]),
+            (#"{"ttl":{"active_s":301}}"#, [Wrong("#/ttl/active_s", "out_of_range", "at most soft_s, 300")]),
+            (#"{"exploration":1}"#, [Wrong("#/exploration", "invalid", "one object")]),
+            (#"{"exploration":{"share":0.51}}"#, [Wrong("#/exploration/share", "out_of_range", "0..0.5")]),
+            (
+                #"{"exploration":{"max_age_days":0}}"#, [Wrong("#/exploration/max_age_days", "out_of_range", "1..365")]
+            ),
             (#"{"pool_size":9}"#, [Wrong("#/pool_size", "out_of_range", "10..1000")]),
             (#"{"pool_size":1001}"#, [Wrong("#/pool_size", "out_of_range", "10..1000")]),
             (#"{"pool_size":1e300}"#, [Wrong("#/pool_size", "out_of_range", "10..1000")]),
@@ -260,7 +269,7 @@ struct PolicyDocumentTests {
                 Wrong("#/diversity/0/field", "required", nil),
                 Wrong("#/diversity/0/max_per_window", "required", nil),
                 Wrong("#/diversity/0/window", "required", nil),
-                Wrong("#/ttl/soft", "unknown_parameter", "soft_s|hard_s|jitter_pct"),
+                Wrong("#/ttl/soft", "unknown_parameter", "soft_s|active_s|hard_s|jitter_pct"),
                 Wrong("#/ttl/hard_s", "out_of_range", "1..86400"),
             ]
         )

@@ -47,7 +47,7 @@ struct PolicyRouteTests {
                         "#/pool",
                         "unknown_parameter",
                         "weights|diversity|frequency_caps|seen_filter|event_weights|invalidating_events|"
-                            + "half_life_days|ttl|pool_size|fallback|static_items|on_unverified|surfaces"
+                            + "half_life_days|ttl|pool_size|fallback|static_items|on_unverified|surfaces|exploration"
                     )
                 ]
             )

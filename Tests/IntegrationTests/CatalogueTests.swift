@@ -42,7 +42,11 @@ struct CatalogueTests {
             #expect(stored.item == Self.full)
             #expect(stored.revision == revision)
             let delta = try await database.control.delta(after: nil, items: nil)
-            #expect(delta.items.map(\.item) == [NumberedItem(number: 0, item: Self.full, revision: revision)])
+            #expect(
+                delta.items.map(\.item) == [
+                    NumberedItem(number: 0, item: Self.full, revision: revision, createdAt: stored.createdAt)
+                ]
+            )
         }
     }
 

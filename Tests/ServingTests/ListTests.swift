@@ -118,6 +118,24 @@ struct ListTests {
         #expect(candidates.similar(to: 5, scorer: scorer).isEmpty)
         #expect(candidates.similar(to: 600, scorer: scorer).isEmpty, "it came after the model")
     }
+
+    @Test("what a user cares for moves up among similar items, as far as twice the likeness takes it")
+    func byTaste() throws {
+        let rows = (0..<20).flatMap { item in
+            (0...(20 - item)).map { (user: UInt32($0), item: UInt32(item), hours: Int64(0)) }
+        }
+        let candidates = ListCandidates(state: try self.state(rows, items: Fixture.items(20)))
+        let scorer = Scorer()
+        let plain = candidates.similar(to: 1, scorer: scorer)
+        #expect(plain.count == 19)
+        let last = try #require(plain.last)
+        let ranked = candidates.similar(to: 1, by: [last.item: 1], scorer: scorer)
+        let passed = plain.dropLast().count { $0.score / 2 < last.score }
+        #expect(passed > 0)
+        #expect(ranked.firstIndex { $0.item == last.item } == 18 - passed)
+        #expect(ranked.filter { $0.item != last.item }.map(\.item) == plain.dropLast().map(\.item))
+        #expect(ranked.first { $0.item == last.item }?.score == last.score)
+    }
 }
 
 @Suite("Profiles")

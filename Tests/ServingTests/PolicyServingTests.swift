@@ -17,6 +17,8 @@ struct PolicyServingTests {
             var isAway = false
             var reads = 0
             var history: [HistoryEvent] = []
+            var consent = true
+            var suppressions: [Suppression] = []
         }
 
         private let state = Mutex(State())
@@ -30,13 +32,22 @@ struct PolicyServingTests {
 
         func has(_ history: [HistoryEvent]) { self.state.withLock { $0.history = history } }
 
+        func allows(_ consent: Bool) { self.state.withLock { $0.consent = consent } }
+
+        func suppresses(_ suppressions: [Suppression]) { self.state.withLock { $0.suppressions = suppressions } }
+
         func state(of user: User.ID, tenant: Tenant.ID) async throws(RepositoryError) -> UserState {
-            let (isAway, history) = self.state.withLock { state in
+            let known = self.state.withLock { state in
                 state.reads += 1
-                return (state.isAway, state.history)
+                return state
             }
-            if isAway { throw .unavailable("told to") }
-            return UserState(version: 1, consent: true, history: history)
+            if known.isAway { throw .unavailable("told to") }
+            return UserState(
+                version: 1,
+                consent: known.consent,
+                history: known.consent ? known.history : [],
+                suppressions: known.suppressions
+            )
         }
 
         func states(of users: [User.ID], tenant: Tenant.ID) async throws(RepositoryError) -> [UserState] {
@@ -65,6 +76,7 @@ struct PolicyServingTests {
         let store = ControlStateTests.Store()
         let control: ControlState
         let keeper: CoherenceKeeper
+        let context: ServingContext
         let service: RecommendationService
         let lists: ListService
 
@@ -113,6 +125,7 @@ struct PolicyServingTests {
                 log: Logger(label: "test"),
                 wallClock: { Timestamp(microseconds: clock.milliseconds * 1_000) }
             )
+            self.context = context
             self.service = RecommendationService(context)
             self.lists = ListService(context)
             var interactions = InteractionColumns()
@@ -196,6 +209,27 @@ struct PolicyServingTests {
         #expect(try await node.ask().fallback == .popular)
     }
 
+    @Test(
+        "the list of a user who did something of late is fresh for less long, where the policy says so",
+        arguments: [(1_800, true), (1_801, false), (-600, true)]
+    )
+    func active(_ secondsAgo: Int64, _ isActive: Bool) async throws {
+        let node = try await Node {
+            $0.softTTL = .seconds(20)
+            $0.activeTTL = .seconds(5)
+        }
+        let time = Timestamp(microseconds: Fixture.now.microseconds - secondsAgo * 1_000_000)
+        node.users.has([HistoryEvent(item: 19, type: .click, value: 1, occurredAt: time)])
+        #expect(try await node.ask().tier == .computed)
+        await node.later(.seconds(4))
+        #expect(try await node.ask().tier == .l1)
+        await node.later(.seconds(2))
+        node.users.isAway = true
+        #expect(try await node.ask().tier == (isActive ? .stale : .l1))
+        await node.later(.seconds(15))
+        #expect(try await node.ask().tier == .stale)
+    }
+
     @Test("fallbacks come in the policy's order, and those that are not in it never")
     func order() async throws {
         let items = [Item.ID(trusted: "i9"), Item.ID(trusted: "i8")]
@@ -270,6 +304,42 @@ struct PolicyServingTests {
             $0.fallback = [.popular]
         }
         await #expect(throws: ServingError.notReady) { try await without.ask() }
+    }
+
+    @Test("similar items are in the order of likeness, and for a user of what their own list says, too")
+    func similar() async throws {
+        func similar(_ node: Node, user: String?) async throws -> [RecommendedItem] {
+            let request = SimilarRequest(
+                tenant: .default,
+                item: Item.ID(trusted: "i1"),
+                surface: "home",
+                user: user.map { User.ID(trusted: $0) },
+                limit: 20
+            )
+            return try await node.lists.similar(request).items
+        }
+        let node = try await Node { $0.maximumPerWindow = 0 }
+        node.users.has([Self.bought(18)])
+        let plain = try await similar(node, user: nil).filter { $0.item.string != "i18" }
+        let own = Dictionary(uniqueKeysWithValues: try await node.ask(limit: 20).items.map { ($0.item, $0.score) })
+        let best = try #require(own.values.max())
+        let ranked = try await similar(node, user: "ann")
+        #expect(Set(ranked.map(\.item)) == Set(plain.map(\.item)) && !ranked.isEmpty)
+        #expect(ranked.map(\.score) == ranked.map(\.score).sorted(by: >))
+        for item in ranked {
+            let likeness = try #require(plain.first { $0.item == item.item }).score
+            let wanted = likeness * (1 + (own[item.item] ?? 0) / best) / 2
+            #expect(abs(item.score - wanted) < 1e-5, "\(item.item)")
+        }
+        // Of who does not allow it nothing is asked, and of a store that is away nothing can be: likeness is what there is.
+        for isAway in [false, true] {
+            let other = try await Node { $0.maximumPerWindow = 0 }
+            other.users.has([Self.bought(18)])
+            other.users.allows(false)
+            other.users.isAway = isAway
+            let without = try await similar(other, user: "ann").filter { $0.item.string != "i18" }
+            #expect(without.map(\.item) == plain.map(\.item))
+        }
     }
 
     @Test("seen items are left out, or ranked with the others where the policy does not filter")

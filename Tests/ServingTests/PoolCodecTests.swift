@@ -18,6 +18,7 @@ struct PoolCodecTests {
             }
         }
         let seeds = Int.random(in: 0...16, using: &generator)
+        let tried = Bool.random(using: &generator) ? candidates(20, seeds: seeds) : []
         return CandidatePool(
             scales: (0..<3).map { _ in
                 .init(offset: .random(in: -3...3, using: &generator), step: .random(in: 0...1, using: &generator))
@@ -33,7 +34,9 @@ struct PoolCodecTests {
                     kind: Bool.random(using: &generator) ? .category : .creator,
                     key: Identifier(trusted: "key \(number) of \(generator.next())")
                 )
-            }
+            },
+            tried: tried,
+            triedLot: tried.isEmpty ? 0 : .random(in: .min ... .max, using: &generator)
         )
     }
 
@@ -63,7 +66,7 @@ struct PoolCodecTests {
             mutated[.random(in: 0..<mutated.count, using: &generator)] ^= .random(in: 1...255, using: &generator)
             if let pool = PoolCodec.decode(mutated) {
                 // What is accepted can be served: seeds point into the table, scores are numbers.
-                for candidate in pool.unseen + pool.seen {
+                for candidate in pool.unseen + pool.seen + pool.tried {
                     #expect(candidate.seed == CandidatePool.noSeed || Int(candidate.seed) < pool.seeds.count)
                     #expect(pool.score(candidate).isFinite)
                 }

@@ -37,7 +37,8 @@ struct SuppressionTests {
     ]
 
     private static func pool(_ user: UserState) throws -> CandidatePool {
-        UserPool(state: Self.state, snapshot: try Self.snapshot(), keepsSeen: true).pool(of: user, scorer: Scorer())
+        UserPool(state: Self.state, snapshot: try Self.snapshot(), keepsSeen: true, now: Fixture.now)
+            .pool(of: user, scorer: Scorer())
     }
 
     private static func slate(_ pool: CandidatePool, _ state: TenantState = Self.state) -> SlateBuilder.Slate {

@@ -76,9 +76,13 @@ def before_call(context, case, kwargs):
     body = fit(body)
     if path == "/v1/feedback":
         feedback(body)
+    if path == "/v1/sessions:recommend":
+        for event in body.get("events") or []:
+            if event.get("occurred_at"):
+                event["occurred_at"] = "2026-01-02T03:04:05.678Z"
     if path.startswith("/v1/admin/policies/") and case.operation.method.upper() == "PUT":
         policy(body)
-    if body.get("surface") is not None and path.startswith("/v1/recommendations/"):
+    if body.get("surface") is not None and path.startswith(("/v1/recommendations/", "/v1/sessions:", "/v1/admin/precompute")):
         body["surface"] = surface(body["surface"])
     for request in body.get("requests", []) if path == "/v1/recommendations:batch" else []:
         # A thousand items in all.

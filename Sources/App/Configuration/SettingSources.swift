@@ -209,6 +209,9 @@ extension SettingName {
         case .modelDirectory: Settings.standardModelDirectory
         case .modelKeep: "\(ModelTrainer.standardKept)"
         case .modelGuard: "10"
+        case .warmInterval: "300"
+        case .warmUsers: "10000"
+        case .sessionTTL: "1800"
         case .computeLimit: "64"
         case .deadline: "2000"
         case .logLevel: "info"

@@ -19,12 +19,15 @@ package struct Settings: Sendable {
     package var signingKeys: SigningKeys?
     package var coherence: CoherenceSettings
     package var feedbackStream: FeedbackStreamSettings
+    /// How long the events of a session are kept after the last.
+    package var sessionTimeToLive: Duration
     /// At least this long between two writes whose effect on all nodes is checked; nil: none is.
     package var selfCheck: Duration?
     /// Where other nodes reach the admin port, `host:port`; nil: where it listens.
     package var adminAddress: String?
     package var snapshotInterval: Duration
     package var models: ModelSettings
+    package var warming: WarmingSettings
     package var computeLimit: Int
     package var logLevel: Logger.Level
 
@@ -115,6 +118,7 @@ package struct Settings: Sendable {
                 isOn: (try sources.oneOf(.feedbackStream, ["on", "off"]) ?? "on") == "on",
                 reclaimAfter: .milliseconds(try sources.integer(.feedbackReclaim, in: 1_000...3_600_000) ?? 30_000)
             ),
+            sessionTimeToLive: .seconds(try sources.integer(.sessionTTL, in: 1...86_400) ?? 1_800),
             selfCheck: try sources.integer(.selfCheck, in: 10...3_600_000, orOff: 1_000).map { .milliseconds($0) },
             adminAddress: adminAddress?.value,
             snapshotInterval: .seconds(try sources.integer(.snapshotInterval, in: 1...86_400) ?? 300),
@@ -125,6 +129,10 @@ package struct Settings: Sendable {
                     allowance: try sources.integer(.modelGuard, in: 0...100).map { Double($0) / 100 }
                         ?? ModelGuard.standardAllowance
                 )
+            ),
+            warming: WarmingSettings(
+                every: try sources.integer(.warmInterval, in: 10...86_400, orOff: 300).map { .seconds($0) },
+                users: try sources.integer(.warmUsers, in: 1...1_000_000) ?? 10_000
             ),
             computeLimit: try sources.integer(.computeLimit, in: 1...100_000) ?? 64,
             logLevel: Logger.Level(rawValue: level) ?? .info
@@ -202,6 +210,14 @@ package struct ModelSettings: Sendable {
     package var comparison: ModelGuard
 }
 
+/// How lists are computed ahead of requests.
+package struct WarmingSettings: Sendable {
+    /// `VIREO_WARM_INTERVAL_S`: between two warmings; nil: only those that are asked for.
+    package var every: Duration?
+    /// `VIREO_WARM_USERS`: the most users of one, the most recently active first.
+    package var users: Int
+}
+
 /// How feedback is taken from Redis streams.
 package struct FeedbackStreamSettings: Sendable {
     /// `VIREO_FEEDBACK_STREAM`
@@ -228,11 +244,14 @@ package enum SettingName: String, CaseIterable, Sendable {
     case lease = "VIREO_LEASE_MS"
     case feedbackStream = "VIREO_FEEDBACK_STREAM"
     case feedbackReclaim = "VIREO_FEEDBACK_RECLAIM_MS"
+    case sessionTTL = "VIREO_SESSION_TTL_S"
     case selfCheck = "VIREO_SELF_CHECK_MS"
     case snapshotInterval = "VIREO_SNAPSHOT_INTERVAL_S"
     case modelDirectory = "VIREO_MODEL_DIR"
     case modelKeep = "VIREO_MODEL_KEEP"
     case modelGuard = "VIREO_MODEL_GUARD_PCT"
+    case warmInterval = "VIREO_WARM_INTERVAL_S"
+    case warmUsers = "VIREO_WARM_USERS"
     case computeLimit = "VIREO_COMPUTE_LIMIT"
     case deadline = "VIREO_DEADLINE_MS"
     case logLevel = "VIREO_LOG_LEVEL"

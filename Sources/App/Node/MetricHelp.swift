@@ -61,6 +61,10 @@ package enum MetricHelp {
         "vireo_final_stage_rejections_total":
             "Candidates removed by the final stage, by reason and by where the pool was from.",
         "vireo_suppression_hits_total": "Suppressed items in a pool that only the final stage kept out, by its tier.",
+        "vireo_session_events_total": "Events of feedback with a session, by whether Redis keeps them there.",
+        "vireo_session_reads_total": "Sessions looked up in Redis, by what was found.",
+        "vireo_warming_users_total": "Users whose lists were warmed, by whether they were computed or there already.",
+        "vireo_warming_seconds": "Time of one warming of active users, by how it ended.",
         "vireo_feedback_total": "Feedback events, by result.",
         "vireo_feedback_events_total": "Feedback events stored, by type.",
         "vireo_feedback_channel_total": "Feedback events heard over Redis, by result.",

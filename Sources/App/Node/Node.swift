@@ -134,8 +134,19 @@ package struct Node: Sendable {
         )
         let recommendations = RecommendationService(serving)
         let lists = ListService(serving)
+        let sessionEvents = RedisSessionRepository(
+            client: redis,
+            namespace: namespace,
+            timeToLive: settings.sessionTimeToLive
+        )
+        let sessions = SessionService(
+            serving,
+            sessions: sessionEvents,
+            interactions: PostgresInteractionRepository(store: store)
+        )
         let feedback = FeedbackService(
             repository: PostgresFeedbackRepository(store: store),
+            sessions: sessionEvents,
             invalidator: invalidator,
             control: control,
             signer: signer,
@@ -182,6 +193,16 @@ package struct Node: Sendable {
             log: log
         )
         let jobs = PostgresModelJobRepository(store: store)
+        let buildLock = AdvisoryLock(store: store, job: .build, log: log)
+        let warmJobs = PostgresWarmJobRepository(store: store)
+        let warming = WarmingService(
+            serving,
+            jobs: warmJobs,
+            activity: warmJobs,
+            leadership: buildLock,
+            every: settings.warming.every,
+            limit: settings.warming.users
+        )
         let rollout = ModelRollout(
             models: models,
             routes: models,
@@ -198,7 +219,8 @@ package struct Node: Sendable {
                     try await recommendations.recommend(requests, tenant: tenant)
                 },
                 similar: { request async throws(ServingError) in try await lists.similar(request) },
-                list: { request async throws(ServingError) in try await lists.list(request) }
+                list: { request async throws(ServingError) in try await lists.list(request) },
+                session: { request async throws(ServingError) in try await sessions.recommend(request) }
             ),
             recordFeedback: { events, tenant async throws(ServingError) in
                 try await feedback.record(events, tenant: tenant)
@@ -226,6 +248,7 @@ package struct Node: Sendable {
                 jobs: jobs,
                 announce: { epoch in await invalidator.announce(epoch: epoch) }
             ),
+            warming: WarmingUseCases(warming),
             nodes: { () async throws(ServingError) in
                 try await AdminService.mapped { () async throws(RepositoryError) in try await nodes.nodes() }
             },
@@ -283,7 +306,6 @@ package struct Node: Sendable {
             wallClock: WallClock.now
         )
         let relayLock = AdvisoryLock(store: store, job: .relay, log: log)
-        let buildLock = AdvisoryLock(store: store, job: .build, log: log)
         self.services =
             [
                 postgres
@@ -321,6 +343,7 @@ package struct Node: Sendable {
                     policy: { tenant in control.state(of: tenant).flatMap { $0.isOnLastGoodPolicy ? nil : $0.policy } },
                     announce: { _ = await invalidator.announceControl() }
                 ),
+                warming,
                 FeedbackChannel(
                     configuration: redisConfiguration,
                     primary: deployment.primary,

@@ -7,12 +7,15 @@ public struct Computation: Sendable {
     /// False: the value is the one that all owners without one of their own share, so nothing is stored under this owner's
     /// name in either tier; only the fact is remembered on this node (``ColdOwners``).
     public let isCacheable: Bool
+    /// It is fresh for no longer than this, whatever was said before it was computed; nil: no more is known.
+    public let freshFor: Duration?
 
     /// A computed value.
-    public init(version: Int64, payload: [UInt8], isCacheable: Bool) {
+    public init(version: Int64, payload: [UInt8], isCacheable: Bool, freshFor: Duration? = nil) {
         self.version = version
         self.payload = payload
         self.isCacheable = isCacheable
+        self.freshFor = freshFor
     }
 }
 
@@ -41,11 +44,19 @@ public struct Lifetimes: Sendable, Equatable {
     public let soft: Duration
     /// From computation to unservable.
     public let hard: Duration
+    /// What jitter has left of both.
+    private let factor: Double
 
     /// Lifetimes; `jitter` in 0...1 takes up to 10 % off both, so that entries filled together do not expire together.
     public init(soft: Duration, hard: Duration, jitter: Double = 0) {
         let factor = 1 - 0.1 * min(max(jitter, 0), 1)
         self.soft = soft * factor
         self.hard = hard * factor
+        self.factor = factor
+    }
+
+    /// From a computation to stale.
+    func soft(of computation: Computation) -> Duration {
+        computation.freshFor.map { min(self.soft, $0 * self.factor) } ?? self.soft
     }
 }

@@ -19,6 +19,9 @@ public final class ComputeLimit: Sendable {
         }
     }
 
+    /// Whether more than a quarter of the places are taken: what can wait should.
+    public var isBusy: Bool { self.running.withLock { 4 * $0 > self.limit } }
+
     /// Gives a place back.
     public func leave() {
         self.running.withLock { $0 -= 1 }

@@ -67,7 +67,7 @@ extension TieredCache {
             return CacheEntry(
                 version: computation.version,
                 computedAt: now,
-                softExpiry: now + lifetimes.soft.milliseconds,
+                softExpiry: now + lifetimes.soft(of: computation).milliseconds,
                 hardExpiry: now + lifetimes.hard.milliseconds,
                 cost: cost,
                 payload: computation.payload

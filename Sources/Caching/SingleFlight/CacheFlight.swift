@@ -167,7 +167,7 @@ struct CacheFlight: Sendable {
         let entry = CacheEntry(
             version: computation.version,
             computedAt: now,
-            softExpiry: now + lifetimes.soft.milliseconds,
+            softExpiry: now + lifetimes.soft(of: computation).milliseconds,
             hardExpiry: now + lifetimes.hard.milliseconds,
             cost: UInt32(clamping: cost.nanoseconds / 1_000),
             payload: computation.payload

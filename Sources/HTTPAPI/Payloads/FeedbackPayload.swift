@@ -8,7 +8,7 @@ enum FeedbackPayload {
         "event_id", "user_id", "item_id", "type", "value", "occurred_at", "tracking_token", "session_id",
     ]
 
-    /// What names an event of its client, or a session.
+    /// What names an event of its client.
     private enum ClientLabel {}
 
     static func request(_ value: JSONValue) throws(Problem) -> FeedbackRequest {
@@ -17,13 +17,11 @@ enum FeedbackPayload {
         let user: User.ID? = reader.identifier("user_id", required: true)
         let item: Item.ID? = reader.identifier("item_id", required: true)
         // The use case judges the type too; here it is one of all the errors of the event.
-        let type = reader.choice("type", among: EventType.allCases.map(\.rawValue), code: "unknown_type") { text in
-            EventType(rawValue: text)
-        }
+        let type = reader.eventType()
         let value = reader.number("value")
         let occurredAt = reader.timestamp("occurred_at")
         let trackingToken = reader.text("tracking_token", maximum: 1_024)
-        let _: Identifier<ClientLabel>? = reader.identifier("session_id", required: false)
+        let session: Session.ID? = reader.identifier("session_id", required: false)
         try reader.check()
         guard let user, let item, let type else { throw .internalError("a required field is neither there nor missed") }
         return FeedbackRequest(
@@ -33,7 +31,8 @@ enum FeedbackPayload {
             type: type.rawValue,
             value: value,
             occurredAt: occurredAt,
-            trackingToken: trackingToken
+            trackingToken: trackingToken,
+            session: session
         )
     }
 

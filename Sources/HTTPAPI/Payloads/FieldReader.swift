@@ -43,6 +43,11 @@ struct FieldReader {
         self.errors.add(self.pointer(field), code, allowed: allowed)
     }
 
+    /// Adds what is wrong with a part of the body that another reader has read.
+    mutating func add(_ errors: FieldErrors) {
+        self.errors.add(errors.list)
+    }
+
     mutating func identifier<Entity>(_ field: String, required: Bool) -> Identifier<Entity>? {
         guard let value = self.value(field, required: required) else { return nil }
         return self.identifier(value, at: self.pointer(field))
@@ -93,6 +98,16 @@ struct FieldReader {
             return []
         }
         return elements
+    }
+
+    /// Up to `maximum` values of any kind with their places; none where the field is absent.
+    mutating func places(_ field: String, maximum: Int, of kind: String) -> [(pointer: Pointer, value: JSONValue)] {
+        guard let value = self.value(field, required: false) else { return [] }
+        guard case .array(let elements) = value, elements.count <= maximum else {
+            self.add(field, "invalid", allowed: "an array of up to \(maximum) \(kind)")
+            return []
+        }
+        return elements.enumerated().map { (self.pointer(field).element($0), $1) }
     }
 
     /// A whole number within bounds, however it is written (`5`, `5.0`, `5e0`); nil where the field is absent.
@@ -173,6 +188,13 @@ struct FieldReader {
             return nil
         }
         return choice
+    }
+
+    /// The type of an event.
+    mutating func eventType() -> EventType? {
+        self.choice("type", among: EventType.allCases.map(\.rawValue), code: "unknown_type") { text in
+            EventType(rawValue: text)
+        }
     }
 
     /// Up to `maximum` names, each like an id; nil where there are none to be read.

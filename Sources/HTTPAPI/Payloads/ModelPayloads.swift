@@ -87,15 +87,7 @@ extension JSONWriter {
         json.bool(job.order.activates)
         json.raw(#","model":"#)
         json.string(job.model.map(ModelVersion.name))
-        json.raw(#","reason":"#)
-        json.string(job.reason)
-        json.raw(#","created_at":"#)
-        json.string(job.createdAt.rfc3339)
-        json.raw(#","started_at":"#)
-        json.string(job.startedAt?.rfc3339)
-        json.raw(#","finished_at":"#)
-        json.string(job.finishedAt?.rfc3339)
-        json.raw("}")
+        json.times(reason: job.reason, created: job.createdAt, started: job.startedAt, finished: job.finishedAt)
         return json.buffer
     }
 

@@ -10,6 +10,7 @@ enum PolicyDocument {
     static let fields = [
         "weights", "diversity", "frequency_caps", "seen_filter", "event_weights", "invalidating_events",
         "half_life_days", "ttl", "pool_size", "fallback", "static_items", "on_unverified", "surfaces",
+        "exploration",
     ]
 
     static func read(_ value: JSONValue, version: String) throws(Problem) -> Policy {
@@ -25,6 +26,8 @@ enum PolicyDocument {
 extension DocumentReader {
     /// Entries of a cache live no longer, and the journal is kept for as long.
     private static let lifetimes = 1...86_400
+    /// Active users' lists are not computed more often than that.
+    private static let activeLifetimes = 5...86_400
 
     fileprivate mutating func policy(_ document: Object, _ policy: inout Policy) {
         func at(_ name: String) -> Pointer { document.pointer.member(name) }
@@ -74,6 +77,7 @@ extension DocumentReader {
                 $0.name($1, $2)
             }
         }
+        if let value = document["exploration"] { self.exploration(value, at("exploration"), &policy.exploration) }
     }
 
     private mutating func weights(_ value: JSONValue, _ pointer: Pointer, _ weights: inout Policy.Weights) {
@@ -142,7 +146,9 @@ extension DocumentReader {
     }
 
     private mutating func ttl(_ value: JSONValue, _ pointer: Pointer, _ policy: inout Policy) {
-        guard let object = self.object(value, at: pointer, known: ["soft_s", "hard_s", "jitter_pct"]) else { return }
+        guard let object = self.object(value, at: pointer, known: ["soft_s", "active_s", "hard_s", "jitter_pct"]) else {
+            return
+        }
         var areSound = true
         func seconds(_ name: String, _ reader: inout Self) -> Duration? {
             guard let value = object[name] else { return nil }
@@ -156,10 +162,35 @@ extension DocumentReader {
             let hard = policy.hardTTL.components.seconds
             self.add(pointer.member("soft_s"), "out_of_range", allowed: "at most hard_s, \(hard)")
         }
+        if let value = object["active_s"],
+            let seconds = self.integer(value, at: pointer.member("active_s"), in: Self.activeLifetimes)
+        {
+            policy.activeTTL = .seconds(seconds)
+            if areSound, policy.softTTL < .seconds(seconds) {
+                let soft = policy.softTTL.components.seconds
+                self.add(pointer.member("active_s"), "out_of_range", allowed: "at most soft_s, \(soft)")
+            }
+        }
         if let value = object["jitter_pct"],
             let percent = self.number(value, at: pointer.member("jitter_pct"), in: 0...10)
         {
             policy.jitterPercent = percent
+        }
+    }
+
+    private mutating func exploration(
+        _ value: JSONValue,
+        _ pointer: Pointer,
+        _ exploration: inout Policy.Exploration
+    ) {
+        guard let object = self.object(value, at: pointer, known: ["share", "max_age_days"]) else { return }
+        if let value = object["share"], let share = self.number(value, at: pointer.member("share"), in: 0...0.5) {
+            exploration.share = share
+        }
+        if let value = object["max_age_days"],
+            let days = self.integer(value, at: pointer.member("max_age_days"), in: 1...365)
+        {
+            exploration.maximumAgeDays = days
         }
     }
 
@@ -211,6 +242,8 @@ extension JSONWriter {
         json.number(policy.halfLifeDays)
         json.raw(#","ttl":{"soft_s":"#)
         json.integer(policy.softTTL.components.seconds)
+        json.raw(#","active_s":"#)
+        if let active = policy.activeTTL { json.integer(active.components.seconds) } else { json.null() }
         json.raw(#","hard_s":"#)
         json.integer(policy.hardTTL.components.seconds)
         json.raw(#","jitter_pct":"#)
@@ -225,7 +258,11 @@ extension JSONWriter {
         json.string(policy.onUnverified.rawValue)
         json.raw(#","surfaces":"#)
         json.list(policy.surfaces) { json, surface in json.string(surface) }
-        json.raw("}")
+        json.raw(#","exploration":{"share":"#)
+        json.number(policy.exploration.share)
+        json.raw(#","max_age_days":"#)
+        json.integer(policy.exploration.maximumAgeDays)
+        json.raw("}}")
         return json.buffer
     }
 }

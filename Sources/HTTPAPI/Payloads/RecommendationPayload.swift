@@ -36,7 +36,7 @@ extension JSONWriter {
         self.raw(#"{"recommendation_id":""#)
         self.raw(RecommendationID.length) { recommendation.id.write(to: $0) }
         self.raw(#"","user_id":"#)
-        self.string(recommendation.user.string)
+        self.string(recommendation.user?.string)
         self.raw(",")
         self.beginItems(recommendation)
     }
@@ -47,6 +47,7 @@ extension JSONWriter {
             components: (item.collaborative, item.content, item.popularity),
             score: item.score,
             reason: item.reason,
+            isTried: item.isTried,
             hasSeed: item.seed != nil,
             hasToken: !item.trackingToken.isEmpty,
             explain: explain,
@@ -69,6 +70,7 @@ extension JSONWriter {
             components: (place.collaborative, place.content, place.popularity),
             score: place.score,
             reason: place.reason,
+            isTried: place.isTried,
             hasSeed: place.seed != nil,
             explain: explain,
             id: { json in json.id(of: place.item, text, in: answer.state) },
@@ -105,6 +107,7 @@ extension JSONWriter {
         components: (collaborative: Float, content: Float, popularity: Float),
         score: Float,
         reason: Reason,
+        isTried: Bool,
         hasSeed: Bool,
         hasToken: Bool = true,
         explain: Explanation,
@@ -125,7 +128,7 @@ extension JSONWriter {
             self.raw("\"")
         }
         self.raw(#","sources":["#)
-        self.sources(components)
+        self.sources(components, isTried: isTried)
         self.raw("]")
         if explain != .none {
             switch reason {
@@ -173,8 +176,12 @@ extension JSONWriter {
         self.raw("}")
     }
 
-    /// The components that add to the score, the largest first; equal ones in their order.
-    private mutating func sources(_ components: (collaborative: Float, content: Float, popularity: Float)) {
+    /// That it is tried out, and the components that add to the score, the largest first; equal ones in their order.
+    private mutating func sources(
+        _ components: (collaborative: Float, content: Float, popularity: Float),
+        isTried: Bool
+    ) {
+        if isTried { self.raw(#""exploration""#) }
         var order = (
             (source: Source.collaborative, value: components.collaborative),
             (source: Source.content, value: components.content),
@@ -184,6 +191,7 @@ extension JSONWriter {
         if order.2.value > order.1.value { swap(&order.1, &order.2) }
         if order.1.value > order.0.value { swap(&order.0, &order.1) }
         guard order.0.value > 0 else { return }
+        if isTried { self.raw(",") }
         self.source(order.0.source)
         guard order.1.value > 0 else { return }
         self.raw(",")

@@ -31,6 +31,11 @@ struct FieldErrors {
         self.maximum = maximum
     }
 
+    init(_ errors: [FieldError]) {
+        self.init()
+        self.add(errors)
+    }
+
     mutating func add(_ pointer: Pointer, _ code: String, allowed: String?) {
         guard self.list.count < self.maximum else { return }
         self.list.append(FieldError(pointer: pointer.string, code: code, allowed: allowed))

@@ -37,7 +37,6 @@ struct ModelRoutes {
             Route(.post, Self.one + ":retire", scope: .admin, parameters: [Waiting.parameter], answer: self.retire),
             Route(.post, Self.one + ":warm", scope: .admin, allowance: Self.allowance, answer: self.warm),
             Route(.get, Self.one, scope: .admin, answer: self.version),
-            Route(.get, "/v1/admin/jobs/{job}", scope: .admin, answer: self.job),
         ]
     }
 
@@ -65,25 +64,7 @@ struct ModelRoutes {
         let job = try await mapped { () async throws(ServingError) in
             try await self.useCases.train(payload.order, call.principal.tenant)
         }
-        var json = JSONWriter(capacity: 32)
-        json.raw(#"{"job":"#)
-        json.string(ModelJob.name(job))
-        json.raw("}")
-        return Answer(status: .accepted, body: json.buffer)
-    }
-
-    @Sendable
-    private func job(_ call: Call) async throws(Problem) -> Answer {
-        guard let number = ModelJob.number(try call.segment(0)) else {
-            throw .invalid([
-                FieldError(pointer: "#/job", code: "invalid", allowed: "b and a number, for example b7")
-            ])
-        }
-        let job = try await mapped { () async throws(ServingError) in
-            try await self.useCases.job(number, call.principal.tenant)
-        }
-        guard let job else { throw .notFound }
-        return .json(JSONWriter.document(job))
+        return .taken(ModelJob.name(job))
     }
 
     @Sendable

@@ -50,7 +50,7 @@ struct RecommendationRoutes {
     }
 
     /// What the caller wants to be part of the answer, whichever node gives it: the version that a write returned. 0: nothing.
-    private static func minimumVersion(_ headers: HTTPFields) throws(Problem) -> User.Version {
+    static func minimumVersion(_ headers: HTTPFields) throws(Problem) -> User.Version {
         let values = headers[values: .minVersion]
         guard let text = values.first else { return 0 }
         // Digits alone: `Int64` would take a sign, too.
@@ -64,10 +64,11 @@ struct RecommendationRoutes {
         let recommendation = try await mapped { () async throws(ServingError) in
             try await self.useCases.recommend(query.request)
         }
-        return Answer(
-            headers: Self.headers(recommendation),
-            body: JSONWriter.document(recommendation, explain: query.explain)
-        )
+        return Self.answer(recommendation, explain: query.explain)
+    }
+
+    static func answer(_ recommendation: Recommendation, explain: Explanation) -> Answer {
+        Answer(headers: Self.headers(recommendation), body: JSONWriter.document(recommendation, explain: explain))
     }
 
     @Sendable

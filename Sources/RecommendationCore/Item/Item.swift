@@ -79,11 +79,19 @@ public struct NumberedItem: Sendable, Equatable {
     /// What the store hands out at every change; of two states of an item the one with the higher is the later. 0: not
     /// known.
     public let revision: Item.Revision
+    /// When it came into the catalogue; 1970: that is not known.
+    public let createdAt: Timestamp
 
     /// An item with its number.
-    public init(number: Item.Number, item: Item, revision: Item.Revision = 0) {
+    public init(
+        number: Item.Number,
+        item: Item,
+        revision: Item.Revision = 0,
+        createdAt: Timestamp = Timestamp(seconds: 0)
+    ) {
         self.number = number
         self.item = item
         self.revision = revision
+        self.createdAt = createdAt
     }
 }

@@ -70,12 +70,7 @@ public struct ModelJob: Sendable, Equatable {
     /// The name in answers, for example `b7`.
     public static func name(_ number: Number) -> String { "b\(number)" }
     /// The number in a name as ``name(_:)`` writes it; nil for any other text.
-    public static func number(_ name: String) -> Number? {
-        guard let number = Number(name.dropFirst()), number > 0, Self.name(number).utf8.elementsEqual(name.utf8) else {
-            return nil
-        }
-        return number
-    }
+    public static func number(_ name: String) -> Number? { NumberedName.number(name, letter: "b") }
 }
 
 /// The queue of trainings.

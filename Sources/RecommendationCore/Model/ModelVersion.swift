@@ -101,10 +101,5 @@ public struct ModelVersion: Sendable, Equatable {
     public static func name(_ number: Number) -> String { "m\(number)" }
 
     /// The number in a name as ``name(_:)`` writes it; nil for any other text.
-    public static func number(_ name: String) -> Number? {
-        guard let number = Number(name.dropFirst()), number > 0, Self.name(number).utf8.elementsEqual(name.utf8) else {
-            return nil
-        }
-        return number
-    }
+    public static func number(_ name: String) -> Number? { NumberedName.number(name, letter: "m") }
 }

@@ -17,6 +17,20 @@ public struct Policy: Sendable, Equatable {
         }
     }
 
+    /// How much of a list is given to items that nothing is known of yet.
+    public struct Exploration: Sendable, Equatable {
+        /// Which part of a list, 0 to 1, on average; at most the next whole number of places.
+        public var share: Double
+        /// Of items that came into the catalogue within so many days, and that the model has seen no use of.
+        public var maximumAgeDays: Int
+
+        /// An exploration of a share and an age.
+        public init(share: Double, maximumAgeDays: Int) {
+            self.share = share
+            self.maximumAgeDays = maximumAgeDays
+        }
+    }
+
     /// What is done where the control state cannot be verified.
     public enum Unverified: String, CaseIterable, Sendable {
         case serve, refuse
@@ -46,6 +60,8 @@ public struct Policy: Sendable, Equatable {
     public var halfLifeDays: Double
     /// How long a pool is fresh.
     public var softTTL: Duration
+    /// The same for a user who did something within ``activeWindow``, where that is less; nil: they are as others.
+    public var activeTTL: Duration?
     /// How long a pool may be served at all.
     public var hardTTL: Duration
     /// Both are shortened by a random share of up to this many per cent, so that what was filled together does not expire
@@ -62,6 +78,11 @@ public struct Policy: Sendable, Equatable {
     public var staticItems: [Item.ID]
     /// The surfaces that may be asked for.
     public var surfaces: [String]
+    /// What is tried out.
+    public var exploration: Exploration
+
+    /// For how long a user is active after an event.
+    public static let activeWindow = Duration.seconds(1_800)
 
     /// Whether a surface may be asked for; names are compared by their bytes.
     public func offers(surface: String) -> Bool {
@@ -81,12 +102,14 @@ public struct Policy: Sendable, Equatable {
         invalidatingEvents: [.purchase, .addToCart, .rating, .like, .dislike, .hide],
         halfLifeDays: 30,
         softTTL: .seconds(300),
+        activeTTL: nil,
         hardTTL: .seconds(1_800),
         jitterPercent: 10,
         poolSize: 200,
         fallback: [.stale, .precomputed, .popular, .staticList],
         onUnverified: .serve,
         staticItems: [],
-        surfaces: ["home", "detail", "email"]
+        surfaces: ["home", "detail", "email"],
+        exploration: Exploration(share: 0, maximumAgeDays: 14)
     )
 }

@@ -77,6 +77,10 @@ public struct CandidatePool: Sendable, Equatable {
     /// How many of the best candidates the user's suppressions took out when the pool was computed; others took their
     /// places.
     public var suppressedCount: Int
+    /// Items to be tried out on the user, in this order; they may be among ``unseen``, too.
+    public var tried: [Candidate]
+    /// Says whether a part of a place is given to ``tried``: evenly spread over users. 0 where there are none.
+    public var triedLot: UInt16
     /// The user's suppressions of categories and creators: an item may come under one after the pool was computed. Those of
     /// items are not here, because a number is of one item for good.
     public var suppressions: [Suppression]
@@ -90,7 +94,9 @@ public struct CandidatePool: Sendable, Equatable {
         seenLeftOut: Int = 0,
         isPersonal: Bool,
         suppressedCount: Int = 0,
-        suppressions: [Suppression] = []
+        suppressions: [Suppression] = [],
+        tried: [Candidate] = [],
+        triedLot: UInt16 = 0
     ) {
         self.scales = scales
         self.seeds = seeds
@@ -100,6 +106,8 @@ public struct CandidatePool: Sendable, Equatable {
         self.isPersonal = isPersonal
         self.suppressedCount = suppressedCount
         self.suppressions = suppressions
+        self.tried = tried
+        self.triedLot = triedLot
     }
 
     /// The weighted components of a candidate.

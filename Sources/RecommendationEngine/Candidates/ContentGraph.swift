@@ -47,6 +47,13 @@ package struct ContentGraph: Sendable, Equatable {
         return (row.lowerBound..<position, position + 1..<row.upperBound)
     }
 
+    /// How like an item another has to be to be among its neighbours; 0 where there is room for any.
+    func leastSimilarity(of item: Item.Number) -> Float {
+        guard Int(item) < self.groupOfItem.count, self.groupOfItem[Int(item)] != Self.noGroup else { return 0 }
+        let row = self.lists.row(Int(self.groupOfItem[Int(item)]))
+        return row.count > Self.neighbourLimit ? HalfFloat.decode(self.lists.weights[row.upperBound - 1]) : 0
+    }
+
     /// The items most like an item, the closest first, itself left out.
     package func neighbours(of item: Item.Number) -> [Neighbour] {
         guard Int(item) < self.groupOfItem.count else { return [] }

@@ -59,6 +59,12 @@ package final class Snapshot: Sendable {
         self.trending = trending
     }
 
+    /// How popular an item is; 0 for one that came later.
+    @inline(__always)
+    package func popularity(of item: Item.Number) -> Float {
+        Int(item) < self.popularity.count ? self.popularity[Int(item)] : 0
+    }
+
     /// What was used in a window, the most used first; weights above 0, at most 1.
     package func trending(in window: TrendWindow) -> [Neighbour] {
         self.trending.neighbours(in: self.trending.row(window.rawValue))

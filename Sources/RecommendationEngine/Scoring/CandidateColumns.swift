@@ -34,7 +34,7 @@ struct CandidateColumns {
                     item: item,
                     collaborative: sums.collaborative,
                     content: sums.content,
-                    popularity: snapshot.popularity[Int(item)]
+                    popularity: snapshot.popularity(of: item)
                 )
             )
         }
@@ -115,7 +115,8 @@ struct CandidateColumns {
                 item: item,
                 collaborative: collaborative[unchecked: Int(item)],
                 content: content[unchecked: Int(item)],
-                popularity: popularity[unchecked: Int(item)]
+                // What came after the model is not in it.
+                popularity: Int(item) < popularity.count ? popularity[unchecked: Int(item)] : 0
             )
             room[unchecked: count] = candidate
             count += 1

@@ -79,6 +79,15 @@ struct ItemScratch {
         self.add(weight, times: after, of: snapshot.content.lists, to: .content)
     }
 
+    /// Adds to the content sum of an item.
+    mutating func addContent(_ amount: Float, to item: Item.Number) {
+        self.hasContent = true
+        self.content[Int(item)] += amount
+        guard self.mark(item, .touched) else { return }
+        self.touched[self.touchedCount] = item
+        self.touchedCount += 1
+    }
+
     /// Takes a mark away that was put on some items.
     mutating func unmark(_ items: some Sequence<Item.Number>, _ mark: Mark) {
         for item in items { self.marks[Int(item)] &= ~mark.rawValue }

@@ -11,10 +11,12 @@ struct PoolDraft {
     private let scales: [CandidatePool.Scale]
     private var unseen: [CandidatePool.Candidate]
     private var seen: [CandidatePool.Candidate]
+    private let tried: [CandidatePool.Candidate]
     private var seeds: [Item.Number] = []
 
-    init(unseen: [Entry], seen: [Entry]) {
-        let scales = Component.allCases.map { Self.scale(of: $0.rawValue, unseen, seen) }
+    /// - Parameter tried: What is tried out on the user, in the order in which it is; it explains itself.
+    init(unseen: [Entry], seen: [Entry], tried: [Entry]) {
+        let scales = Component.allCases.map { Self.scale(of: $0.rawValue, [unseen, seen, tried]) }
         func quantised(_ entry: Entry) -> CandidatePool.Candidate {
             CandidatePool.Candidate(
                 item: entry.item,
@@ -27,14 +29,20 @@ struct PoolDraft {
         self.scales = scales
         self.unseen = unseen.map(quantised)
         self.seen = seen.map(quantised)
+        self.tried = tried.map(quantised)
     }
 
     /// Names for each candidate the history item that added most to its largest component.
     ///
     /// A hidden or disliked item explains nothing. Of more than 16 seeds those of most candidates are kept, ties by number.
-    mutating func explain(_ history: WeighedHistory, snapshot: Snapshot, scratch: inout ItemScratch) {
+    mutating func explain(
+        _ history: WeighedHistory,
+        _ fresh: [FreshEdges.Edge],
+        snapshot: Snapshot,
+        scratch: inout ItemScratch
+    ) {
         var search = SeedSearch(self.unseen + self.seen, scales: self.scales)
-        search.run(history, snapshot: snapshot, scratch: &scratch)
+        search.run(history, fresh, snapshot: snapshot, scratch: &scratch)
         let seeds = search.seeds
         var uses = [UInt32](repeating: 0, count: history.items.count + 1)
         for seed in seeds { uses[Int(seed)] += 1 }
@@ -53,14 +61,16 @@ struct PoolDraft {
     }
 
     /// The pool, each list in the order of its dequantised scores, ties by number.
-    func pool(seenLeftOut: Int, isPersonal: Bool) -> CandidatePool {
+    func pool(seenLeftOut: Int, isPersonal: Bool, lot: UInt16) -> CandidatePool {
         CandidatePool(
             scales: self.scales,
             seeds: self.seeds,
             unseen: self.ordered(self.unseen),
             seen: self.ordered(self.seen),
             seenLeftOut: seenLeftOut,
-            isPersonal: isPersonal
+            isPersonal: isPersonal,
+            tried: self.tried,
+            triedLot: self.tried.isEmpty ? 0 : lot
         )
     }
 
@@ -75,10 +85,10 @@ struct PoolDraft {
         return ranked.candidates
     }
 
-    private static func scale(of component: Int, _ unseen: [Entry], _ seen: [Entry]) -> CandidatePool.Scale {
+    private static func scale(of component: Int, _ lists: [[Entry]]) -> CandidatePool.Scale {
         var least = Float.infinity
         var largest = -Float.infinity
-        for entries in [unseen, seen] {
+        for entries in lists {
             for entry in entries {
                 least = min(least, entry.components[component])
                 largest = max(largest, entry.components[component])

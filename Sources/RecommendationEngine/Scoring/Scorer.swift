@@ -26,14 +26,23 @@ package final class Scorer {
     ///     weighed, all of them say what was seen, hidden or disliked.
     ///   - excluded: A bit by item number, lowest first, of items that are no candidates; it may be short or empty.
     ///   - keepsSeen: Whether items the user has had are in the pool, too; else they are counted.
+    ///   - fresh: What the snapshot does not know.
     package func pool(
         history: [HistoryEvent],
         snapshot: Snapshot,
         policy: Policy,
         excluded: [UInt64],
-        keepsSeen: Bool
+        keepsSeen: Bool,
+        fresh: FreshItems = .none
     ) -> CandidatePool {
-        self.workspace.pool(history, snapshot: snapshot, policy: policy, excluded: excluded, keepsSeen: keepsSeen)
+        self.workspace.pool(
+            history,
+            snapshot: snapshot,
+            policy: policy,
+            excluded: excluded,
+            keepsSeen: keepsSeen,
+            fresh: fresh
+        )
     }
 
     /// The items that go best with the positive part of a history by the model's own score, which is the sum over the history

@@ -4,6 +4,7 @@ import RecommendationCore
 struct ScoringWorkspace {
     private var scratch = ItemScratch()
     private var history = WeighedHistory()
+    private var fresh = FreshEdges()
     private var candidates = CandidateColumns()
     private var unseen = TopKeys()
     private var seen = TopKeys()
@@ -15,35 +16,45 @@ struct ScoringWorkspace {
         snapshot: Snapshot,
         policy: Policy,
         excluded: [UInt64],
-        keepsSeen: Bool
+        keepsSeen: Bool,
+        fresh: FreshItems
     ) -> CandidatePool {
-        self.scratch.resize(itemCount: snapshot.itemCount)
+        let itemCount = max(snapshot.itemCount, fresh.end)
+        self.scratch.resize(itemCount: itemCount)
         self.history.weigh(
             events.span,
             terms: EventTerms(policy),
-            itemCount: snapshot.itemCount,
+            itemCount: itemCount,
             scratch: &self.scratch
         )
         defer { self.scratch.clear(self.history) }
         let isPersonal = self.history.isPersonal
         if isPersonal {
             self.touched &+= self.touchRows(snapshot)
-            for (item, weight) in zip(self.history.items, self.history.weights) where weight != 0 {
+            for (item, weight) in zip(self.history.items, self.history.weights)
+            where weight != 0 && Int(item) < snapshot.itemCount {
                 self.scratch.addCollaborative(weight, neighboursOf: item, in: snapshot)
                 self.scratch.addContent(weight, neighboursOf: item, in: snapshot)
+            }
+            self.fresh.gather(self.history, fresh, snapshot: snapshot)
+            for edge in self.fresh.edges {
+                self.scratch.addContent(self.history.weights[edge.source] * edge.similarity, to: edge.item)
             }
         }
         self.candidates.gather(self.scratch, history: self.history, snapshot: snapshot, excluded: excluded)
         let factors = self.candidates.factors(policy.weights, isPersonal: isPersonal)
         let seenCount = min(self.candidates.seen.count, Scorer.seenLimit)
         self.seen.reset(capacity: keepsSeen ? seenCount : 0)
-        self.select(factors, snapshot: snapshot, poolSize: policy.poolSize, excluded: excluded)
+        self.select(factors, snapshot: snapshot, poolSize: policy.poolSize, of: itemCount, excluded: excluded)
         var draft = PoolDraft(
             unseen: self.unseen.keys.map { self.scored(RankKey.number($0), factors, snapshot) },
-            seen: self.seen.keys.map { self.scored(RankKey.number($0), factors, snapshot) }
+            seen: self.seen.keys.map { self.scored(RankKey.number($0), factors, snapshot) },
+            tried: self.tried(of: fresh, itemCount: itemCount, excluded).map { self.scored($0, factors, snapshot) }
         )
-        if isPersonal { draft.explain(self.history, snapshot: snapshot, scratch: &self.scratch) }
-        return draft.pool(seenLeftOut: keepsSeen ? 0 : seenCount, isPersonal: isPersonal)
+        if isPersonal {
+            draft.explain(self.history, self.fresh.edges, snapshot: snapshot, scratch: &self.scratch)
+        }
+        return draft.pool(seenLeftOut: keepsSeen ? 0 : seenCount, isPersonal: isPersonal, lot: fresh.lot)
     }
 
     /// Leaves the list in `ranked`.
@@ -84,7 +95,8 @@ struct ScoringWorkspace {
     /// Brings the rows of the history into the processor's caches.
     private func touchRows(_ snapshot: Snapshot) -> UInt32 {
         var sum: UInt32 = 0
-        for (item, weight) in zip(self.history.items, self.history.weights) where weight != 0 {
+        for (item, weight) in zip(self.history.items, self.history.weights)
+        where weight != 0 && Int(item) < snapshot.itemCount {
             let (before, after) = snapshot.content.rows(of: item)
             sum &+= snapshot.collaborative.touch(snapshot.collaborative.row(Int(item)))
             sum &+= snapshot.content.lists.touch(before) &+ snapshot.content.lists.touch(after)
@@ -103,8 +115,14 @@ struct ScoringWorkspace {
     }
 
     /// Fills ``unseen`` and ``seen`` with the best of the candidates and of the popularity order.
-    private mutating func select(_ factors: ComponentFactors, snapshot: Snapshot, poolSize: Int, excluded: [UInt64]) {
-        self.unseen.reset(capacity: min(max(poolSize, 0), snapshot.itemCount, Scorer.poolLimit))
+    private mutating func select(
+        _ factors: ComponentFactors,
+        snapshot: Snapshot,
+        poolSize: Int,
+        of itemCount: Int,
+        excluded: [UInt64]
+    ) {
+        self.unseen.reset(capacity: min(max(poolSize, 0), itemCount, Scorer.poolLimit))
         self.candidates.insertUnseen(factors, into: &self.unseen)
         for candidate in self.candidates.seen {
             self.seen.insert(RankKey.make(factors.score(candidate), candidate.item))
@@ -120,6 +138,15 @@ struct ScoringWorkspace {
         }
     }
 
+    private func tried(of fresh: FreshItems, itemCount: Int, _ excluded: [UInt64]) -> [Item.Number] {
+        var tried: [Item.Number] = []
+        for item in fresh.tried where Int(item) < itemCount {
+            guard tried.count < fresh.triedLimit else { break }
+            if self.scratch.isUnseen(item), !excluded.contains(item) { tried.append(item) }
+        }
+        return tried
+    }
+
     private func scored(_ item: Item.Number, _ factors: ComponentFactors, _ snapshot: Snapshot) -> PoolDraft.Entry {
         let sums = self.scratch.sums(of: item)
         let components = factors.components(
@@ -127,7 +154,7 @@ struct ScoringWorkspace {
                 item: item,
                 collaborative: sums.collaborative,
                 content: sums.content,
-                popularity: snapshot.popularity[Int(item)]
+                popularity: snapshot.popularity(of: item)
             )
         )
         return PoolDraft.Entry(

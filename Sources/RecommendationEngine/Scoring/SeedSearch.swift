@@ -25,22 +25,36 @@ struct SeedSearch {
     /// Index into the history plus one, by candidate; 0: none.
     var seeds: [UInt16] { self.best.dropFirst().map(\.seed) }
 
-    mutating func run(_ history: WeighedHistory, snapshot: Snapshot, scratch: inout ItemScratch) {
+    /// - Parameter fresh: What the history leads to beside the rows of the model.
+    mutating func run(
+        _ history: WeighedHistory,
+        _ fresh: [FreshEdges.Edge],
+        snapshot: Snapshot,
+        scratch: inout ItemScratch
+    ) {
         let explaining = history.items.indices.filter {
             history.weights[$0] > 0 && !scratch.has(history.items[$0], .banned)
         }
+        let known = explaining.filter { Int(history.items[$0]) < snapshot.itemCount }
         if self.watch(.collaborative, &scratch) {
             let graph = snapshot.collaborative
-            for index in explaining {
+            for index in known {
                 self.look(at: graph.row(Int(history.items[index])), of: graph, from: index, history, scratch.slots)
             }
         }
         if self.watch(.content, &scratch) {
             let lists = snapshot.content.lists
-            for index in explaining {
+            for index in known {
                 let (before, after) = snapshot.content.rows(of: history.items[index])
                 self.look(at: before, of: lists, from: index, history, scratch.slots)
                 self.look(at: after, of: lists, from: index, history, scratch.slots)
+            }
+            for edge in fresh where history.weights[edge.source] > 0 {
+                guard !scratch.has(history.items[edge.source], .banned) else { continue }
+                let slot = Int(scratch.slots[Int(edge.item)])
+                let contribution = history.weights[edge.source] * edge.similarity
+                guard contribution > self.best[slot].contribution else { continue }
+                self.best[slot] = Best(contribution: contribution, seed: UInt16(edge.source + 1))
             }
         }
         for candidate in self.candidates { scratch.setSlot(0, of: candidate.item) }

@@ -20,8 +20,11 @@ package struct Catalog: Sendable {
         package let regions: [String]
         /// The languages it is in, by its labels `lang` and `locale`; empty: all.
         package let languages: [LanguageTag]
+        /// When it came into the catalogue.
+        package let createdAt: Timestamp
 
-        init(_ item: Item) {
+        init(_ numbered: NumberedItem) {
+            let item = numbered.item
             self.id = item.id
             self.title = item.title
             self.categories = item.categories
@@ -32,6 +35,7 @@ package struct Catalog: Sendable {
             self.isOffered = item.inStock && !item.hidden
             self.regions = item.regions
             self.languages = ["lang", "locale"].compactMap { item.labels[$0].map(LanguageTag.init(label:)) }
+            self.createdAt = numbered.createdAt
         }
 
         /// Whether two records have the same bytes; `String` takes composed and decomposed text for equal.
@@ -89,6 +93,16 @@ package struct Catalog: Sendable {
         Int(number) < self.firstCategories.count ? self.firstCategories[Int(number)] : Self.noCategory
     }
 
+    /// The indices of an item's categories, each once; none where the number has no item.
+    func categoryIndices(of number: Item.Number) -> [UInt32] {
+        var indices: [UInt32] = []
+        for name in self[number]?.categories ?? [] {
+            guard let index = self.categories.knownIndex(name), !indices.contains(index) else { continue }
+            indices.append(index)
+        }
+        return indices
+    }
+
     /// Whether an item may be shown at a moment.
     func isAvailable(_ number: Item.Number, at now: Timestamp) -> Bool {
         guard Int(number) < self.records.count, !self.withheld[Int(number)] else { return false }
@@ -123,7 +137,7 @@ package struct Catalog: Sendable {
     func holds(_ numbered: NumberedItem) -> Bool {
         guard let record = self[numbered.number] else { return false }
         guard self.revisions[Int(numbered.number)] == numbered.revision else { return false }
-        return numbered.revision != 0 || record == Record(numbered.item)
+        return numbered.revision != 0 || record == Record(numbered)
     }
 
     /// Adds items or replaces those of the same number.
@@ -139,7 +153,7 @@ package struct Catalog: Sendable {
                 self.firstCategories.append(Self.noCategory)
                 self.revisions.append(0)
             }
-            self.replace(numbered.number, by: Record(item), revision: numbered.revision)
+            self.replace(numbered.number, by: Record(numbered), revision: numbered.revision)
             self.firstCategories[number] = item.categories.first.map { self.categories.index($0) } ?? Self.noCategory
             self.withheld[number] = !(item.inStock && !item.hidden)
             self.windowed[number] = item.availableFrom != nil || item.availableUntil != nil
@@ -173,11 +187,7 @@ package struct Catalog: Sendable {
         self.revisions[Int(number)] = revision
     }
 
-    /// SplitMix64's finalizer over both.
     private static func mark(_ number: Item.Number, _ revision: Item.Revision) -> UInt64 {
-        var z = UInt64(number) &* 0x9E37_79B9_7F4A_7C15 &+ UInt64(bitPattern: revision) &+ 0x9E37_79B9_7F4A_7C15
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
+        (UInt64(number) &* SplitMix64.step &+ UInt64(bitPattern: revision) &+ SplitMix64.step).mixed
     }
 }

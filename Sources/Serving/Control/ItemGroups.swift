@@ -57,13 +57,7 @@ struct ItemGroups: Sendable {
         }
     }
 
-    /// SplitMix64's finalizer.
-    private static func mark(_ number: Item.Number) -> UInt64 {
-        var z = UInt64(number) &+ 0x9E37_79B9_7F4A_7C15
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
-    }
+    private static func mark(_ number: Item.Number) -> UInt64 { (UInt64(number) &+ SplitMix64.step).mixed }
 }
 
 extension [Item.Number] {

@@ -1,6 +1,7 @@
 import Caching
 package import RecommendationCore
 package import RecommendationEngine
+import Synchronization
 
 /// Everything an answer for one tenant depends on besides the user, as one immutable value: a request takes it once, so an
 /// answer never mixes two models, two policies or two states of the control log.
@@ -31,6 +32,8 @@ package final class TenantState: Sendable {
     let suspects: [UInt64]
     /// What the cache keys of all users begin with.
     let keyPrefix: [UInt8]
+    /// Made when it is first asked for.
+    private let fresh = Mutex<FreshIndex?>(nil)
     /// The cache fields of unfiltered pools by the active model, one for each surface.
     private let fields: [(surface: String, field: CacheField)]
 
@@ -95,6 +98,17 @@ package final class TenantState: Sendable {
         self.fields = policy.policy.surfaces.map { surface in
             let field = Self.field(surface, model, policy.policy, filters: "", generations)
             return (surface, field)
+        }
+    }
+
+    /// What a snapshot does not know of the catalogue.
+    func freshIndex(of snapshot: Snapshot) -> FreshIndex {
+        func make() -> FreshIndex { FreshIndex(self.catalog, snapshot, explores: self.policy.exploration.share > 0) }
+        guard snapshot === self.model?.snapshot else { return make() }
+        return self.fresh.withLock { fresh in
+            let index = fresh ?? make()
+            fresh = index
+            return index
         }
     }
 

@@ -9,6 +9,8 @@ package struct FeedbackRequest: Sendable {
     package var value: Double?
     package var occurredAt: Timestamp?
     package var trackingToken: String?
+    /// The session it belongs to.
+    package var session: Session.ID?
 
     package init(
         eventID: String?,
@@ -17,7 +19,8 @@ package struct FeedbackRequest: Sendable {
         type: String,
         value: Double?,
         occurredAt: Timestamp?,
-        trackingToken: String?
+        trackingToken: String?,
+        session: Session.ID?
     ) {
         self.eventID = eventID
         self.user = user
@@ -26,6 +29,7 @@ package struct FeedbackRequest: Sendable {
         self.value = value
         self.occurredAt = occurredAt
         self.trackingToken = trackingToken
+        self.session = session
     }
 }
 

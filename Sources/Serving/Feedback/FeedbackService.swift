@@ -6,6 +6,7 @@ package import RecommendationCore
 /// Takes events: validated, stored once, and only then made known (coherence, section 1).
 package final class FeedbackService: Sendable {
     private let repository: any FeedbackRepository
+    private let sessions: any SessionRepository
     private let invalidator: Invalidator
     private let control: ControlState
     private let signer: TokenSigner
@@ -18,6 +19,7 @@ package final class FeedbackService: Sendable {
 
     package init(
         repository: any FeedbackRepository,
+        sessions: any SessionRepository,
         invalidator: Invalidator,
         control: ControlState,
         signer: TokenSigner,
@@ -27,6 +29,7 @@ package final class FeedbackService: Sendable {
         wallClock: @escaping @Sendable () -> Timestamp
     ) {
         self.repository = repository
+        self.sessions = sessions
         self.invalidator = invalidator
         self.control = control
         self.signer = signer
@@ -70,8 +73,12 @@ package final class FeedbackService: Sendable {
         var versions: [User.ID: User.Version] = [:]
         var order: [User.ID] = []
         var invalidated: [User.ID: User.Version] = [:]
+        var sessions: [Session.ID: [SessionEvent]] = [:]
         for (place, outcome) in recorded.outcomes.enumerated() {
             let event = events[place]
+            if outcome != .unknownItem, let session = requests[indices[place]].session {
+                sessions[session, default: []].append(SessionEvent(event))
+            }
             switch outcome {
             case .stored(let version):
                 answer.accepted += 1
@@ -95,6 +102,7 @@ package final class FeedbackService: Sendable {
         self.metrics.rejected.increment(by: answer.rejected.count)
         answer.userVersions = order.map { ($0, versions[$0]!) }
         let incarnation = self.control.incarnation
+        async let isKept: Void = self.keep(sessions, tenant)
         answer.propagated = await self.invalidator.propagate(
             invalidated.map { user, version in
                 Invalidation(
@@ -105,7 +113,22 @@ package final class FeedbackService: Sendable {
             transaction: recorded.transaction,
             within: self.propagationLimit
         )
+        // Before the answer: who asks for the session after it finds the event there.
+        await isKept
         return answer
+    }
+
+    /// Keeps events in their sessions. It is no part of the write: where Redis does not take them, they are in the history alone.
+    private func keep(_ events: [Session.ID: [SessionEvent]], _ tenant: Tenant.ID) async {
+        guard !events.isEmpty else { return }
+        let count = events.values.reduce(0) { $0 + $1.count }
+        do {
+            try await self.sessions.append(events, tenant: tenant)
+            self.metrics.kept.increment(by: count)
+        } catch {
+            self.metrics.lost.increment(by: count)
+            self.log.debug("events not kept in their sessions", metadata: ["error": "\(error)"])
+        }
     }
 
     private struct Rejected: Error {
@@ -120,20 +143,16 @@ package final class FeedbackService: Sendable {
         func rejected(_ code: String, _ field: String, _ allowed: String?) -> Rejected {
             Rejected(rejection: FeedbackRejection(index: index, code: code, field: field, allowed: allowed))
         }
-        guard let type = EventType(rawValue: request.type) else {
-            let allowed = EventType.allCases.map(\.rawValue).joined(separator: "|")
-            throw rejected("unknown_type", "type", allowed)
-        }
-        let value = request.value ?? 1
-        guard value.isFinite, abs(value) <= 1_000_000 else {
-            throw rejected("out_of_range", "value", "a number from -1000000 to 1000000")
-        }
-        guard type != .rating || request.value != nil else { throw rejected("required", "value", "the rating") }
-        let now = self.wallClock()
-        let occurredAt = request.occurredAt ?? now
-        // A clock that is a little ahead is common; a history sorted by a far future never shows what came after.
-        guard occurredAt.microseconds <= now.microseconds + 86_400_000_000, occurredAt.microseconds >= 0 else {
-            throw rejected("out_of_range", "occurred_at", "from 1970-01-01 to a day from now")
+        let content: EventContent
+        do {
+            content = try EventContent(
+                type: request.type,
+                value: request.value,
+                occurredAt: request.occurredAt,
+                now: self.wallClock()
+            )
+        } catch {
+            throw rejected(error.code, error.field, error.allowed)
         }
         var attribution: Attribution?
         if let text = request.trackingToken {
@@ -148,10 +167,22 @@ package final class FeedbackService: Sendable {
             eventID: request.eventID,
             user: request.user,
             item: request.item,
-            type: type,
-            value: Float(value),
-            occurredAt: occurredAt,
+            type: content.type,
+            value: content.value,
+            occurredAt: content.occurredAt,
             attribution: attribution
+        )
+    }
+}
+
+extension SessionEvent {
+    init(_ event: Feedback) {
+        self.init(
+            user: event.user,
+            item: event.item,
+            type: event.type,
+            value: event.value,
+            occurredAt: event.occurredAt
         )
     }
 }
@@ -159,6 +190,8 @@ package final class FeedbackService: Sendable {
 private struct FeedbackMetrics: Sendable {
     let duplicates = Counter(label: "vireo_feedback_total", dimensions: [("result", "duplicate")])
     let rejected = Counter(label: "vireo_feedback_total", dimensions: [("result", "rejected")])
+    let kept = Counter(label: "vireo_session_events_total", dimensions: [("result", "kept")])
+    let lost = Counter(label: "vireo_session_events_total", dimensions: [("result", "lost")])
     let notDurable = Counter(label: "vireo_feedback_total", dimensions: [("result", "not_durable")])
     private let accepted = Counter(label: "vireo_feedback_total", dimensions: [("result", "accepted")])
     private let byType: [EventType: Counter] = Dictionary(

@@ -78,7 +78,7 @@ package struct TokenSigner: Sendable {
     }
 
     /// Whom the tokens of lists are for that are nobody's: whoever brings them. No client can be named like this.
-    static let nobody = User.ID(trusted: "")
+    package static let nobody = User.ID(trusted: "")
 
     fileprivate static let sharedCharacters = 24
     fileprivate static let placeCharacters = 20

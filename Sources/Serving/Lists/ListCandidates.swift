@@ -73,8 +73,16 @@ struct ListCandidates {
 
     /// What is like an item, the closest first: what the model would show to someone of whom it knows only that they like it,
     /// less what is there for its popularity alone.
-    func similar(to number: Item.Number, scorer: Scorer) -> [RankedItem] {
-        guard let snapshot = self.state.model?.snapshot, Int(number) < snapshot.itemCount else { return [] }
+    ///
+    /// - Parameter taste: What a user is known to care for, 0 to 1 by item: what is most to their taste counts twice what nothing
+    ///   is known of. Empty: likeness alone counts.
+    func similar(
+        to number: Item.Number,
+        by taste: [Item.Number: Float] = [:],
+        scorer: Scorer
+    ) -> [RankedItem] {
+        guard let snapshot = self.state.model?.snapshot, Int(number) < max(snapshot.itemCount, self.state.catalog.count)
+        else { return [] }
         var policy = self.state.policy
         policy.weights.popularity *= Self.popularityShare
         policy.poolSize = Self.similarLimit
@@ -85,9 +93,15 @@ struct ListCandidates {
             snapshot: snapshot,
             policy: policy,
             excluded: self.state.excluded.words,
-            keepsSeen: false
+            keepsSeen: false,
+            fresh: self.state.freshIndex(of: snapshot).items(
+                Policy.Exploration(share: 0, maximumAgeDays: 0),
+                lot: 0,
+                now: snapshot.builtAt,
+                excluded: self.state.excluded
+            )
         )
-        return pool.unseen.compactMap { candidate in
+        let similar: [RankedItem] = pool.unseen.compactMap { candidate in
             let (collaborative, content, popularity) = pool.components(candidate)
             guard collaborative > 0 || content > 0 else { return nil }
             return RankedItem(
@@ -98,5 +112,20 @@ struct ListCandidates {
                 popularity: popularity
             )
         }
+        guard !taste.isEmpty else { return similar }
+        return similar.map { $0.weighted(by: (1 + (taste[$0.item] ?? 0)) / 2) }
+            .sorted { $0.score != $1.score ? $0.score > $1.score : $0.item < $1.item }
+    }
+}
+
+extension RankedItem {
+    fileprivate func weighted(by factor: Float) -> RankedItem {
+        RankedItem(
+            item: self.item,
+            score: self.score * factor,
+            collaborative: self.collaborative * factor,
+            content: self.content * factor,
+            popularity: self.popularity * factor
+        )
     }
 }

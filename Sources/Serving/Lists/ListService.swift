@@ -1,4 +1,6 @@
+import Caching
 import Crypto
+import Logging
 import Metrics
 import RecommendationCore
 import RecommendationEngine
@@ -73,8 +75,9 @@ package final class ListService: Sendable {
         try opening.check(surface: request.surface)
         guard let model = state.model else { throw .notReady }
         let exclusions = try await self.exclusions.exclusions(of: request.user, opening)
+        let taste = await self.taste(of: request, opening)
         let ranked = self.context.pools.scorers.withScorer { scorer in
-            ListCandidates(state: state).similar(to: number, scorer: scorer)
+            ListCandidates(state: state).similar(to: number, by: taste, scorer: scorer)
         }
         let id = opening.makeID()
         let slate = opening.builder.slate(
@@ -90,6 +93,20 @@ package final class ListService: Sendable {
         let list = self.answer(opening, slate, id: id, surface: request.surface, exclusions, query: [])
         self.count(list, named: "similar")
         return list
+    }
+
+    /// What the user's own list says of items, 1 for the best; empty where nobody is named, or who has none of their own or does
+    /// not allow one. Where it cannot be had, likeness alone counts.
+    private func taste(of request: SimilarRequest, _ opening: Opening) async -> [Item.Number: Float] {
+        guard let user = request.user else { return [:] }
+        let own = RecommendationRequest(tenant: request.tenant, user: user, surface: request.surface, limit: 1)
+        do {
+            let payload = try await self.context.pool(Asked(own, checked: opening)).entry.payload
+            return payload.withUnsafeBytes { PoolView($0)?.taste ?? [:] }
+        } catch {
+            self.context.log.debug("similar items without a user's own list", metadata: ["reason": "\(error.reason)"])
+            return [:]
+        }
     }
 
     private func count(_ list: ItemList, named name: String) {

@@ -46,6 +46,7 @@ extension SlateBuilder {
                 item: candidate.item,
                 seed: seed,
                 reason: reason,
+                isTried: false,
                 score: candidate.score,
                 collaborative: candidate.collaborative,
                 content: candidate.content,

@@ -21,7 +21,7 @@ struct Asked: Sendable {
     /// Of a surface that is one of the policy's.
     init(_ request: RecommendationRequest, checked opening: Opening) {
         self.request = request
-        let opening = opening.serving(request.user)
+        let opening = opening.serving(request.named)
         self.opening = opening
         self.id = opening.makeID()
         self.digest = request.filters.poolDigest(in: opening.state.catalog, policy: opening.state.policy)
@@ -66,7 +66,7 @@ struct Asked: Sendable {
     func answer(_ slate: SlateBuilder.Slate) -> Recommendation {
         var answer = Recommendation(
             self.id,
-            user: self.request.user,
+            user: self.request.named,
             surface: self.request.surface,
             state: self.state,
             now: self.opening.now

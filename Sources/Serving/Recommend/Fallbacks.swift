@@ -35,13 +35,16 @@ extension ServingContext {
     /// What a user has blocked or hidden is not known to the lists that are everybody's: where the policy refuses to serve
     /// what is not verified, they are passed over.
     ///
-    /// - Parameter begun: When the pool was asked for.
+    /// - Parameters:
+    ///   - begun: When the pool was asked for.
+    ///   - hasLooked: Whether the cache was asked for it.
     func fallback(
         _ asked: Asked,
         cause: PoolFailure,
-        since begun: ContinuousClock.Instant
+        since begun: ContinuousClock.Instant,
+        hasLooked: Bool
     ) async throws(ServingError) -> Recommendation {
-        var answer = try await self.climb(asked, cause)
+        var answer = try await self.climb(asked, cause, hasLooked: hasLooked)
         if let degradation = cause.degradation {
             answer.degraded.note(degradation)
             if !self.keeper.isSharedReachable { answer.degraded.note(.redis) }
@@ -58,7 +61,11 @@ extension ServingContext {
         return answer
     }
 
-    private func climb(_ asked: Asked, _ cause: PoolFailure) async throws(ServingError) -> Recommendation {
+    private func climb(
+        _ asked: Asked,
+        _ cause: PoolFailure,
+        hasLooked: Bool
+    ) async throws(ServingError) -> Recommendation {
         let policy = asked.state.policy
         var refused = false
         for step in policy.fallback {
@@ -66,7 +73,7 @@ extension ServingContext {
             switch step {
             case .stale:
                 // Where it is first, the cache has looked for it.
-                guard policy.fallback.first != .stale, let held = await self.held(asked) else { continue }
+                guard !hasLooked || policy.fallback.first != .stale, let held = await self.held(asked) else { continue }
                 answer = held
             case .precomputed:
                 continue

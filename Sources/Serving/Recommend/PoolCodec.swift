@@ -2,10 +2,11 @@ package import RecommendationCore
 
 /// The bytes of a ``CandidatePool`` in cache entries, little endian:
 ///
-///     0  format (1 byte)   1 flags (bit 0: personal, bit 1: suppressions)   2 number of seeds   3 seen, but left out
+///     0  format (1 byte)   1 flags (bit 0: personal, 1: suppressions, 2: tried out)   2 number of seeds   3 seen, but left out
 ///     4  unseen (2)        6 seen (2)
 ///     8  offset and step of collaborative, content, popularity (6 × 4)
-///     32 seeds (4 each), then unseen and seen candidates (8 each):
+///     32 with flag 2: number of those tried out (2), their lot (2)
+///        seeds (4 each), then unseen, seen and tried candidates (8 each):
 ///        item (4), collaborative, content, popularity, seed (1 each)
 ///     with flag 1: how many were suppressed (2), number of suppressions (2), and of each kind (1), length (1), key
 package enum PoolCodec {
@@ -13,10 +14,16 @@ package enum PoolCodec {
     static let headerSize = 32
     static let candidateSize = 8
     static let tailFlag: UInt8 = 2
+    static let triedFlag: UInt8 = 4
+    static let triedHeaderSize = 4
 
     package static func encode(_ pool: CandidatePool) -> [UInt8] {
         let hasTail = pool.suppressedCount > 0 || !pool.suppressions.isEmpty
-        let size = Self.headerSize + 4 * pool.seeds.count + Self.candidateSize * (pool.unseen.count + pool.seen.count)
+        let hasTried = !pool.tried.isEmpty
+        let lists = [pool.unseen, pool.seen, pool.tried]
+        let size =
+            Self.headerSize + (hasTried ? Self.triedHeaderSize : 0) + 4 * pool.seeds.count
+            + Self.candidateSize * lists.reduce(0) { $0 + $1.count }
         let bytes = [UInt8](unsafeUninitializedCapacity: size) { buffer, count in
             var offset = 0
             func put<Value: FixedWidthInteger>(_ value: Value) {
@@ -28,7 +35,8 @@ package enum PoolCodec {
                 offset += MemoryLayout<Value>.size
             }
             put(Self.format)
-            put(UInt8(pool.isPersonal ? 1 : 0) | (hasTail ? Self.tailFlag : 0))
+            let flags = (hasTail ? Self.tailFlag : 0) | (hasTried ? Self.triedFlag : 0)
+            put(UInt8(pool.isPersonal ? 1 : 0) | flags)
             put(UInt8(pool.seeds.count))
             put(UInt8(clamping: pool.seenLeftOut))
             put(UInt16(pool.unseen.count))
@@ -37,8 +45,12 @@ package enum PoolCodec {
                 put(scale.offset.bitPattern)
                 put(scale.step.bitPattern)
             }
+            if hasTried {
+                put(UInt16(pool.tried.count))
+                put(pool.triedLot)
+            }
             for seed in pool.seeds { put(seed) }
-            for candidates in [pool.unseen, pool.seen] {
+            for candidates in lists {
                 for candidate in candidates {
                     put(candidate.item)
                     put(candidate.collaborative)

@@ -21,6 +21,9 @@ struct PoolComputer: Sendable {
         self.faults = faults
     }
 
+    /// Whether others compute enough already for what can wait.
+    var isBusy: Bool { self.limit.isBusy }
+
     /// Reads users and computes of them, if the node does not do that often enough already. The snapshot of the store is
     /// opened by `read`, not before.
     func run<Read, Value>(
@@ -81,34 +84,65 @@ struct PoolComputer: Sendable {
     func shared(_ asked: Asked, _ model: TenantState.LoadedModel) -> [UInt8] {
         self.coldLists.payload(asked.state, digest: asked.digest) {
             let excluded = self.faults.has(.unfilteredFallback) ? Bitmap() : asked.excluded(in: model)
-            return PoolCodec.encode(self.pool(.unknown, asked, model, excluded: excluded))
+            return PoolCodec.encode(self.pool(.unknown, of: TokenSigner.nobody, asked, model, excluded: excluded))
         }
     }
 
-    private func computation(
+    /// The pool of what is known of a user.
+    func computation(
         _ user: UserState,
         _ asked: Asked,
         _ model: TenantState.LoadedModel,
         excluded: () -> Bitmap
     ) -> Computation {
         // Who has nothing of their own gets what all of them share; whoever suppresses something has a list of their own.
-        guard user.version > 0, user.consent && !user.history.isEmpty || !user.suppressions.isEmpty else {
+        guard user.consent && !user.history.isEmpty || !user.suppressions.isEmpty else {
             return Computation(version: user.version, payload: self.shared(asked, model), isCacheable: false)
         }
-        let pool = self.pool(user, asked, model, excluded: excluded())
+        let pool = self.pool(user, of: asked.request.user, asked, model, excluded: excluded())
         self.poolSize.record(pool.unseen.count)
-        return Computation(version: user.version, payload: PoolCodec.encode(pool), isCacheable: true)
+        return Computation(
+            version: user.version,
+            payload: PoolCodec.encode(pool),
+            isCacheable: true,
+            freshFor: Self.isActive(user, at: asked.opening.now) ? asked.state.policy.activeTTL : nil
+        )
+    }
+
+    /// Whether a user did something of late.
+    private static func isActive(_ user: UserState, at now: Timestamp) -> Bool {
+        guard let newest = user.history.first?.occurredAt else { return false }
+        return Duration.microseconds(now.microseconds - newest.microseconds) <= Policy.activeWindow
     }
 
     private func pool(
         _ user: UserState,
+        of name: User.ID,
         _ asked: Asked,
         _ model: TenantState.LoadedModel,
         excluded: Bitmap
     ) -> CandidatePool {
         self.scorers.withScorer { scorer in
-            UserPool(state: asked.state, snapshot: model.snapshot, excluded: excluded, keepsSeen: asked.keepsSeen)
-                .pool(of: user, scorer: scorer)
+            UserPool(
+                state: asked.state,
+                snapshot: model.snapshot,
+                excluded: excluded,
+                keepsSeen: asked.keepsSeen,
+                lot: Self.lot(name, model, asked),
+                now: asked.opening.now
+            ).pool(of: user, scorer: scorer)
         }
+    }
+
+    /// The same for a user by one model and policy for a day, on every node.
+    private static func lot(_ user: User.ID, _ model: TenantState.LoadedModel, _ asked: Asked) -> UInt64 {
+        let day = asked.opening.now.microseconds / 86_400_000_000
+        var lot = (UInt64(bitPattern: model.number) &+ SplitMix64.step).mixed
+        lot = (lot ^ UInt64(bitPattern: day)).mixed
+        for bytes in [user.string.utf8, asked.state.policy.version.utf8] {
+            for byte in bytes { lot = (lot ^ UInt64(byte)) &* 0x100_0000_01B3 }
+            lot = (lot ^ UInt64(bytes.count)).mixed
+        }
+        return lot
     }
 }

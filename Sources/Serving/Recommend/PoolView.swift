@@ -2,14 +2,18 @@ import RecommendationCore
 
 /// A pool read where it lies, in the form of ``PoolCodec``: nothing is copied and nothing allocated.
 ///
-/// Valid only as long as its bytes are. Candidates are numbered through, the unseen ones first.
+/// Valid only as long as its bytes are. Candidates are numbered through, the unseen ones first, those to be tried out last.
 package struct PoolView {
     private let bytes: UnsafeRawBufferPointer
+    private let seedsStart: Int
     private let candidatesStart: Int
     private let scales: (CandidatePool.Scale, CandidatePool.Scale, CandidatePool.Scale)
     let seedCount: Int
     package let unseenCount: Int
     package let seenCount: Int
+    private let triedCount: Int
+    /// As ``CandidatePool/triedLot``.
+    let triedLot: UInt16
     /// As ``CandidatePool/seenLeftOut``.
     let seenLeftOut: Int
     /// Whether the user has history that says something about taste.
@@ -32,8 +36,14 @@ package struct PoolView {
         self.seenLeftOut = Int(bytes[3])
         self.unseenCount = Int(load(4, as: UInt16.self))
         self.seenCount = Int(load(6, as: UInt16.self))
-        self.candidatesStart = PoolCodec.headerSize + 4 * self.seedCount
-        let end = self.candidatesStart + PoolCodec.candidateSize * (self.unseenCount + self.seenCount)
+        let hasTried = bytes[1] & PoolCodec.triedFlag != 0
+        self.seedsStart = PoolCodec.headerSize + (hasTried ? PoolCodec.triedHeaderSize : 0)
+        guard bytes.count >= self.seedsStart else { return nil }
+        self.triedCount = hasTried ? Int(load(PoolCodec.headerSize, as: UInt16.self)) : 0
+        self.triedLot = hasTried ? load(PoolCodec.headerSize + 2, as: UInt16.self) : 0
+        self.candidatesStart = self.seedsStart + 4 * self.seedCount
+        let count = self.unseenCount + self.seenCount + self.triedCount
+        let end = self.candidatesStart + PoolCodec.candidateSize * count
         guard self.seedCount <= CandidatePool.maximumSeeds else { return nil }
         if bytes[1] & PoolCodec.tailFlag == 0 {
             guard bytes.count == end else { return nil }
@@ -82,8 +92,25 @@ package struct PoolView {
 
     private func seedItem(_ index: Int) -> Item.Number {
         UInt32(
-            littleEndian: self.bytes.loadUnaligned(fromByteOffset: PoolCodec.headerSize + 4 * index, as: UInt32.self)
+            littleEndian: self.bytes.loadUnaligned(fromByteOffset: self.seedsStart + 4 * index, as: UInt32.self)
         )
+    }
+
+    /// Scores of the candidates over the best, 0 at least; none where nothing is known of the user's taste.
+    var taste: [Item.Number: Float] {
+        guard self.isPersonal, self.unseenCount > 0 else { return [:] }
+        let best = self.score(0)
+        guard best > 0 else { return [:] }
+        return Dictionary(
+            (0..<self.unseenCount).map { (self.item($0), max(0, self.score($0) / best)) },
+            uniquingKeysWith: { first, _ in first }
+        )
+    }
+
+    /// The candidates that are tried out, in their order.
+    var tried: Range<Int> {
+        let first = self.unseenCount + self.seenCount
+        return first..<first + self.triedCount
     }
 
     /// All candidates, best first, whether the user has had them or not; ties by number, as ``CandidatePool/all``.
@@ -121,7 +148,9 @@ package struct PoolView {
             seenLeftOut: self.seenLeftOut,
             isPersonal: self.isPersonal,
             suppressedCount: self.suppressedCount,
-            suppressions: self.suppressions
+            suppressions: self.suppressions,
+            tried: self.tried.map(self.candidate),
+            triedLot: self.triedLot
         )
     }
 

@@ -3,6 +3,7 @@ package import RecommendationCore
 /// What is asked for one user.
 package struct RecommendationRequest: Sendable {
     package var tenant: Tenant.ID
+    /// ``TokenSigner/nobody``: it is nobody's.
     package var user: User.ID
     package var surface: String
     /// 1 to 100.
@@ -18,6 +19,9 @@ package struct RecommendationRequest: Sendable {
         self.surface = surface
         self.limit = limit
     }
+
+    /// Whose it is, where somebody is named.
+    var named: User.ID? { self.user == TokenSigner.nobody ? nil : self.user }
 }
 
 /// Where the pool of an answer came from.
@@ -46,7 +50,8 @@ package enum Degradation: String, CaseIterable, Sendable {
 /// A slate: the answer to one request.
 package struct Recommendation: Sendable {
     package var id: RecommendationID
-    package var user: User.ID
+    /// nil: it is nobody's.
+    package var user: User.ID?
     package var surface: String
     package var generatedAt: Timestamp
     package var items: [RecommendedItem]
@@ -86,6 +91,8 @@ package struct RecommendedItem: Sendable {
     package var content: Float
     package var popularity: Float
     package var reason: Reason
+    /// Whether it is there to be tried out, not by its score.
+    package var isTried = false
     /// The history item that explains the place, with its title.
     package var seed: Seed?
 

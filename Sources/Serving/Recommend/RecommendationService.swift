@@ -17,17 +17,20 @@ package final class RecommendationService: Sendable {
         let asked = try Asked(request, opening)
         let found: Result<CacheAnswer, PoolFailure>
         do {
-            found = .success(try await self.pool(asked))
+            found = .success(try await self.context.pool(asked))
         } catch {
             found = .failure(error)
         }
         return try await self.context.answer(asked, from: found, since: opening.controlled)
     }
+}
 
-    private func pool(_ asked: Asked) async throws(PoolFailure) -> CacheAnswer {
+extension ServingContext {
+    /// The pool of a request, from the nearest tier that may serve it, or computed.
+    func pool(_ asked: Asked) async throws(PoolFailure) -> CacheAnswer {
         guard let model = asked.state.model else { throw .noModel }
-        let (place, pools) = (asked.place, self.context.pools)
-        return try await self.context.cache.entry(
+        let (place, pools) = (asked.place, self.pools)
+        return try await self.cache.entry(
             for: place.key,
             place.field,
             lifetimes: Lifetimes(asked.state.policy),

@@ -6,11 +6,14 @@ import RecommendationCore
 extension ServingContext {
     /// The answer to a request by what the cache gave, or else by the policy's fallbacks; it is counted.
     ///
-    /// - Parameter begun: When the cache was asked.
+    /// - Parameters:
+    ///   - begun: When the cache was asked.
+    ///   - hasLooked: Whether it was: then it has no list that could stand in.
     func answer(
         _ asked: Asked,
         from found: Result<CacheAnswer, PoolFailure>,
-        since begun: ContinuousClock.Instant
+        since begun: ContinuousClock.Instant,
+        hasLooked: Bool = true
     ) async throws(ServingError) -> Recommendation {
         let minimum = asked.request.minimumVersion
         let cause: PoolFailure
@@ -33,7 +36,7 @@ extension ServingContext {
             self.log.debug("no version known", metadata: ["reason": "\(cause.reason)"])
             throw .storeUnavailable
         }
-        let answer = try await self.fallback(asked, cause: cause, since: begun)
+        let answer = try await self.fallback(asked, cause: cause, since: begun, hasLooked: hasLooked)
         self.metrics.served(answer)
         return answer
     }
@@ -46,13 +49,7 @@ extension ServingContext {
             self.metrics.undecodable.increment()
             let fresh = try await self.pools.compute(asked)
             begun = .now
-            made = self.made(
-                asked,
-                of: fresh.payload,
-                from: .computed,
-                version: fresh.version,
-                computedAt: self.keeper.milliseconds()
-            )
+            made = self.made(asked, of: fresh)
         }
         guard var answer = made else { throw .undecodable }
         if found.withoutShared || !self.keeper.isSharedReachable { answer.degraded.note(.redis) }
@@ -73,6 +70,17 @@ extension ServingContext {
             from: Tier(found.tier),
             version: found.entry.version,
             computedAt: found.entry.computedAt
+        )
+    }
+
+    /// The answer of a pool that was computed for it; nil where its bytes are none.
+    func made(_ asked: Asked, of fresh: Computation) -> Recommendation? {
+        self.made(
+            asked,
+            of: fresh.payload,
+            from: .computed,
+            version: fresh.version,
+            computedAt: self.keeper.milliseconds()
         )
     }
 
@@ -111,7 +119,7 @@ extension ServingContext {
 
 extension Recommendation {
     /// An answer without items that nothing is known of yet.
-    init(_ id: RecommendationID, user: User.ID, surface: String, state: TenantState, now: Timestamp) {
+    init(_ id: RecommendationID, user: User.ID?, surface: String, state: TenantState, now: Timestamp) {
         self.init(
             id: id,
             user: user,

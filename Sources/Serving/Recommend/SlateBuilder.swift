@@ -40,14 +40,21 @@ struct SlateBuilder {
         )
         // Out of the workspace while they are filled: every access to an object's property is checked.
         var allowed = workspace.takeAllowed()
+        let tried = self.tried(limit, of: pool, admission)
         let isUntouched = self.state.suspects.withUnsafeBufferPointer { suspects in
             // Nearly always nobody is kept out, and nothing is written down of who is not.
-            if order == nil, admission.admitsAll(of: pool, suspects: suspects) { return true }
+            if order == nil, tried.isEmpty, admission.admitsAll(of: pool, suspects: suspects) { return true }
             for place in 0..<(order?.count ?? pool.unseenCount) {
                 let candidate = order?[place] ?? place
-                if admission.admits(pool.item(candidate), suspects: suspects, &filtered) { allowed.append(candidate) }
+                let item = pool.item(candidate)
+                guard !tried.contains(where: { pool.item($0) == item }) else { continue }
+                if admission.admits(item, suspects: suspects, &filtered) { allowed.append(candidate) }
             }
             return false
+        }
+        for (index, candidate) in tried.enumerated() {
+            // In the middle of its part of the list.
+            allowed.insert(candidate, at: min(allowed.count, (2 * index + 1) * limit / (2 * tried.count)))
         }
         let count = isUntouched ? pool.unseenCount : allowed.count
         var (diversity, chosen) = workspace.takeDiversity()
@@ -58,6 +65,20 @@ struct SlateBuilder {
         for place in chosen { places.append(Self.place(isUntouched ? place : allowed[place], of: pool, admission)) }
         workspace.put(allowed, diversity, chosen, places)
         return filtered
+    }
+
+    /// Which candidates a list gives room to that nothing is known of yet: no more than the policy's share of it. A part of a
+    /// place is a whole one for that part of the users, by a lot that their pool holds.
+    private func tried(_ limit: Int, of pool: PoolView, _ admission: Admission) -> [Int] {
+        guard !pool.tried.isEmpty else { return [] }
+        let room = self.state.policy.exploration.places(of: limit, lot: pool.triedLot)
+        var passedOver = FilteredCounts()
+        return self.state.suspects.withUnsafeBufferPointer { suspects in
+            Array(
+                pool.tried.lazy.filter { admission.admits(pool.item($0), suspects: suspects, &passedOver) }
+                    .prefix(room)
+            )
+        }
     }
 
     /// The slate of a pool, with its tokens.
@@ -121,6 +142,7 @@ struct SlateBuilder {
                     content: place.content,
                     popularity: place.popularity,
                     reason: place.reason,
+                    isTried: place.isTried,
                     seed: place.seed.flatMap { self.state.catalog[$0] }
                         .map { RecommendedItem.Seed(item: $0.id, title: $0.title) }
                 )
@@ -131,8 +153,11 @@ struct SlateBuilder {
 
     private static func place(_ candidate: Int, of pool: PoolView, _ admission: Admission) -> SlatePlace {
         let (collaborative, content, popularity) = pool.components(candidate)
+        let isTried = pool.tried.contains(candidate)
         let reason: Reason =
-            if pool.isPersonal, collaborative >= content, collaborative >= popularity {
+            if isTried {
+                .latest
+            } else if pool.isPersonal, collaborative >= content, collaborative >= popularity {
                 .becauseYouLiked
             } else if pool.isPersonal, content >= popularity {
                 .similarToHistory
@@ -140,12 +165,13 @@ struct SlateBuilder {
                 .popular
             }
         let seed =
-            reason == .popular ? nil : pool.seed(candidate).flatMap { admission.mayBeNamed($0) ? $0 : nil }
+            reason == .popular || isTried ? nil : pool.seed(candidate).flatMap { admission.mayBeNamed($0) ? $0 : nil }
         return SlatePlace(
             item: pool.item(candidate),
             seed: seed,
             // "Because you liked" names what; without a seed it is likeness.
             reason: reason == .becauseYouLiked && seed == nil ? .similarToHistory : reason,
+            isTried: isTried,
             score: collaborative + content + popularity,
             collaborative: collaborative,
             content: content,

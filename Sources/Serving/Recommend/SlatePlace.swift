@@ -7,6 +7,8 @@ package struct SlatePlace: Sendable {
     /// The item that explains the place, if one may be named.
     package let seed: Item.Number?
     package let reason: Reason
+    /// Whether it is there to be tried out, not by its score.
+    package let isTried: Bool
     package let score: Float
     /// Weighted components; in a user's own slate they sum to the score.
     package let collaborative: Float

@@ -9,6 +9,9 @@ struct UserPool {
     var excluded: Bitmap?
     /// As ``Asked/keepsSeen``.
     let keepsSeen: Bool
+    /// Which items are tried out: of the user and the day.
+    var lot: UInt64 = 0
+    let now: Timestamp
 
     /// The pool of a user. Without consent it is the cold list. What the user suppresses is in none; others take the places, and
     /// the pool tells of how many of the best candidates that was.
@@ -19,7 +22,7 @@ struct UserPool {
         let suppressed = self.state.catalog.suppressed(by: user.suppressions)
         var kept = pool
         let count = pool.unseen.count { suppressed[Int($0.item)] }
-        if count > 0 || pool.seen.contains(where: { suppressed[Int($0.item)] }) {
+        if count > 0 || (pool.seen + pool.tried).contains(where: { suppressed[Int($0.item)] }) {
             var excluded = self.excluded ?? self.state.excluded
             excluded.formUnion(suppressed)
             kept = self.pool(history, excluded: excluded, scorer: scorer)
@@ -45,7 +48,13 @@ struct UserPool {
             snapshot: self.snapshot,
             policy: self.state.policy,
             excluded: excluded.words,
-            keepsSeen: self.keepsSeen
+            keepsSeen: self.keepsSeen,
+            fresh: self.state.freshIndex(of: self.snapshot).items(
+                self.state.policy.exploration,
+                lot: self.lot,
+                now: self.now,
+                excluded: excluded
+            )
         )
     }
 }
