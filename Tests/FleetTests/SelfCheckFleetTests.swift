@@ -165,26 +165,43 @@ struct SelfCheckFleetTests {
     func notRelayed() async throws {
         let settings = ["VIREO_SELF_CHECK_MS": "10", "VIREO_SEEDED_FAULTS": "noRelay"]
         try await Fleet.with(linked: true, settings: settings) { fleet in
+            // Where nobody relays, not even in name, nodes read the journal themselves.
+            let relay = try await Self.relaying(fleet)
+            let writer = 1 - relay
             let user = "u000008"
-            let item = try #require(try await fleet.slate(1, user: user).ids.first)
+            let item = try #require(try await fleet.slate(relay, user: user).ids.first)
             try await eventually("the other node holds the list", within: 5) {
-                try await fleet.slate(1, user: user).served_from.tier == "l1"
+                try await fleet.slate(relay, user: user).served_from.tier == "l1"
             }
-            let links = try #require(fleet.nodes[0].links)
+            let links = try #require(fleet.nodes[writer].links)
             try await links.redis.set(.cut)
-            let written = try await fleet.feedback(0, user: user, item: item, event: "cut-off")
+            let written = try await fleet.feedback(writer, user: user, item: item, event: "cut-off")
             #expect(!written.propagated)
             try await eventually("the node is suspected by the one that relays", within: 20) {
-                try await Self.report(fleet, 1).suspects.contains { $0.kind == "relay" }
+                try await Self.report(fleet, relay).suspects.contains { $0.kind == "relay" }
             }
-            let report = try await Self.report(fleet, 1)
+            let report = try await Self.report(fleet, relay)
             let suspect = try #require(report.suspects.last(where: { $0.kind == "relay" }))
-            #expect(suspect.node == "n2" && suspect.user_id == user && suspect.user_version == written.user_version)
+            #expect(suspect.node == "n\(relay + 1)" && suspect.user_id == user)
+            #expect(suspect.user_version == written.user_version)
             #expect(!suspect.held.isEmpty && suspect.proof == "bus")
             #expect(try report.counts("relay", 1).stale >= 1 && report.counts("write", 1).stale == 0)
-            #expect(try await fleet.slate(1, user: user).ids.contains(item), "it is as the report says")
+            #expect(try await fleet.slate(relay, user: user).ids.contains(item), "it is as the report says")
             try await links.redis.set(.none)
         }
+    }
+
+    /// The node whose passes go on.
+    private static func relaying(_ fleet: Fleet) async throws -> Int {
+        func passes(_ node: Int) async throws -> Substring? {
+            try await RawHTTP(port: fleet.nodes[node].adminPort).get("/metrics").body.split(separator: "\n")
+                .first { $0.hasPrefix("vireo_relay_passes_total") }
+        }
+        let before = (try await passes(0), try await passes(1))
+        try await Task.sleep(for: .milliseconds(500))
+        let after = (try await passes(0), try await passes(1))
+        #expect((before.0 != after.0) != (before.1 != after.1), "one relays")
+        return before.0 != after.0 ? 0 : 1
     }
 
     @Test("a tombstone that nodes have not read is found on each of them")
