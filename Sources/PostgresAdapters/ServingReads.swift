@@ -7,7 +7,7 @@ import Synchronization
 /// one of them.
 package final class ServingReads: Sendable {
     /// Reads in a row without an answer that it takes: one may be slow by itself.
-    private static let unanswered = 3
+    private static let unanswered = 2
 
     private let client: PostgresClient
     private let patience: Duration

@@ -33,8 +33,8 @@ package struct Node: Sendable {
         let replica = settings.postgresReplica.map {
             PostgresReplica(client: PostgresClient(configuration: $0, logger: log), log: log)
         }
-        // A request may ask for a version first and then for a history, and is to have time left for a fallback.
-        let reads = ServingReads(client: postgres, patience: settings.http.limits.deadline * 2 / 5)
+        // A request may wait for others' reads, for its history, and for what a fallback is to leave out.
+        let reads = ServingReads(client: postgres, patience: settings.http.limits.deadline / 4)
         let users = PostgresUserRepository(store: store, reads: reads, replica: replica)
         let controlRepository = PostgresControlRepository(store: store)
         let models = PostgresModelRepository(store: store)

@@ -25,6 +25,26 @@ struct SlateBuilder {
         filter: SlateFilter = .none,
         into workspace: SlateWorkspace
     ) -> FilteredCounts {
+        let exploration = self.state.policy.exploration
+        var room = pool.tried.isEmpty ? 0 : exploration.places(of: limit, lot: pool.triedLot)
+        while true {
+            let filtered = self.choose(limit, of: pool, trying: room, filter: filter, into: workspace)
+            guard room > 0 else { return filtered }
+            // A list that came out shorter has less room.
+            let tried = workspace.places.count { $0.isTried }
+            guard tried > exploration.places(of: workspace.places.count).upperBound else { return filtered }
+            room = tried - 1
+        }
+    }
+
+    /// - Parameter room: How many candidates that nothing is known of yet are tried out.
+    private func choose(
+        _ limit: Int,
+        of pool: PoolView,
+        trying room: Int,
+        filter: SlateFilter,
+        into workspace: SlateWorkspace
+    ) -> FilteredCounts {
         var filtered = FilteredCounts()
         let excludesSeen = filter.excludesSeen ?? self.state.policy.seenFilter
         let order = excludesSeen || pool.seenCount == 0 ? nil : pool.merged
@@ -40,7 +60,7 @@ struct SlateBuilder {
         )
         // Out of the workspace while they are filled: every access to an object's property is checked.
         var allowed = workspace.takeAllowed()
-        let tried = self.tried(limit, of: pool, admission)
+        let tried = self.tried(room, of: pool, admission)
         let isUntouched = self.state.suspects.withUnsafeBufferPointer { suspects in
             // Nearly always nobody is kept out, and nothing is written down of who is not.
             if order == nil, tried.isEmpty, admission.admitsAll(of: pool, suspects: suspects) { return true }
@@ -69,9 +89,8 @@ struct SlateBuilder {
 
     /// Which candidates a list gives room to that nothing is known of yet: no more than the policy's share of it. A part of a
     /// place is a whole one for that part of the users, by a lot that their pool holds.
-    private func tried(_ limit: Int, of pool: PoolView, _ admission: Admission) -> [Int] {
-        guard !pool.tried.isEmpty else { return [] }
-        let room = self.state.policy.exploration.places(of: limit, lot: pool.triedLot)
+    private func tried(_ room: Int, of pool: PoolView, _ admission: Admission) -> [Int] {
+        guard room > 0 else { return [] }
         var passedOver = FilteredCounts()
         return self.state.suspects.withUnsafeBufferPointer { suspects in
             Array(

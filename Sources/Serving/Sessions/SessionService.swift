@@ -52,7 +52,7 @@ package final class SessionService: Sendable {
             self.context.metrics.served(answer)
         case .failure(let cause):
             answer = try await self.context.answer(
-                asked,
+                Asked(self.withoutEvents(request, kept ?? [], asked), checked: opening),
                 from: .failure(cause),
                 since: opening.controlled,
                 hasLooked: false
@@ -60,6 +60,21 @@ package final class SessionService: Sendable {
         }
         if kept == nil { answer.degraded.note(.redis) }
         return answer
+    }
+
+    /// The request where its events cannot be counted: what somebody has had or rejected in the session is left out by name.
+    private func withoutEvents(
+        _ request: SessionRequest,
+        _ kept: [SessionEvent],
+        _ asked: Asked
+    ) -> RecommendationRequest {
+        let excludesSeen = request.recommendation.filters.excludesSeen ?? asked.state.policy.seenFilter
+        let events = request.events.map { ($0.item, $0.type) } + kept.map { ($0.item, $0.type) }
+        var recommendation = request.recommendation
+        for (item, type) in events where [.hide, .dislike].contains(type) || excludesSeen && type != .view {
+            recommendation.filters.excludedItems.append(item)
+        }
+        return recommendation
     }
 
     /// What is kept of the session; nil: that cannot be known.
