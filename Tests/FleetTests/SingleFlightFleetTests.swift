@@ -145,8 +145,9 @@ struct SingleFlightFleetTests {
             answers.allSatisfy { $0.status == 200 },
             "\(Dictionary(grouping: answers, by: \.status).mapValues(\.count))"
         )
-        let lists = try Set(answers.map { try $0.json(as: Slate.self).ids })
-        #expect(lists.count == 1)
+        let slates = try answers.map { try $0.json(as: Slate.self) }
+        let origins = Dictionary(grouping: slates) { "\($0.fallback ?? $0.served_from.tier) \($0.degraded)" }
+        #expect(Set(slates.map(\.ids)).count == 1, "\(origins.mapValues(\.count))")
     }
 
     private static func expectNothingStuck(_ fleet: Fleet, _ user: String, _ nodes: Range<Int>) async throws {
