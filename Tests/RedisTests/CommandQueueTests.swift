@@ -96,6 +96,44 @@ struct CommandQueueTests {
         #expect(queue.timerFired(now: time(160)) == .expired)
     }
 
+    @Test("what a loop sent late has its time from then on")
+    func lateFlush() {
+        var queue = Queue(limit: 10, byteLimit: 1_000)
+        queue.submit("a", at: 0)
+        queue.submit("b", at: 90)
+        #expect(queue.flushed(at: 95).armTimer == time(195))
+        #expect(queue.timerFired(now: time(195)) == .expired)
+
+        queue = Queue(limit: 10, byteLimit: 1_000)
+        queue.submit("a", at: 0)
+        _ = queue.flushed(at: 5)
+        queue.submit("b", at: 5)
+        _ = queue.flushed(at: 60)
+        #expect(queue.receive([1]) == ["a: 1"])
+        #expect(queue.timerFired(now: time(100)) == .arm(time(160)))
+        #expect(queue.timerFired(now: time(160)) == .expired)
+    }
+
+    @Test("a timer that goes off late asks once more, for as long as the loop was away")
+    func lateTimer() {
+        var queue = Queue(limit: 10, byteLimit: 1_000)
+        queue.submit("a", at: 0)
+        _ = queue.flushed()
+        #expect(queue.timerFired(now: time(140)) == .arm(time(180)))
+        queue.submit("b", at: 150)
+        #expect(queue.flushed(at: 150).armTimer == nil)
+        #expect(queue.timerFired(now: time(230)) == .expired, "only once")
+
+        queue = Queue(limit: 10, byteLimit: 1_000)
+        queue.submit("a", at: 0)
+        _ = queue.flushed()
+        #expect(queue.timerFired(now: time(5_000)) == .arm(time(5_100)), "not longer than it had")
+        #expect(queue.receive([1]) == ["a: 1"])
+        queue.submit("b", at: 5_100)
+        #expect(queue.flushed(at: 5_100).armTimer == nil)
+        #expect(queue.timerFired(now: time(5_100)) == .arm(time(5_200)))
+    }
+
     @Test("the timer rests while nothing waits, and is set again by the next flush")
     func idleTimer() {
         var queue = Queue(limit: 10, byteLimit: 1_000)
@@ -178,6 +216,10 @@ extension CommandQueue<String> {
         ) {
             $0.writeString(waiter)
         }
+    }
+
+    fileprivate mutating func flushed(at milliseconds: Int = 0) -> FlushAction {
+        flushed(now: time(milliseconds))
     }
 
     fileprivate mutating func receive(_ numbers: [Int64]) -> [String] {

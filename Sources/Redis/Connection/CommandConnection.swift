@@ -184,7 +184,7 @@ final class CommandConnection: ReplyReceiver {
     }
 
     private func flush() {
-        let action = queue.withLock { $0.flushed() }
+        let action = queue.withLock { $0.flushed(now: .now()) }
         metrics.queueDepth.record(action.depth)
         if action.bytes.readableBytes > 0 { channel.writeAndFlush(action.bytes, promise: nil) }
         if let deadline = action.armTimer { arm(deadline) }

@@ -6,6 +6,9 @@ import NIOCore
 /// appended to `outbound`, and each reply belongs to the first entry that is not complete. An entry therefore stays in
 /// line when its caller gives up, until its replies have come. A reply that does not come cannot be skipped, so the
 /// deadline of the first entry is the deadline of the connection.
+///
+/// A deadline is about the server. An event loop that was away, as those of a starved process are, has sent late and has not
+/// read what may be there: what it sent late has its time from then on, and a timer that goes off late asks once more.
 struct CommandQueue<Waiter: Sendable>: Sendable {
     struct Completion: Sendable {
         let waiter: Waiter
@@ -51,7 +54,7 @@ struct CommandQueue<Waiter: Sendable>: Sendable {
         let count: Int
         let bytes: Int
         let submitted: NIODeadline
-        let deadline: NIODeadline
+        var deadline: NIODeadline
         /// Nil when the caller was cancelled.
         var waiter: Waiter?
         var replies: [RedisReply] = []
@@ -63,11 +66,18 @@ struct CommandQueue<Waiter: Sendable>: Sendable {
         case closed
     }
 
+    /// What a loop may be late without having been away.
+    private let punctual = TimeAmount.milliseconds(10)
+
     private let limit: Int
     private let byteLimit: Int
     private var phase = Phase.open
     private var entries = CircularBuffer<Entry>(initialCapacity: 128)
     private var depth = 0
+    /// How many of the entries, the last ones, have not been flushed.
+    private var unsent = 0
+    /// The entry that was asked about once more.
+    private var pardoned: UInt64?
     /// The bytes of the commands without all their replies.
     private var pendingBytes = 0
     private var outbound = ByteBuffer()
@@ -94,6 +104,7 @@ struct CommandQueue<Waiter: Sendable>: Sendable {
         guard phase == .open else { return .refuse(.notConnected) }
         guard depth + count <= limit, pendingBytes + bytes <= byteLimit else { return .refuse(.queueFull) }
         depth += count
+        unsent += 1
         pendingBytes += bytes
         entries.append(
             Entry(id: id, count: count, bytes: bytes, submitted: now, deadline: now + timeout, waiter: waiter)
@@ -104,8 +115,14 @@ struct CommandQueue<Waiter: Sendable>: Sendable {
     }
 
     /// The scheduled flush runs now.
-    mutating func flushed() -> FlushAction {
+    mutating func flushed(now: NIODeadline) -> FlushAction {
         flushIsScheduled = false
+        if unsent > 0, now - entries[offset: entries.count - unsent].submitted > punctual {
+            for index in entries.indices.suffix(unsent) {
+                entries[index].deadline = entries[index].deadline + (now - entries[index].submitted)
+            }
+        }
+        unsent = 0
         let bytes = outbound
         // The last batch is the best guess of the next one's size.
         outbound = ByteBufferAllocator().buffer(capacity: min(bytes.readableBytes, 64 * 1024))
@@ -140,7 +157,15 @@ struct CommandQueue<Waiter: Sendable>: Sendable {
     mutating func timerFired(now: NIODeadline) -> TimerAction {
         armed = nil
         guard phase != .closed, let first = entries.first else { return .nothing }
-        if first.deadline <= now { return .expired }
+        if first.deadline <= now {
+            let lateness: TimeAmount = now - first.deadline
+            guard lateness > punctual, pardoned != first.id else { return .expired }
+            pardoned = first.id
+            let again = now + min(lateness, first.deadline - first.submitted)
+            entries[entries.startIndex].deadline = again
+            armed = again
+            return .arm(again)
+        }
         return timerToArm().map(TimerAction.arm) ?? .nothing
     }
 
@@ -162,6 +187,7 @@ struct CommandQueue<Waiter: Sendable>: Sendable {
             entry.waiter.map { ($0, entry.deadline <= now ? RedisError.timeout : .connectionLost(reason)) }
         }
         entries.removeAll()
+        unsent = 0
         outbound = ByteBuffer()
         depth = 0
         pendingBytes = 0
@@ -170,6 +196,7 @@ struct CommandQueue<Waiter: Sendable>: Sendable {
 
     private mutating func complete(with outcome: Outcome, completions: inout [Completion]) {
         let entry = entries.removeFirst()
+        unsent = min(unsent, entries.count)
         pendingBytes -= entry.bytes
         guard let waiter = entry.waiter else { return }
         completions.append(Completion(waiter: waiter, outcome: outcome, submitted: entry.submitted))
