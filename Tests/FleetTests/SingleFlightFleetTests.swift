@@ -12,16 +12,30 @@ struct SingleFlightFleetTests {
     private static let callers = 20
 
     @Test("eighty callers on four nodes: one computation, and one list")
-    func once() async throws { try await Self.once(callers: Self.callers) }
+    func once() async throws {
+        try await Self.once(callers: Self.callers, then: Self.expectLocal)
+    }
 
-    static func once(callers: Int, settings: [String: String] = [:]) async throws {
+    @Sendable
+    private static func expectLocal(_ fleet: Fleet) async throws {
+        for node in 0..<4 { #expect(try await fleet.slate(node, user: "u000010").served_from.tier == "l1") }
+    }
+
+    /// Nodes that a thousand callers starve may have no lease when the list comes: then it is in L1 a little later.
+    static func once(
+        callers: Int,
+        settings: [String: String] = [:],
+        then: @escaping @Sendable (Fleet) async throws -> Void = {
+            try await Self.expectNothingStuck($0, "u000010", 0..<4)
+        }
+    ) async throws {
         try await Self.withFleet(settings: settings) { fleet in
             for node in fleet.nodes { try await node.links?.postgres.set(.delay(.milliseconds(100))) }
             let burst = try await Self.burst(fleet, "u000010", 0..<4, callers: callers)
             try await Self.expectSameList(burst)
             let computations = try await Self.computations(fleet)
             #expect(computations == 1)
-            for node in 0..<4 { #expect(try await fleet.slate(node, user: "u000010").served_from.tier == "l1") }
+            try await then(fleet)
         }
     }
 
