@@ -1,4 +1,4 @@
-"""Samples a node's counter of answers every half second, empties Redis half-way, and compares. See run."""
+"""Samples a node's counter of answers every half second, disturbs a store half-way, and compares. See run."""
 import os
 import re
 import signal
@@ -23,11 +23,27 @@ def read():
     return time.monotonic(), tiers
 
 
+def postgres_pids(signal_number):
+    """Stops or continues the server with all that it has begun."""
+    with open(os.path.join(os.path.dirname(redis_directory), "postgres", "data", "postmaster.pid")) as file:
+        parent = int(file.readline())
+    children = subprocess.run(["pgrep", "-P", str(parent)], capture_output=True, text=True).stdout.split()
+    for pid in [parent] + [int(child) for child in children]:
+        os.kill(pid, signal_number)
+
+
+def hits(rates):
+    return (rates.get("l1", 0) + rates.get("l2", 0)) / max(sum(rates.values()), 1)
+
+
 def redis_pid():
     info = subprocess.run(["redis-cli", "-p", redis_port, "INFO", "server"], capture_output=True, text=True, check=True).stdout
     return int(re.search(r"process_id:(\d+)", info)[1])
 
 
+if mode == "dump":
+    # What Redis will come back with is from before the load.
+    subprocess.run(["redis-cli", "-p", redis_port, "SAVE"], check=True, stdout=subprocess.DEVNULL)
 start = time.monotonic()
 time.sleep(3)
 windows = []
@@ -46,15 +62,29 @@ while time.monotonic() - start < seconds - 1:
         if mode == "flush":
             subprocess.run(["redis-cli", "-p", redis_port, "FLUSHALL"], check=True, stdout=subprocess.DEVNULL)
             back_at = time.monotonic() - start
+        elif mode == "bus":
+            subprocess.run(["redis-cli", "-p", redis_port, "CLIENT", "KILL", "TYPE", "pubsub"], check=True, stdout=subprocess.DEVNULL)
+            back_at = time.monotonic() - start
+        elif mode == "postgres":
+            postgres_pids(signal.SIGSTOP)
+        elif mode == "pause":
+            paused = redis_pid()
+            os.kill(paused, signal.SIGSTOP)
         else:
             os.kill(redis_pid(), signal.SIGKILL)
     if gone_at is not None and back_at is None and elapsed >= gone_at + OUTAGE:
-        # Another at the same port, empty.
-        subprocess.run(
-            ["redis-server", "--port", redis_port, "--bind", "127.0.0.1", "--save", "", "--daemonize", "yes",
-             "--maxmemory", "256mb", "--maxmemory-policy", "allkeys-lru", "--dir", redis_directory,
-             "--pidfile", os.path.join(redis_directory, "again.pid")],
-            check=True, stdout=subprocess.DEVNULL)
+        if mode == "pause":
+            os.kill(paused, signal.SIGCONT)
+        elif mode == "postgres":
+            postgres_pids(signal.SIGCONT)
+        else:
+            # Another at the same port, empty or with the dump.
+            name = "dump.rdb" if mode == "dump" else "none.rdb"
+            subprocess.run(
+                ["redis-server", "--port", redis_port, "--bind", "127.0.0.1", "--save", "", "--daemonize", "yes",
+                 "--maxmemory", "256mb", "--maxmemory-policy", "allkeys-lru", "--dir", redis_directory,
+                 "--dbfilename", name, "--pidfile", os.path.join(redis_directory, "again.pid")],
+                check=True, stdout=subprocess.DEVNULL)
         back_at = time.monotonic() - start
 
 before = [rate for _, end, rate, _ in windows if end <= gone_at]
@@ -70,3 +100,9 @@ print(f"before: median {median:.0f}/s, lowest window {min(before) / median:.2f} 
 print(f"after:  lowest window {low / median:.2f} of the median before (at {low_begin:.1f} s), "
       f"median {statistics.median(rate for _, rate in after) / median:.2f}, "
       f"{sum(rate < 0.9 * median for _, rate in after)} of {len(after)} windows below 0.9")
+ratio = statistics.median(hits(rates) for _, end, _, rates in windows if end <= gone_at)
+during = [hits(rates) for begin, end, _, rates in windows if begin >= gone_at - 0.05 and end <= back_at + 0.05]
+# The end of the last half second that was below; nothing was: at once.
+below = [end for begin, end, _, rates in windows if begin >= back_at - 0.05 and hits(rates) < 0.98 * ratio]
+print(f"hit ratio: {ratio:.3f} before" + (f", {min(during):.3f} to {max(during):.3f} meanwhile" if during else "")
+      + f", above 0.98 of it for good {max(0, below[-1] - back_at) if below else 0:.1f} s after")

@@ -29,6 +29,8 @@ public enum SeededFault: Sendable {
     case lostGeneration
     /// The relay writes its position and does nothing else.
     case noRelay
+    /// Heartbeats alone say that the bus brings everything, though the relay passes elsewhere.
+    case passUnheeded
 }
 
 #if DEBUG

@@ -78,7 +78,7 @@ package struct RedisInvalidationBus: InvalidationBus {
             controlHead: record?.controlHead,
             milliseconds: try values[1].integer(),
             history: try Self.history(role: values[2], id: values[3], offset: values[4]),
-            pass: try values[5].string()
+            pass: try values[5].string().map { RelayPass($0) }
         )
     }
 

@@ -9,6 +9,7 @@ package struct RedisSharedCache: SharedCache, SharedCacheInspection, RelayProgre
 
     private let client: any RedisCommands
     private let namespace: RedisNamespace
+    private let passes = PassCounter()
     private let fillScript: RedisScript
     private let raiseScript: RedisScript
 
@@ -299,17 +300,20 @@ package struct RedisSharedCache: SharedCache, SharedCacheInspection, RelayProgre
         on connection: UInt64
     ) async throws(SharedCacheError) {
         let text = Array(RelayRecord(position: position, controlHead: controlHead).text.utf8)
-        let pass = Array(String(UInt64.random(in: .min ... .max), radix: 36).utf8)
+        let pass = self.passes.next(on: connection)
         try await Self.mapped { () async throws(RedisError) in
             var commands = self.client.shards.map {
                 RedisCommand("SET", key: self.namespace.relayedKey($0), arguments: [text])
             }
             // The first has the bus. It says that the journal is drained into this Redis, though there be nothing new in it.
             for shard in self.client.shards.prefix(1) {
-                commands.append(RedisCommand("SET", key: self.namespace.passKey(shard), arguments: [pass]))
+                commands.append(
+                    RedisCommand("SET", key: self.namespace.passKey(shard), arguments: [Array(pass.text.utf8)])
+                )
             }
             for reply in try await self.client.pipeline(commands, session: connection) { _ = try reply.checked() }
         }
+        self.passes.ended(pass, on: connection)
     }
 
     private static func name(_ key: CacheKey) -> [UInt8] { Self.keyPrefix + key.bytes }

@@ -116,6 +116,7 @@ struct JournalFollowingTests {
         self.node.shared.setRelayedNow(self.node.journal.headNow)
         await self.node.beat()
         #expect(self.node.keeper.isSharedTrusted)
+        await self.node.beat()
         // A silent bus is not read past, an eloquent one is.
         let polls = self.node.journal.polls.count
         await self.poll()
@@ -252,6 +253,7 @@ struct JournalFollowingTests {
         #expect(self.node.keeper.standing() == (true, 1))
         self.node.shared.isDown = false
         await self.node.beat()
+        await self.node.beat()
         await self.poll()
         #expect(self.node.journal.polls.count == 1)
         #expect(self.node.keeper.standing() == (true, 1))
@@ -265,13 +267,14 @@ struct JournalFollowingTests {
         await node.beat()
         // Others write where this node does not listen.
         node.journal.commit(node.key, 6)
-        for _ in 0..<2 {
+        for _ in 0..<3 {
             node.clock.advance(by: .milliseconds(249))
             await node.beat()
             await self.poll()
         }
         #expect(node.journal.polls.isEmpty, "the relay may be late")
-        node.clock.advance(by: .milliseconds(2))
+        #expect(node.keeper.standing().isLive)
+        node.clock.advance(by: .milliseconds(3))
         await node.beat()
         await self.poll()
         #expect(node.journal.polls.count == 1)
@@ -281,8 +284,26 @@ struct JournalFollowingTests {
         #expect(node.keeper.standing() == (true, 1), "what was not written to is still good")
         node.shared.isLeftByRelay = false
         await node.beat()
+        await node.beat()
         await self.poll()
         #expect(node.journal.polls.count == 1)
+    }
+
+    @Test("a heartbeat that came back proves nothing for longer than the relay is known to have passed")
+    func notBrought() async throws {
+        try await self.live()
+        let node = self.node
+        node.shared.isLeftByRelay = true
+        for _ in 0..<3 {
+            node.clock.advance(by: .milliseconds(333))
+            await node.beat()
+            #expect(node.keeper.standing().isLive)
+        }
+        node.clock.advance(by: .milliseconds(1))
+        await node.beat()
+        #expect(!node.keeper.standing().isLive)
+        await self.poll()
+        #expect(node.keeper.standing() == (true, 1))
     }
 
     @Test("without PostgreSQL as well, hits go on by the bus: nothing is known to be committed")

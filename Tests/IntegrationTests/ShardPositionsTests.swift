@@ -13,7 +13,7 @@ struct ShardPositionsTests {
             relayed: xmax.flatMap { JournalPosition("\($0):\($0):") },
             controlHead: xmax.map { Int64($0) },
             milliseconds: 5,
-            pass: xmax.map { "pass-\($0)" }
+            pass: xmax.map { RelayPass("pass-\($0)") }
         )
     }
 
@@ -28,7 +28,7 @@ struct ShardPositionsTests {
         #expect(Self.told([[7, 5, 9], [7, 7, 9], [8, 8, 9]]) == [5, 7, 8])
         let merged = ShardPositions().merged([7, 5, 9].map(Self.reply), of: Self.shards)
         #expect(merged?.controlHead == 9 && merged?.milliseconds == 5 && merged?.history == nil)
-        #expect(merged?.pass == "pass-7", "the first has the bus")
+        #expect(merged?.pass?.relay == "pass-7", "the first has the bus")
     }
 
     @Test("is nothing where one of them has none")

@@ -35,7 +35,7 @@ struct SimulationTests {
         var testDescription: String { "\(self.rule)" }
     }
 
-    /// Those of the fourteen that the code under simulation, or what stands for it, can break.
+    /// Those rules that the code under simulation, or what stands for it, can break.
     static let broken = [
         Broken(rule: .publishFirst, disturbances: [.relayPaused], schedules: 1_000),
         Broken(rule: .heartbeatApart, disturbances: [.subscriptionHeld], schedules: 1_000),
@@ -49,6 +49,7 @@ struct SimulationTests {
         Broken(rule: .minForMax, disturbances: [.subscriptionLost], schedules: 200),
         Broken(rule: .lostGeneration, disturbances: [.relayPaused], schedules: 1_000),
         Broken(rule: .noRelay, disturbances: [.connectionHeld], schedules: 1_000),
+        Broken(rule: .passUnheeded, disturbances: [.split], schedules: 1_000),
     ]
 
     @Test("a rule that is broken is seen, and the same schedules are in order where it is not", arguments: broken)

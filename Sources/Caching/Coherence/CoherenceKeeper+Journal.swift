@@ -64,19 +64,29 @@ extension CoherenceKeeper {
         guard let tail,
             self.state.withLock({ $0.journal.isDue(at: begunAt, broughtAt: $0.broughtAt) })
         else { return }
+        self.state.withLock { $0.reading.since = begunAt }
+        let isRead = await self.readJournal(tail, begunAt, readControl)
+        self.state.withLock { $0.reading = (hasFailed: !isRead, since: nil) }
+        if !isRead { self.metrics.journalPollsFailed.increment() }
+    }
+
+    /// Whether it could be read.
+    private func readJournal(
+        _ tail: any JournalTail,
+        _ begunAt: Instant,
+        _ readControl: (() async -> Bool)?
+    ) async -> Bool {
         // Ahead of the journal: in another incarnation of the database the position means nothing.
         let isControlRead = if let readControl { await readControl() } else { await self.checks.wait(since: begunAt) }
-        guard isControlRead else {
-            self.metrics.journalPollsFailed.increment()
-            return
-        }
+        guard isControlRead else { return false }
         let (poll, generation) = self.state.withLock { ($0.journal.pollBegan(at: begunAt), $0.trust.generation) }
         do {
             let page = try await tail.poll(from: poll.position, limit: self.settings.journalRows)
             self.apply(page, of: poll, doubtsSince: generation)
+            return true
         } catch {
-            self.metrics.journalPollsFailed.increment()
             self.log.debug("the journal cannot be followed", metadata: ["error": "\(error)"])
+            return false
         }
     }
 
@@ -109,7 +119,7 @@ extension CoherenceKeeper {
 
     /// Brings the gauges of the lease up to a moment.
     func recordLease(at now: Instant) {
-        let (proof, passToldAt) = self.state.withLock { ($0.proof(at: now), $0.pass?.toldAt) }
+        let (proof, passToldAt) = self.state.withLock { ($0.proof(at: now), $0.passes.toldAt) }
         if let passToldAt { self.metrics.passAge.record((now - passToldAt).seconds) }
         for (each, gauge) in self.metrics.proofs { gauge.record(each == proof ? 1 : 0) }
         if let age = self.leaseAge() { self.metrics.leaseAge.record(age.seconds) }

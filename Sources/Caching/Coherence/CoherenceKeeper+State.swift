@@ -8,8 +8,11 @@ extension CoherenceKeeper {
         /// Redis time minus the time since `origin`, in milliseconds; nil until the first heartbeat.
         var redisOffset: Int64?
         var relayed: JournalPosition?
-        /// The relay's last pass that was told, and the heartbeat by which it was first; nil: none in this session.
-        var pass: (name: String, toldAt: Instant)?
+        /// Whether this node can read the journal itself, and so need not take the bus at its word.
+        let followsJournal: Bool
+        var passes = RelayPasses()
+        /// Whether the last reading of the journal failed, and since when one is under way.
+        var reading: (hasFailed: Bool, since: Instant?) = (false, nil)
         /// When the subscription last proved to be alive; nil without a session.
         var heardAt: Instant?
         var journal: JournalSession
@@ -29,25 +32,37 @@ extension CoherenceKeeper {
         func proof(at now: Instant) -> JournalSession.Proof {
             if let admittedUntil, now >= admittedUntil { return .none }
             guard self.lease.appliedTicket >= self.admissionTicket else { return .none }
-            return self.journal.proof(at: now, lease: self.lease)
+            let proof = self.journal.proof(at: now, lease: self.lease)
+            guard proof == .bus, !self.isBrought(at: now) else { return proof }
+            return self.journal.isProven(at: now) ? .journal : .none
+        }
+
+        /// Whether the bus brings what is committed, and not only what is published where this node listens; where neither the
+        /// relay nor the journal can say, it is taken to.
+        private func isBrought(at now: Instant) -> Bool {
+            if !self.followsJournal || self.reading.hasFailed { return true }
+            if let since = self.reading.since, now - since >= self.journal.duration / 10 { return true }
+            return self.passes.broughtThrough.map { now < $0.advanced(by: self.journal.duration) } ?? false
         }
 
         mutating func sessionEnded(_ session: UInt64) {
-            let provenAt = self.lease.provenAt
+            var provenAt = self.lease.provenAt
+            if self.followsJournal, !self.reading.hasFailed, let proven = provenAt {
+                provenAt = self.passes.broughtThrough.map { min(proven, $0) }
+            }
             let hadSession = self.lease.session != nil
             self.lease.sessionEnded(session)
-            if self.lease.session == nil { self.pass = nil }
-            if hadSession, self.lease.session == nil { self.journal.sessionEnded(provenAt: provenAt) }
+            guard hadSession, self.lease.session == nil else { return }
+            self.passes.sessionEnded()
+            self.journal.sessionEnded(provenAt: provenAt)
         }
 
-        /// Until when the bus is known to bring what is committed: the last heartbeat that came back, if the relay has passed
-        /// over the same Redis since; nil: it is not known to at all.
-        ///
-        /// Both ways of a node may lead to a primary that the rest of the fleet has left. Heartbeats come back from there; only
-        /// the relay's passes do not go on, where the relay is elsewhere.
+        /// Until when the bus is known to bring what is committed, for whoever decides when to read the journal: what the relay
+        /// has brought is known two heartbeats late, and counts for as much longer; nil: it is not known at all.
         var broughtAt: Instant? {
-            guard let heardAt = self.lease.heardAt, let pass = self.pass else { return nil }
-            return min(heardAt, pass.toldAt)
+            guard self.followsJournal else { return self.lease.heardAt }
+            guard let heardAt = self.lease.heardAt, let brought = self.passes.broughtThrough else { return nil }
+            return min(heardAt, brought.advanced(by: self.journal.duration / 4))
         }
 
         mutating func controlBehind() {

@@ -75,6 +75,7 @@ public final class CoherenceKeeper: Service, Sendable {
             State(
                 lease: FreshnessLease(duration: settings.lease),
                 trust: SharedTrust(duration: settings.lease),
+                followsJournal: tail != nil && !settings.faults.has(.passUnheeded),
                 journal: JournalSession(duration: settings.lease, patience: patience),
                 admittedUntil: isAdmitted ? nil : self.origin
             )
@@ -221,6 +222,7 @@ public final class CoherenceKeeper: Service, Sendable {
             let now = self.now()
             let isNewStamp = self.state.withLock { state in
                 state.lease.sessionBegan(session)
+                if state.lease.session == session { state.passes.sessionBegan(session) }
                 state.heardAt = now
                 return state.lease.session == session && state.journal.sessionBegan(session)
             }
@@ -247,6 +249,7 @@ public final class CoherenceKeeper: Service, Sendable {
             let now = self.now()
             self.state.withLock { state in
                 state.lease.heartbeatReached(heartbeat)
+                state.passes.heartbeatReached(heartbeat)
                 if let sentAt = state.lease.heardAt, sentAt >= state.connections.changedAt ?? sentAt {
                     state.isPaired = true
                 }
@@ -297,7 +300,7 @@ public final class CoherenceKeeper: Service, Sendable {
         let finding = self.state.withLock { state in
             state.redisOffset = reply.milliseconds - elapsed
             state.relayed = reply.relayed
-            if let name = reply.pass, name != state.pass?.name { state.pass = (name, sentAt) }
+            state.passes.heartbeatReplied(heartbeat, pass: reply.pass, sentAt: sentAt)
             if isBehind { state.controlBehind() }
             let finding = state.trust.heartbeatTaken(
                 sentAt: sentAt,

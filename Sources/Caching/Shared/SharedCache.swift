@@ -178,8 +178,8 @@ public struct HeartbeatReply: Sendable, Equatable {
     public let milliseconds: Int64
     /// The history of the data; nil: the server does not tell, or is no primary.
     public let history: DataHistory?
-    /// The relay's last pass over this Redis, told from every other; nil: Redis does not know.
-    public let pass: String?
+    /// The relay's last pass over this Redis; nil: Redis does not know.
+    public let pass: RelayPass?
 
     /// A reply of these parts.
     public init(
@@ -187,7 +187,7 @@ public struct HeartbeatReply: Sendable, Equatable {
         controlHead: Int64?,
         milliseconds: Int64,
         history: DataHistory? = nil,
-        pass: String? = nil
+        pass: RelayPass? = nil
     ) {
         self.relayed = relayed
         self.controlHead = controlHead

@@ -13,5 +13,7 @@ enum Disturbance: CaseIterable {
     case emptied, wentBack
     /// Redis takes no writes for a while, and may have older data then; no connection breaks.
     case demoted
+    /// A replica is promoted and the old primary goes on, each with some of the nodes.
+    case split
     case nodeKilled, nodePaused, relayPaused, postgresDown
 }

@@ -1,12 +1,13 @@
 @testable import Caching
 
 /// What a node's real code calls, carried over the node's simulated connections.
-final class SimulatedAdapters: SharedCache, InvalidationBus, RelayProgress, Journal, ControlFeed, VersionSource,
-    @unchecked Sendable
+final class SimulatedAdapters: SharedCache, InvalidationBus, RelayProgress, Journal, JournalTail, ControlFeed,
+    VersionSource, @unchecked Sendable
 {
     private unowned let node: SimulatedNode
+    private var passed: (connection: UInt64, pass: RelayPass)?
     private var world: World { self.node.world }
-    private var redis: SimulatedRedis { self.node.world.redis }
+    private var redis: SimulatedRedis { self.node.world.redis(of: self.node.index) }
 
     init(node: SimulatedNode) {
         self.node = node
@@ -155,11 +156,20 @@ final class SimulatedAdapters: SharedCache, InvalidationBus, RelayProgress, Jour
         controlHead: Int64,
         on connection: UInt64
     ) async throws(SharedCacheError) {
+        // As `RedisSharedCache`.
+        let isNext = self.passed?.connection == connection
+        let last = self.passed?.pass
+        self.passed = nil
+        let pass =
+            isNext
+            ? RelayPass(relay: last!.relay, count: last!.count + 1)
+            : RelayPass(relay: "\(self.world.scheduler.draw(0...1_000_000_000))", count: 1)
         let write: (inout Void) -> Void = { _ in
-            self.redis.setRelayed(position, controlHead: controlHead)
+            self.redis.setRelayed(position, controlHead: controlHead, pass: pass)
             self.world.judge.relayed(position, at: self.world.scheduler.now)
         }
         try await self.call(writing: true, on: connection, (), [write])
+        self.passed = (connection, pass)
     }
 
     private func note(_ line: @autoclosure () -> String) {
@@ -176,6 +186,11 @@ final class SimulatedAdapters: SharedCache, InvalidationBus, RelayProgress, Jour
     func page(from position: JournalPosition?) async throws(JournalError) -> JournalPage {
         guard let page = await self.ask({ $0.page(from: position) }) else { throw .unavailable("") }
         return page
+    }
+
+    func poll(from position: JournalPosition?, limit: Int) async throws(JournalError) -> JournalPoll {
+        guard let page = await self.ask({ $0.page(from: position ?? $0.position) }) else { throw .unavailable("") }
+        return JournalPoll(invalidations: page.invalidations, next: page.next, isWhole: true)
     }
 
     func head() async throws(JournalError) -> JournalPosition {

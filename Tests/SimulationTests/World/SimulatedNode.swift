@@ -39,6 +39,7 @@ final class SimulatedNode: @unchecked Sendable {
             bus: adapters,
             control: adapters,
             journal: adapters,
+            tail: world.followsJournal ? adapters : nil,
             log: log,
             now: { world.origin.advanced(by: .microseconds(scheduler.now)) },
             wallClock: { 1_780_000_000_000 + scheduler.now / 1_000 }
@@ -63,7 +64,7 @@ final class SimulatedNode: @unchecked Sendable {
             progress: adapters,
             log: log
         )
-        self.commands.onChange = { [keeper] in keeper!.sharedDoubted() }
+        self.commands.onChange = { [keeper, commands] in keeper!.sharedConnectionChanged(isConnected: commands.isUp) }
         self.commands.onLost = { [weak self] in self?.connectSoon() }
         self.subscription.onLost = { [keeper] in keeper!.subscriptionLost(session: $0) }
         self.subscription.onEnded = { [weak self] in self?.subscribeSoon() }
@@ -77,6 +78,15 @@ final class SimulatedNode: @unchecked Sendable {
         self.run { await $0.keeper.bus(applying: $0) }
         self.run { node in await node.keeper.checks.run { await node.keeper.readControl() } }
         self.run { node in for await _ in node.keeper.beats { await node.keeper.beatOnce() } }
+        if self.world.followsJournal {
+            self.run { node in for await _ in node.keeper.polls { await node.keeper.pollJournal() } }
+            self.run { node in
+                while node.isAlive {
+                    node.keeper.pollSoon.yield()
+                    try? await node.sleep(node.settings.journalInterval)
+                }
+            }
+        }
         self.run { await $0.cache.refreshes.run() }
         self.run { node in
             while node.isAlive {
@@ -120,7 +130,7 @@ final class SimulatedNode: @unchecked Sendable {
         guard self.isAlive else { return }
         self.isAlive = false
         self.executor.pausedUntil = 0
-        self.world.redis.subscribers.removeAll { $0 === self.subscription }
+        self.world.unsubscribe(self.subscription)
         self.subscription.close()
         self.commands.onLost = {}
         self.commands.lose()
@@ -141,12 +151,12 @@ final class SimulatedNode: @unchecked Sendable {
     }
 
     private func subscribeSoon() {
-        self.world.redis.subscribers.removeAll { $0 === self.subscription }
+        self.world.unsubscribe(self.subscription)
         let isFirst = self.subscription.session == 0 && self.world.scheduler.now >= self.world.redisDownUntil
         self.world.scheduler.after(isFirst ? 1 : self.world.scheduler.draw(1_000...self.world.slowestReconnect)) {
             guard self.isAlive else { return }
             guard self.world.scheduler.now >= self.world.redisDownUntil else { return self.subscribeSoon() }
-            self.world.redis.subscribers.append(self.subscription)
+            self.world.redis(of: self.index).subscribers.append(self.subscription)
             self.subscription.confirm()
             self.world.scheduler.note("node \(self.index): subscribed, session \(self.subscription.session)")
         }

@@ -13,10 +13,12 @@ final class SimulatedRedis {
         var hashes: [CacheKey: Hash] = [:]
         var relayed: JournalPosition?
         var controlHead: Int64?
+        var pass: RelayPass?
     }
 
     private let scheduler: Scheduler
     private let faults: SeededFaults
+    private let name: String
     private var content = Content()
     private var dump = Content()
     private var histories = 1
@@ -26,9 +28,10 @@ final class SimulatedRedis {
     /// Confirmed, in the order of their confirmation.
     var subscribers: [SubscriptionLink] = []
 
-    init(_ scheduler: Scheduler, faults: SeededFaults) {
+    init(_ scheduler: Scheduler, faults: SeededFaults, name: String = "history") {
         self.scheduler = scheduler
         self.faults = faults
+        self.name = name
     }
 
     // MARK: Scripts
@@ -87,7 +90,8 @@ final class SimulatedRedis {
             relayed: self.content.relayed,
             controlHead: self.content.controlHead,
             milliseconds: 1_780_000_000_000 + self.scheduler.now / 1_000,
-            history: DataHistory(id: "history-\(self.histories)", offset: 0)
+            history: DataHistory(id: "\(self.name)-\(self.histories)", offset: 0),
+            pass: self.content.pass
         )
     }
 
@@ -99,9 +103,10 @@ final class SimulatedRedis {
 
     var relayed: JournalPosition? { self.content.relayed }
 
-    func setRelayed(_ position: JournalPosition, controlHead: Int64) {
+    func setRelayed(_ position: JournalPosition, controlHead: Int64, pass: RelayPass? = nil) {
         self.content.relayed = position
         self.content.controlHead = controlHead
+        if let pass { self.content.pass = pass }
     }
 
     // MARK: What happens to it
@@ -112,6 +117,16 @@ final class SimulatedRedis {
     func goBack() {
         self.content = self.dump
         self.histories += 1
+    }
+
+    /// A replica of it that is made a primary, which does not end this one.
+    ///
+    /// - Parameter isLate: Whether it lacks what came since the dump.
+    func promoted(_ name: String, isLate: Bool) -> SimulatedRedis {
+        let other = SimulatedRedis(self.scheduler, faults: self.faults, name: name)
+        other.content = isLate ? self.dump : self.content
+        other.dump = self.dump
+        return other
     }
 
     func flush() { self.content = Content() }

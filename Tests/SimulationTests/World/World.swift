@@ -3,12 +3,19 @@
 /// One schedule: a fleet, what is written and read, and what goes wrong, all drawn from a seed.
 final class World: @unchecked Sendable {
     let scheduler: Scheduler
-    let redis: SimulatedRedis
+    /// The primary; where there are two, the one that all will have in the end.
+    private(set) var redis: SimulatedRedis
+    /// The primary that some nodes still have, and which.
+    private var left: (redis: SimulatedRedis, nodes: Set<Int>)?
+    private var promotions = 0
+    /// Whether nodes read the journal themselves.
+    let followsJournal: Bool
     let postgres: SimulatedPostgres
     let judge: Judge
     let origin = ContinuousClock.now
     let faults: SeededFaults
     private let disturbances: [Disturbance]
+    private let mayBeSplit: Bool
     private(set) var nodes: [SimulatedNode] = []
     private var dead: [SimulatedNode] = []
     let keys: [CacheKey]
@@ -31,8 +38,11 @@ final class World: @unchecked Sendable {
         self.scheduler = scheduler
         self.redis = SimulatedRedis(scheduler, faults: faults)
         self.postgres = SimulatedPostgres(scheduler)
+        let mayBeSplit = disturbances.contains(.split) && (disturbances.count == 1 || scheduler.oneIn(2))
+        self.mayBeSplit = mayBeSplit
+        self.followsJournal = mayBeSplit || scheduler.oneIn(3)
         var settings = CoherenceSettings(
-            heartbeatInterval: .milliseconds(scheduler.pick([300, 500, 500])),
+            heartbeatInterval: .milliseconds(scheduler.pick(mayBeSplit ? [250, 250, 500] : [300, 500, 500])),
             relayInterval: .milliseconds(scheduler.pick([100, 400, 1_500, 4_000])),
             foreignComputePoll: .milliseconds(40),
             // A real clock is asked whether it is over: at once, or never.
@@ -53,6 +63,16 @@ final class World: @unchecked Sendable {
         self.keys = (0..<(scheduler.oneIn(4) ? 2 : 1)).map { CacheKey(namespace: "i", owner: "t", member: "u\($0)") }
         for key in self.keys where !scheduler.oneIn(6) { self.postgres.know(key) }
         for index in 0..<scheduler.pick([2, 2, 2, 2, 2, 3, 4]) { self.nodes.append(self.newNode(index)) }
+    }
+
+    func redis(of node: Int) -> SimulatedRedis {
+        if let left, left.nodes.contains(node) { return left.redis }
+        return self.redis
+    }
+
+    func unsubscribe(_ subscription: SubscriptionLink) {
+        self.redis.subscribers.removeAll { $0 === subscription }
+        self.left?.redis.subscribers.removeAll { $0 === subscription }
     }
 
     private func newNode(_ index: Int) -> SimulatedNode {
@@ -356,7 +376,7 @@ final class World: @unchecked Sendable {
 
     private func disturb(_ key: CacheKey, at moment: Int64) {
         let scheduler = self.scheduler
-        let kind = scheduler.pick(self.disturbances)
+        let kind = scheduler.pick(self.disturbances.filter { $0 != .split || self.mayBeSplit })
         if kind == .wentBack { scheduler.at(moment - scheduler.draw(0...600_000)) { self.redis.saveDump() } }
         scheduler.at(moment) {
             let index = self.anyNode()
@@ -408,9 +428,40 @@ final class World: @unchecked Sendable {
             }
         case .nodePaused: node.executor.pausedUntil = end
         case .relayPaused: self.relayPausedUntil = end + duration
+        case .split: self.split(for: duration + 500_000)
         case .postgresDown:
             self.postgres.isDown = true
             scheduler.after(duration / 2) { self.postgres.isDown = false }
+        }
+    }
+
+    /// A replica is promoted. Some nodes have it from now on, the others go on with the old primary, which does not know.
+    private func split(for duration: Int64) {
+        let scheduler = self.scheduler
+        guard self.left == nil, self.nodes.count > 1 else { return }
+        self.promotions += 1
+        let first = scheduler.draw(1...Int64(self.nodes.count - 1))
+        let staying = Set(self.shuffled().prefix(Int(first)))
+        self.left = (self.redis, staying)
+        self.redis = self.redis.promoted("promoted-\(self.promotions)", isLate: scheduler.oneIn(3))
+        scheduler.note("two primaries: nodes \(staying.sorted()) stay with the old one")
+        self.move { !staying.contains($0) }
+        scheduler.after(duration) {
+            scheduler.note("one primary again")
+            self.left = nil
+            self.move { staying.contains($0) }
+        }
+    }
+
+    private func shuffled() -> [Int] {
+        self.nodes.indices.map { (self.scheduler.draw(0...1_000_000), $0) }.sorted { $0 < $1 }.map(\.1)
+    }
+
+    /// Nodes whose connections lead elsewhere from now on.
+    private func move(_ isMoved: (Int) -> Bool) {
+        for node in self.nodes where isMoved(node.index) {
+            node.commands.lose(serverDied: true)
+            node.subscription.lose()
         }
     }
 }
