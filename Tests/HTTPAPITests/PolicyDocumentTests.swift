@@ -27,8 +27,8 @@ struct PolicyDocumentTests {
     }
 
     @Test(
-        "what is missing or null takes the built-in value",
-        arguments: ["{}", "WHOLE", #"{"ttl":null,"weights":{}}"#]
+        "what is missing takes the built-in value",
+        arguments: ["{}", "WHOLE", #"{"ttl":{"active_s":null},"weights":{}}"#]
     )
     func defaults(_ json: String) throws {
         var expected = Policy.builtIn
@@ -70,6 +70,24 @@ struct PolicyDocumentTests {
         expected.exploration = Policy.Exploration(share: 0.05, maximumAgeDays: 30)
         #expect(policy == expected)
         #expect(try Self.read(String(buffer: JSONWriter.document(policy))) == policy)
+    }
+
+    @Test(
+        "null is no value, but of active_s",
+        arguments: PolicyDocument.fields.map { ([$0], $0) } + [
+            (["ttl", "soft_s"], "ttl/soft_s"), (["weights", "content"], "weights/content"),
+            (["event_weights", "view"], "event_weights/view"), (["exploration", "share"], "exploration/share"),
+            (["surface_overrides", "home"], "surface_overrides/home"),
+            (["surface_overrides", "home", "ttl"], "surface_overrides/home/ttl"),
+            (["eligibility", "not"], "eligibility/not"),
+        ]
+    )
+    func null(_ names: [String], _ pointer: String) throws {
+        let json = names.reversed().reduce("null") { "{\"\($1)\":\($0)}" }
+        let problem = try #require(throws: Problem.self) { try Self.read(json) }
+        #expect(problem.status == .unprocessableContent)
+        let wrong = Wrong("#/\(pointer)", "invalid", "a value; it may be left out")
+        #expect(problem.errors.map { Wrong($0.pointer, $0.code, $0.allowed) }.contains(wrong))
     }
 
     @Test("no diversity, no fallback and no invalidating event are policies, too, and survive being stored")

@@ -20,6 +20,9 @@ package struct Catalog: Sendable {
         package let regions: [String]
         /// The languages it is in, by its labels `lang` and `locale`; empty: all.
         package let languages: [LanguageTag]
+        /// What else a client tells of it.
+        private let labels: [String: String]
+        package let price: Double?
         /// When it came into the catalogue.
         package let createdAt: Timestamp
 
@@ -35,8 +38,13 @@ package struct Catalog: Sendable {
             self.isOffered = item.inStock && !item.hidden
             self.regions = item.regions
             self.languages = ["lang", "locale"].compactMap { item.labels[$0].map(LanguageTag.init(label:)) }
+            self.labels = item.labels
+            self.price = item.price
             self.createdAt = numbered.createdAt
         }
+
+        /// The value of a label.
+        func label(_ name: String) -> String? { self.labels[name] }
 
         /// Whether two records have the same bytes; `String` takes composed and decomposed text for equal.
         package static func == (lhs: Self, rhs: Self) -> Bool {
@@ -48,6 +56,8 @@ package struct Catalog: Sendable {
                 && (lhs.creator ?? "").utf8.elementsEqual((rhs.creator ?? "").utf8)
                 && (lhs.creator == nil) == (rhs.creator == nil)
                 && lhs.regions.elementsEqual(rhs.regions, by: isSame) && lhs.languages == rhs.languages
+                && lhs.price == rhs.price && lhs.labels.count == rhs.labels.count
+                && lhs.labels.allSatisfy { name, value in rhs.labels[name].map { isSame($0, value) } ?? false }
         }
     }
 
