@@ -1,5 +1,5 @@
 import Crypto
-package import RecommendationCore
+import RecommendationCore
 
 /// A policy made ready to serve by, once for its version: what each of its surfaces goes by.
 final class CompiledPolicy: Sendable {
