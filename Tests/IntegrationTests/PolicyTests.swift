@@ -127,6 +127,87 @@ struct PolicyTests {
         }
     }
 
+    @Test("a canary stands beside the active version, is no step of rollbacks, and is followed by nodes")
+    func canary() async throws {
+        try await withDatabase { database in
+            let policies = database.policies
+            try await Self.store("p7", "p8", "p9", in: database)
+            // Beside the built-in policy, which was never activated.
+            let first = try await policies.activated("p7", share: 1_000)
+            #expect(first.active == "p0" && first.previous == nil)
+            #expect(first.canary == PolicyCanary(version: "p7", share: 1_000))
+            #expect(try await policies.activated("p7", share: 1_000) == first, "the same again changes nothing")
+            #expect(try await policies.activated("p7", share: 2_000).canary?.share == 2_000)
+            let whole = try await policies.activated("p7")
+            #expect(whole.active == "p7" && whole.canary == nil && whole.previous == "p0")
+            await #expect(throws: RepositoryError.conflict("p7 is in force already, for all users")) {
+                try await policies.activated("p7", share: 500)
+            }
+            _ = try await policies.activated("p8")
+            let state = database.node()
+            try await state.catchUp()
+            let user = try #require(
+                (0..<200).map { User.ID(trusted: "u\($0)") }.first { PolicyCanary(version: "p9", share: 500).takes($0) }
+            )
+            let beside = try await policies.activated("p9", share: 500)
+            #expect(beside.active == "p8" && beside.previous == "p7" && beside.canary?.version == "p9")
+            try await state.catchUp()
+            let tenant = try #require(state.state(of: .default))
+            #expect(tenant.policy.version == "p8" && tenant.serving(user).policy.version == "p9")
+            #expect(tenant.serving(user).policy.poolSize == 22)
+            #expect(try await policies.versions(tenant: .default).standing == beside)
+            await #expect(
+                throws: RepositoryError.conflict("p9 serves a part of the users beside it; roll that back first")
+            ) {
+                try await policies.rolledBack("p8")
+            }
+            // Another takes its place; a rollback leaves the active version alone, and that goes back to what was before it.
+            #expect(
+                try await policies.activated("p0", share: 9_999).canary == PolicyCanary(version: "p0", share: 9_999)
+            )
+            try await state.catchUp()
+            #expect(state.state(of: .default)?.serving(user).policy == .builtIn)
+            let alone = try await policies.rolledBack("p0")
+            #expect(alone.active == "p8" && alone.canary == nil && alone.previous == "p7")
+            try await state.catchUp()
+            #expect(state.state(of: .default)?.serving(user).policy.version == "p8")
+            #expect(try await policies.rolledBack("p8").active == "p7")
+            #expect(try await policies.rolledBack("p7").active == "p0")
+        }
+    }
+
+    @Test("a change that expects another standing changes nothing")
+    func expected() async throws {
+        try await withDatabase { database in
+            let policies = database.policies
+            try await Self.store("p7", "p8", in: database)
+            let first = try #require(
+                try await policies.activate("p7", share: 10_000, expected: [0], tenant: .default)
+            )
+            for expected in [[], [0], [first.epoch - 1, first.epoch + 1]] {
+                #expect(try await policies.activate("p8", share: 10_000, expected: expected, tenant: .default) == nil)
+                #expect(try await policies.rollback("p7", expected: expected, tenant: .default) == nil)
+            }
+            #expect(try await policies.versions(tenant: .default).standing == first)
+            #expect(try await policies.rollback("p7", expected: [1, first.epoch], tenant: .default)?.active == "p0")
+        }
+    }
+
+    @Test("a canary that a node cannot read leaves its users to the active policy")
+    func unreadableCanary() async throws {
+        try await withDatabase { database in
+            try await Self.store("p7", in: database)
+            _ = try await database.policies.activated("p7")
+            _ = try await database.policies.store("p8", document: #"{"eligibility":0.1}"#, tenant: .default)
+            _ = try await database.policies.activated("p8", share: 9_999)
+            let state = database.node()
+            try await state.catchUp()
+            let tenant = try #require(state.state(of: .default))
+            #expect((0..<50).allSatisfy { tenant.serving(User.ID(trusted: "u\($0)")).policy.version == "p7" })
+            #expect(state.tenantsOnLastGoodPolicy.isEmpty)
+        }
+    }
+
     @Test("what is not stored cannot be activated, and nothing is written")
     func missing() async throws {
         try await withDatabase { database in

@@ -1,5 +1,6 @@
 import RecommendationCore
 import Testing
+import VireoTestKit
 
 @testable import Caching
 @testable import Serving

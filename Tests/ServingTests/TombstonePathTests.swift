@@ -1,5 +1,7 @@
 import RecommendationCore
+import Synchronization
 import Testing
+import VireoTestKit
 
 @testable import Caching
 @testable import Serving
