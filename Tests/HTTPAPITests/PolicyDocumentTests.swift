@@ -100,7 +100,9 @@ struct PolicyDocumentTests {
          "pool_size":300,
          "surface_overrides":{"home":{},"email":{"pins":[],"pool_size":50,"weights":{"content":0.2,"popularity":0.4},
             "ttl":{"soft_s":60},"fallback":["popular"],"eligibility":{"price":{"min":3}},"seen_filter":false,
-            "event_weights":{"view":0},"half_life_days":3,"static_items":["i1"],"exploration":{"share":0.1},"diversity":[]}}}
+            "event_weights":{"view":0},"half_life_days":3,"static_items":["i1"],"exploration":{"share":0.1},"mmr":{"lambda":1},
+            "diversity":[{"field":"creator","max_per_window":1,"window":4}]}},"mmr":{"lambda":0.7},
+         "diversity":[{"field":"creator","max_per_window":2,"window":5},{"field":"category","max_per_window":3,"window":8}]}
         """#
 
     @Test("rules are taken, and a document written is read as the same policy")
@@ -119,6 +121,8 @@ struct PolicyDocumentTests {
         )
         #expect(policy.boosts.map(\.factor) == [1.5, 0])
         #expect(policy.boosts[0].when == .label(text("brand"), [text("x"), text("y")]))
+        #expect(policy.creatorCap == Policy.DiversityCap(maximum: 2, window: 5) && policy.marginalRelevance == 0.7)
+        #expect(policy.maximumPerWindow == 3 && policy.window == 8)
         #expect(policy.pins.map(\.position) == [1, 2, 4] && policy.pins.map(\.item.string) == ["i7", "i8", "i9"])
         #expect(policy.pins[2].when == .userLabel(text("age"), [text("adult")]) && policy.pins[0].when == nil)
         #expect(try Self.read(String(buffer: JSONWriter.document(policy))) == policy)
@@ -140,6 +144,8 @@ struct PolicyDocumentTests {
         email.staticItems = [Item.ID(trusted: "i1")]
         email.exploration.share = 0.1
         email.maximumPerWindow = 0
+        email.creatorCap = Policy.DiversityCap(maximum: 1, window: 4)
+        email.marginalRelevance = 1
         #expect(policy.effective(on: "email") == email)
     }
 
@@ -189,6 +195,12 @@ struct PolicyDocumentTests {
                 #"{"eligibility":{"locales":["not a language"]}}"#,
                 [Wrong("#/eligibility/locales/0", "invalid", LanguageTag.allowed)]
             ),
+            (
+                #"{"diversity":[{"field":"creator","max_per_window":1,"window":2},{"field":"creator","max_per_window":1,"window":2}]}"#,
+                [Wrong("#/diversity/1/field", "duplicate", "each field once")]
+            ),
+            (#"{"mmr":{}}"#, [Wrong("#/mmr/lambda", "required", nil)]),
+            (#"{"mmr":{"lambda":1.01}}"#, [Wrong("#/mmr/lambda", "out_of_range", "0..1")]),
             (#"{"boosts":{}}"#, [Wrong("#/boosts", "invalid", "an array of 0 to 16 boosts")]),
             (
                 #"{"boosts":[{"factor":10.1,"when":{"regions":["DE"]}},{"factor":-1},{}]}"#,
@@ -317,8 +329,8 @@ struct PolicyDocumentTests {
                 #"{"weights":{"collaborative":0,"content":0,"popularity":0}}"#,
                 [Wrong("#/weights", "invalid_sum", "weights with a sum of 1")]
             ),
-            (#"{"diversity":{}}"#, [Wrong("#/diversity", "invalid", "an array of 0 to 1 rules")]),
-            (#"{"diversity":[{},{}]}"#, [Wrong("#/diversity", "invalid", "an array of 0 to 1 rules")]),
+            (#"{"diversity":{}}"#, [Wrong("#/diversity", "invalid", "an array of 0 to 2 rules")]),
+            (#"{"diversity":[{},{},{}]}"#, [Wrong("#/diversity", "invalid", "an array of 0 to 2 rules")]),
             (#"{"diversity":[1]}"#, [Wrong("#/diversity/0", "invalid", "one object")]),
             (
                 #"{"diversity":[{}]}"#,
@@ -329,9 +341,9 @@ struct PolicyDocumentTests {
                 ]
             ),
             (
-                #"{"diversity":[{"field":"creator","max_per_window":0,"window":101}]}"#,
+                #"{"diversity":[{"field":"brand","max_per_window":0,"window":101}]}"#,
                 [
-                    Wrong("#/diversity/0/field", "invalid", "category"),
+                    Wrong("#/diversity/0/field", "invalid", "category|creator"),
                     Wrong("#/diversity/0/window", "out_of_range", "1..100"),
                     Wrong("#/diversity/0/max_per_window", "out_of_range", "1..10"),
                 ]

@@ -228,4 +228,47 @@ struct PolicyPathTests {
         let slate = try await path.answer(node, user: inside)
         #expect(slate.policy == "p8" && !Set(slate.places.map(\.id)).isSubset(of: Self.others))
     }
+
+    @Test("caps of categories and of creators hold on every path, in random catalogues", arguments: ListPath.allCases)
+    func caps(_ path: ListPath) async throws {
+        for seed in UInt64(0)..<6 {
+            var generator = SeededGenerator(seed: seed)
+            let categories = Int.random(in: 2...6, using: &generator)
+            let creators = Int.random(in: 2...6, using: &generator)
+            var kinds: [String: (category: String, creator: String?)] = [:]
+            let category = Policy.DiversityCap(maximum: Int.random(in: 1...3, using: &generator), window: 6)
+            let creator = Policy.DiversityCap(maximum: Int.random(in: 1...2, using: &generator), window: 4)
+            let hasRelevance = Bool.random(using: &generator)
+            let isCold = Bool.random(using: &generator)
+            let node = try await PolicyServingTests.Node(items: { item in
+                let own = "c\(Int.random(in: 0..<categories, using: &generator))"
+                item.categories = [own]
+                let maker = "m\(Int.random(in: 0..<creators, using: &generator))"
+                item.creator = Int.random(in: 0..<6, using: &generator) == 0 ? nil : maker
+                kinds[item.id.string] = (own, item.creator)
+            }) {
+                path.change(&$0)
+                $0.maximumPerWindow = category.maximum
+                $0.window = category.window
+                $0.creatorCap = creator
+                $0.marginalRelevance = hasRelevance ? 0.6 : nil
+            }
+            if isCold, ![.l1, .l2, .immediate, .stale].contains(path) { node.users.has([]) }
+            let slate = try await path.slate(node)
+            #expect(!slate.isEmpty)
+            // What somebody put together by hand is as they put it; who asks for a category gets it.
+            guard path != .curated else { continue }
+            let chosen = slate.map { kinds[$0.id]! }
+            func largest(_ window: Int, _ names: [String?]) -> Int {
+                names.indices.map { start in
+                    let part = names[start...].prefix(window).compactMap(\.self)
+                    return Set(part).map { name in part.count { $0 == name } }.max() ?? 0
+                }.max() ?? 0
+            }
+            #expect(largest(creator.window, chosen.map(\.creator)) <= creator.maximum, "seed \(seed)")
+            if path != .filtered {
+                #expect(largest(category.window, chosen.map(\.category)) <= category.maximum, "seed \(seed)")
+            }
+        }
+    }
 }

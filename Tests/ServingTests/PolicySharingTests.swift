@@ -28,7 +28,8 @@ struct PolicySharingTests {
         let shared: [(inout Policy) -> Void] = [
             { $0.version = "another" }, { $0.maximumPerWindow = 1 }, { $0.window = 5 }, { $0.fallback = [] },
             { $0.staticItems = [Item.ID(trusted: "i1")] }, { $0.onUnverified = .refuse }, { $0.surfaces = ["x"] },
-            { $0.boosts = [Policy.Boost(factor: 2, when: category)] },
+            { $0.boosts = [Policy.Boost(factor: 2, when: category)] }, { $0.marginalRelevance = 0.5 },
+            { $0.creatorCap = Policy.DiversityCap(maximum: 1, window: 3) },
         ]
         for change in shared { #expect(Self.digest(change) == base) }
         let own: [(inout Policy) -> Void] = [

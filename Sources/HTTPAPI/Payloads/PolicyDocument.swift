@@ -10,12 +10,12 @@ enum PolicyDocument {
     static let fields = [
         "weights", "diversity", "frequency_caps", "seen_filter", "event_weights", "invalidating_events",
         "half_life_days", "ttl", "pool_size", "fallback", "static_items", "on_unverified", "surfaces",
-        "exploration", "eligibility", "boosts", "pins", "surface_overrides",
+        "exploration", "eligibility", "boosts", "pins", "surface_overrides", "mmr",
     ]
     /// What a surface may have of its own.
     static let overridable = [
         "weights", "diversity", "seen_filter", "event_weights", "half_life_days", "ttl", "pool_size", "fallback",
-        "static_items", "exploration", "eligibility", "boosts", "pins",
+        "static_items", "exploration", "eligibility", "boosts", "pins", "mmr",
     ]
 
     static func read(_ value: JSONValue, version: String) throws(Problem) -> Policy {
@@ -39,6 +39,9 @@ extension DocumentReader {
         if let value = document["weights"] { self.weights(value, at("weights"), &policy.weights) }
         if let value = document["diversity"] { self.diversity(value, at("diversity"), &policy) }
         if let value = document["frequency_caps"] { self.frequencyCaps(value, at("frequency_caps")) }
+        if let value = document["mmr"] {
+            policy.marginalRelevance = self.marginalRelevance(value, at("mmr")) ?? policy.marginalRelevance
+        }
         if let value = document["seen_filter"], let flag = self.flag(value, at: at("seen_filter")) {
             policy.seenFilter = flag
         }
@@ -126,24 +129,44 @@ extension DocumentReader {
 
     private mutating func diversity(_ value: JSONValue, _ pointer: Pointer, _ policy: inout Policy) {
         policy.maximumPerWindow = 0
+        policy.creatorCap = nil
         let names = ["field", "max_per_window", "window"]
-        for (place, rule) in self.array(value, at: pointer, count: 0...1, of: "rules") {
+        var known: Set<DiversityField> = []
+        for (place, rule) in self.array(value, at: pointer, count: 0...2, of: "rules") {
             guard let object = self.object(rule, at: place, known: names) else { continue }
             for name in names where object[name] == nil { self.add(place.member(name), "required", allowed: nil) }
-            if let field = object["field"] {
-                _ = self.choice(field, at: place.member("field"), among: ["category"]) { $0 }
+            let field = object["field"].flatMap {
+                let words = DiversityField.allCases.map(\.rawValue)
+                return self.choice($0, at: place.member("field"), among: words, DiversityField.init(rawValue:))
             }
-            if let window = object["window"],
-                let length = self.integer(window, at: place.member("window"), in: 1...100)
-            {
-                policy.window = length
+            if let field, !known.insert(field).inserted {
+                self.add(place.member("field"), "duplicate", allowed: "each field once")
             }
-            if let maximum = object["max_per_window"],
-                let count = self.integer(maximum, at: place.member("max_per_window"), in: 1...policy.window)
-            {
-                policy.maximumPerWindow = count
+            let window = object["window"].flatMap { self.integer($0, at: place.member("window"), in: 1...100) }
+            let maximum = object["max_per_window"].flatMap {
+                self.integer($0, at: place.member("max_per_window"), in: 1...(window ?? policy.window))
+            }
+            guard let window, let maximum else { continue }
+            switch field {
+            case .category: (policy.maximumPerWindow, policy.window) = (maximum, window)
+            case .creator: policy.creatorCap = Policy.DiversityCap(maximum: maximum, window: window)
+            case nil: break
             }
         }
+    }
+
+    /// What a cap is of.
+    private enum DiversityField: String, CaseIterable {
+        case category, creator
+    }
+
+    private mutating func marginalRelevance(_ value: JSONValue, _ pointer: Pointer) -> Double? {
+        guard let object = self.object(value, at: pointer, known: ["lambda"]) else { return nil }
+        guard let lambda = object["lambda"] else {
+            self.add(pointer.member("lambda"), "required", allowed: nil)
+            return nil
+        }
+        return self.number(lambda, at: pointer.member("lambda"), in: 0...1)
     }
 
     /// Nothing enforces caps yet, so none may be asked for.
@@ -284,13 +307,23 @@ extension JSONWriter {
         self.number(policy.weights.popularity)
         self.raw(#"},"diversity":["#)
         if policy.maximumPerWindow > 0 {
-            self.raw(#"{"field":"category","max_per_window":"#)
-            self.integer(policy.maximumPerWindow)
-            self.raw(#","window":"#)
-            self.integer(policy.window)
-            self.raw("}")
+            self.cap("category", Policy.DiversityCap(maximum: policy.maximumPerWindow, window: policy.window))
+        }
+        if let cap = policy.creatorCap {
+            if policy.maximumPerWindow > 0 { self.raw(",") }
+            self.cap("creator", cap)
         }
         self.raw("]")
+    }
+
+    private mutating func cap(_ field: String, _ cap: Policy.DiversityCap) {
+        self.raw(#"{"field":"#)
+        self.string(field)
+        self.raw(#","max_per_window":"#)
+        self.integer(cap.maximum)
+        self.raw(#","window":"#)
+        self.integer(cap.window)
+        self.raw("}")
     }
 
     private mutating func choosing(_ policy: Policy) {

@@ -175,9 +175,14 @@ extension DocumentReader {
 }
 
 extension JSONWriter {
-    /// The rules of a policy, each with its comma; nothing where there are none, so that a document without them is as programs
+    /// The rules of a policy beyond the built-in ones, each with its comma; nothing where there are none, so that a document without them is as programs
     /// that know none have it.
     mutating func rules(_ policy: Policy) {
+        if let lambda = policy.marginalRelevance {
+            self.raw(#","mmr":{"lambda":"#)
+            self.number(lambda)
+            self.raw("}")
+        }
         if let eligibility = policy.eligibility {
             self.raw(#","eligibility":"#)
             self.expression(eligibility)

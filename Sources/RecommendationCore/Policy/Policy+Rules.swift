@@ -30,6 +30,20 @@ extension Policy {
         }
     }
 
+    /// At most so many of one kind in every window of consecutive ranks.
+    public struct DiversityCap: Sendable, Equatable {
+        /// Of one kind; as large as the window: no cap.
+        public var maximum: Int
+        /// The length of the window in ranks.
+        public var window: Int
+
+        /// A cap of these parts.
+        public init(maximum: Int, window: Int) {
+            self.maximum = maximum
+            self.window = window
+        }
+    }
+
     /// What holds on one surface in place of what holds on the others.
     public struct SurfaceOverride: Sendable, Equatable {
         /// One of the policy's surfaces.

@@ -45,8 +45,14 @@ extension SlateBuilder {
         if isOnSurface, !isCurated, self.state.rules.hasBoosts { Self.boost(&allowed, admission) }
         var chosen: [Int] = []
         var diversity = Diversity(maximumPerWindow: 0, window: 0)
-        self.diversify(&diversity, limit - pins.count, of: allowed.count, into: &chosen, &filtered) { place in
-            isCurated ? Diversity.noCategory : admission.category(of: allowed[place].item)
+        if let choice = self.state.rules.compiled.choice, !isCurated {
+            let candidates = allowed.map { admission.candidate($0.item, score: $0.score, of: choice) }
+            filtered.diversity = choice.choose(limit - pins.count, of: candidates, into: &chosen)
+            filtered.poolExhausted = chosen.count < limit - pins.count
+        } else {
+            self.diversify(&diversity, limit - pins.count, of: allowed.count, into: &chosen, &filtered) { place in
+                isCurated ? Diversity.noCategory : admission.category(of: allowed[place].item)
+            }
         }
         var places = chosen.map { index in
             let candidate = allowed[index]

@@ -1,5 +1,6 @@
 import Crypto
 import RecommendationCore
+import RecommendationEngine
 
 /// A policy made ready to serve by, once for its version: what each of its surfaces goes by.
 final class CompiledPolicy: Sendable {
@@ -13,6 +14,8 @@ final class CompiledPolicy: Sendable {
     let userLabels: Set<ItemExpression.Text>
     /// Tells pools apart: the same for all policies that make the same pools, whatever they do with them in the final stage.
     let poolDigest: String
+    /// What chooses a slate, where one cap of categories alone does not; nil: that does.
+    let choice: DiverseChoice?
     /// The surfaces with a policy of their own.
     let overrides: [(surface: String, policy: CompiledPolicy)]
 
@@ -24,6 +27,7 @@ final class CompiledPolicy: Sendable {
         let labels = policy.ruleLabels
         self.userLabels = Set(labels)
         self.poolDigest = PoolDigest.text(policy, labels)
+        self.choice = policy.choice
         self.overrides = policy.surfaceOverrides.map { ($0.surface, CompiledPolicy($0.policy)) }
     }
 
@@ -34,6 +38,15 @@ final class CompiledPolicy: Sendable {
 }
 
 extension Policy {
+    fileprivate var choice: DiverseChoice? {
+        guard self.creatorCap != nil || self.marginalRelevance != nil else { return nil }
+        return DiverseChoice(
+            category: DiversityCap(maximum: self.maximumPerWindow, window: self.window),
+            creator: self.creatorCap,
+            lambda: self.marginalRelevance.map(Float.init)
+        )
+    }
+
     /// The user's labels that its rules ask for, each once, in order.
     fileprivate var ruleLabels: [ItemExpression.Text] {
         let rules = [self.eligibility].compactMap(\.self) + self.boosts.map(\.when) + self.pins.compactMap(\.when)

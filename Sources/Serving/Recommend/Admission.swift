@@ -134,6 +134,16 @@ struct Admission {
         !self.state.blocked[Int(seed)] && !self.exclusions.suppressed[Int(seed)] && self.state.catalog.holds(seed)
     }
 
+    /// An item as a choice under several caps takes it.
+    func candidate(_ item: Item.Number, score: Float, of choice: DiverseChoice) -> DiverseChoice.Candidate {
+        DiverseChoice.Candidate(
+            category: self.category(of: item),
+            creator: self.state.catalog.creator(of: item),
+            score: score,
+            features: choice.lambda == nil ? [] : self.state.catalog.features(of: item)
+        )
+    }
+
     /// The category that diversity counts an item under; one that was asked for is under no cap.
     func category(of item: Item.Number) -> UInt32 {
         if !self.filter.isNone, let record = self.state.catalog[item], !self.filter.counts(record) {

@@ -88,8 +88,18 @@ struct SlateBuilder {
         }
         let count = isUntouched ? pool.unseenCount : allowed.count
         var (diversity, chosen) = workspace.takeDiversity()
-        self.diversify(&diversity, limit - pins.count, of: count, into: &chosen, &filtered) { place in
-            admission.category(of: pool.item(isUntouched ? place : allowed[place]))
+        if let choice = self.state.rules.compiled.choice {
+            let candidates = (0..<count).map { place in
+                let candidate = isUntouched ? place : allowed[place]
+                let components = Self.components(candidate, of: pool, admission, boosts: hasBoosts)
+                return admission.candidate(pool.item(candidate), score: components.sum, of: choice)
+            }
+            filtered.diversity = choice.choose(limit - pins.count, of: candidates, into: &chosen)
+            filtered.poolExhausted = chosen.count < limit - pins.count
+        } else {
+            self.diversify(&diversity, limit - pins.count, of: count, into: &chosen, &filtered) { place in
+                admission.category(of: pool.item(isUntouched ? place : allowed[place]))
+            }
         }
         var places = workspace.takePlaces()
         for place in chosen {
