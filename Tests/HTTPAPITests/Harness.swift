@@ -314,7 +314,7 @@ extension Canned {
     /// A tenant with p7 in force, p6 before that, and nothing else.
     private var policies: PolicyUseCases {
         let standing = PolicyStanding(active: "p7", previous: "p6", epoch: 9_001)
-        func note(_ verb: String, _ version: String, _ activation: PolicyActivation, _ tenant: Tenant.ID) {
+        @Sendable func note(_ verb: String, _ version: String, _ activation: PolicyActivation, _ tenant: Tenant.ID) {
             let expected = activation.expected.map { " if \($0)" } ?? ""
             let share = activation.share == 10_000 ? "" : " for \(activation.share)"
             self.asked.withLock {

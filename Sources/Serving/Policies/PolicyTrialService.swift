@@ -33,19 +33,21 @@ package struct PolicyTrialService: Sendable {
         while !rest.isEmpty {
             let users = Array(rest.prefix(Self.batch))
             rest = rest.dropFirst(users.count)
-            let states: [UserState]
             do throws(PoolFailure) {
-                states = try await self.context.pools.run { repository async throws(RepositoryError) in
+                // One of the places of computations: others are not kept from theirs.
+                comparison = try await self.context.pools.run { repository async throws(RepositoryError) in
                     try await repository.states(of: users, tenant: tenant)
-                } compute: {
-                    $0
+                } compute: { [comparison] states in
+                    var comparison = comparison
+                    for (user, state) in zip(users, states) {
+                        self.compare(user, state, opening, trying, &comparison)
+                        await Task.yield()
+                    }
+                    return comparison
                 }
             } catch {
-                throw .storeUnavailable
-            }
-            for (user, state) in zip(users, states) {
-                self.compare(user, state, opening, trying, &comparison)
-                await Task.yield()
+                if case .store = error { throw .storeUnavailable }
+                throw .nothingToServe
             }
         }
         return comparison
