@@ -236,14 +236,13 @@ struct PolicyRouteTests {
         let canned = Canned()
         try await withServers(canned.useCases) { ports in
             let activate = Self.policies + "/p8:activate"
+            let tenth = try await send(ports.admin, "POST", activate, #"{"percent":10}"#)
             #expect(
-                try await send(ports.admin, "POST", activate, #"{"percent":10}"#).text
+                tenth.text
                     == #"{"active":"p7","previous":"p6","canary":{"version":"p8","percent":10},"epoch":9001,"propagated":true}"#
             )
-            #expect(
-                try await send(ports.admin, "POST", activate, #"{"percent":0.01,"dry_run":true}"#).text
-                    == #"{"dry_run":true,"active":"p7","canary":{"version":"p8","percent":0.01}}"#
-            )
+            let least = try await send(ports.admin, "POST", activate, #"{"percent":0.01,"dry_run":true}"#)
+            #expect(least.text == #"{"dry_run":true,"active":"p7","canary":{"version":"p8","percent":0.01}}"#)
             #expect(
                 canned.last.policyCalls == [
                     "activate p8 false for 1000 of default", "activate p8 true for 1 of default",

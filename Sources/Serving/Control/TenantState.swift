@@ -208,7 +208,7 @@ package final class TenantState: Sendable {
 
     /// What this user's answers are made of: this state, or where the user is of a canary's share the same by its policy, its
     /// model, or both. Asked once for an answer.
-    func serving(_ user: User.ID) -> TenantState {
+    package func serving(_ user: User.ID) -> TenantState {
         if let trial, self.control.canaryPolicy?.takes(user) == true { return trial.byModel(of: user) }
         return self.byModel(of: user)
     }
