@@ -47,7 +47,8 @@ struct PolicyRouteTests {
                         "#/pool",
                         "unknown_parameter",
                         "weights|diversity|frequency_caps|seen_filter|event_weights|invalidating_events|"
-                            + "half_life_days|ttl|pool_size|fallback|static_items|on_unverified|surfaces|exploration"
+                            + "half_life_days|ttl|pool_size|fallback|static_items|on_unverified|surfaces|exploration|"
+                            + "eligibility|boosts|pins|surface_overrides|mmr"
                     )
                 ]
             )
@@ -304,7 +305,8 @@ struct PolicyRouteTests {
                 try await send(ports.admin, "POST", path, json)
                     .expectProblem(422, "invalid_parameter", [Wrong(pointer, code, allowed)])
             }
-            try await send(ports.admin, "POST", path, #"{"user":1}"#).expectProblem(400, "unknown_parameter")
+            try await send(ports.admin, "POST", path, #"{"user":1}"#)
+                .expectProblem(400, "unknown_parameter", [Wrong("#/user", "unknown_parameter", "users|surface|limit")])
         }
     }
 

@@ -276,7 +276,7 @@ extension JSONWriter {
         json.raw(#","surfaces":"#)
         json.list(policy.surfaces) { json, surface in json.string(surface) }
         json.raw(",")
-        json.ruling(policy)
+        json.ruling(policy, isOverride: false)
         if !policy.surfaceOverrides.isEmpty {
             json.raw(#","surface_overrides":{"#)
             for (index, own) in policy.surfaceOverrides.enumerated() {
@@ -289,7 +289,7 @@ extension JSONWriter {
                 json.raw(",")
                 json.lasting(own.policy)
                 json.raw(",")
-                json.ruling(own.policy)
+                json.ruling(own.policy, isOverride: true)
                 json.raw("}")
             }
             json.raw("}")
@@ -358,13 +358,13 @@ extension JSONWriter {
         self.list(policy.staticItems) { json, item in json.string(item.string) }
     }
 
-    private mutating func ruling(_ policy: Policy) {
+    private mutating func ruling(_ policy: Policy, isOverride: Bool) {
         self.raw(#""exploration":{"share":"#)
         self.number(policy.exploration.share)
         self.raw(#","max_age_days":"#)
         self.integer(policy.exploration.maximumAgeDays)
         self.raw("}")
-        self.rules(policy)
+        self.rules(policy, isOverride: isOverride)
     }
 }
 

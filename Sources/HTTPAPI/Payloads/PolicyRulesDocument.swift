@@ -177,7 +177,9 @@ extension DocumentReader {
 extension JSONWriter {
     /// The rules of a policy beyond the built-in ones, each with its comma; nothing where there are none, so that a document without them is as programs
     /// that know none have it.
-    mutating func rules(_ policy: Policy) {
+    ///
+    /// - Parameter isOverride: Whether what is empty has to be said, as it would be another policy's.
+    mutating func rules(_ policy: Policy, isOverride: Bool) {
         if let lambda = policy.marginalRelevance {
             self.raw(#","mmr":{"lambda":"#)
             self.number(lambda)
@@ -187,7 +189,7 @@ extension JSONWriter {
             self.raw(#","eligibility":"#)
             self.expression(eligibility)
         }
-        if !policy.boosts.isEmpty {
+        if !policy.boosts.isEmpty || isOverride {
             self.raw(#","boosts":"#)
             self.list(policy.boosts) { json, boost in
                 json.raw(#"{"factor":"#)
@@ -197,7 +199,7 @@ extension JSONWriter {
                 json.raw("}")
             }
         }
-        if !policy.pins.isEmpty {
+        if !policy.pins.isEmpty || isOverride {
             self.raw(#","pins":"#)
             self.list(policy.pins) { json, pin in
                 json.raw(#"{"item_id":"#)
