@@ -97,7 +97,7 @@ package struct PostgresWarmJobRepository: WarmJobRepository, ActivityRepository 
                 FROM (SELECT min(number) AS first, max(number) AS last FROM user_state) b,
                      generate_series(0, $2::bigint - 1) i,
                      LATERAL (SELECT number, user_id FROM user_state
-                              WHERE tenant = $1 AND number >= b.first + (b.last - b.first) * i / greatest($2 - 1, 1)
+                              WHERE tenant = $1 AND number >= b.first + (b.last - b.first) * i / $2
                               ORDER BY number LIMIT 1) u
                 ORDER BY u.number
                 """,

@@ -214,7 +214,8 @@ struct ProfileTests {
                         version: version,
                         consent: true,
                         history: [],
-                        suppressions: [Self.suppression(.item, "i2")]
+                        suppressions: [Self.suppression(.item, "i2")],
+                        labels: [UserLabel(name: "a", value: "b")]
                     )
             )
             #expect(try await database.profiles.user(id("ann"), tenant: .default)?.profile == profile)
