@@ -185,6 +185,58 @@ struct PolicyFleetTests {
         }
     }
 
+    @Test("what is told of an item or a user decides at once on every node, and a surface goes by its own policy")
+    func rules() async throws {
+        try await Fleet.with { fleet in
+            let user = Self.users[3]
+            let before = try await fleet.slate(0, user: user)
+            let (rare, near) = (before.ids[0], before.ids[1])
+            try await Self.put(
+                "p8",
+                #"{"diversity":[],"eligibility":{"any":[{"not":{"label":{"name":"rating","any_of":["18"]}}},"#
+                    + #"{"all":[{"user_label":{"name":"age","any_of":["adult"]}},{"not":{"request_regions":["XX"]}}]}]},"#
+                    + #""surface_overrides":{"email":{"pins":[{"item_id":"\#(near)","position":1}],"boosts":[]}}}"#,
+                fleet
+            )
+            _ = try await Self.change("p8:activate?wait=all", on: 0, fleet)
+            func shows(_ item: String, _ query: String = "", user other: String? = nil) async throws -> [Bool] {
+                var shown: [Bool] = []
+                for node in 0...1 {
+                    let target = "/v1/recommendations/\(other ?? user)?limit=50\(query)"
+                    let response = try await fleet.app(node).get(target)
+                    #expect(response.status == 200, "\(response.body)")
+                    shown.append(try response.json(as: Slate.self).ids.contains(item))
+                }
+                return shown
+            }
+            func write(_ method: String, _ target: String, _ body: String) async throws {
+                let response = try await fleet.app(1).send(method, target, body: body)
+                #expect(response.status == 200, "\(response.body)")
+            }
+            #expect(try await shows(rare) == [true, true])
+            try await write("PATCH", "/v1/items/\(rare)?wait=all", #"{"labels":{"rating":"18"}}"#)
+            #expect(try await shows(rare) == [false, false])
+            try await write("PUT", "/v1/users/\(user)", #"{"labels":{"age":"adult"}}"#)
+            try await eventually("both nodes know that the user is adult", within: 5) {
+                try await shows(rare) == [true, true]
+            }
+            #expect(try await shows(rare, "&region=XX") == [false, false])
+            #expect(try await shows(rare, user: "nobody-of-this-name") == [false, false])
+            // Without consent nobody is known to be adult.
+            try await write("PUT", "/v1/users/\(user)/consent", #"{"personalization":false}"#)
+            try await eventually("no label counts any more", within: 5) { try await shows(rare) == [false, false] }
+            try await write("PUT", "/v1/users/\(user)/consent", #"{"personalization":true}"#)
+            for node in 0...1 {
+                for surface in ["email", "home", "email"] {
+                    let response = try await fleet.app(node).get("/v1/recommendations/\(user)?surface=\(surface)")
+                    let slate = try response.json(as: Slate.self)
+                    #expect(slate.policy_version == "p8")
+                    if surface == "email" { #expect(slate.ids.first == near) }
+                }
+            }
+        }
+    }
+
     @Test("a dry run compares lists of users as they are with what they would be, and changes nothing")
     func dryRun() async throws {
         try await Fleet.with { fleet in
