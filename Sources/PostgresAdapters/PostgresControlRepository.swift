@@ -178,7 +178,9 @@ package struct PostgresControlRepository: ControlRepository {
             canaryModel: standing.canary,
             warmModel: models.first { $0.isWarm }?.number,
             activePolicy: policies.active,
-            previousPolicy: policies.previous
+            previousPolicy: policies.previous,
+            canaryPolicy: policies.canary,
+            canaryDocument: policies.canaryDocument
         )
     }
 

@@ -58,7 +58,12 @@ package struct PostgresPolicyRepository: PolicyRepository {
         }
     }
 
-    package func activate(_ version: String, tenant: Tenant.ID) async throws(RepositoryError) -> PolicyStanding {
+    package func activate(
+        _ version: String,
+        share: Int,
+        expected: [Int64]?,
+        tenant: Tenant.ID
+    ) async throws(RepositoryError) -> PolicyStanding? {
         let number = try await self.store.requiredNumber(of: tenant)
         return try await self.store.transaction { transaction in
             try PostgresStore.lockControl(&transaction)
@@ -67,46 +72,74 @@ package struct PostgresPolicyRepository: PolicyRepository {
             guard isBuiltIn || isStored else { throw RepositoryError.conflict("there is no policy \(version)") }
             let current = try Self.activation(tenant: number, in: &transaction)
             let standing = current?.standing ?? .initial
-            if standing.active == version { return standing }
-            return try Self.append(version, before: current?.standing.epoch, tenant: number, in: &transaction)
+            guard expected?.contains(standing.epoch) ?? true else { return nil }
+            let canary = share < 10_000 ? PolicyCanary(version: version, share: share) : nil
+            let active = canary == nil ? version : standing.active
+            if standing.active == active, standing.canary == canary { return standing }
+            guard canary?.version != active else {
+                throw RepositoryError.conflict("\(version) is in force already, for all users")
+            }
+            // Beside a canary, and left alone again, the active version is rolled back to what it was before.
+            let before = standing.active == active ? current?.before : current?.step
+            return try Self.append(active, canary: canary, before: before, tenant: number, in: &transaction)
         }
     }
 
-    package func rollback(_ version: String, tenant: Tenant.ID) async throws(RepositoryError) -> PolicyStanding {
+    package func rollback(
+        _ version: String,
+        expected: [Int64]?,
+        tenant: Tenant.ID
+    ) async throws(RepositoryError) -> PolicyStanding? {
         let number = try await self.store.requiredNumber(of: tenant)
         return try await self.store.transaction { transaction in
             try PostgresStore.lockControl(&transaction)
             let current = try Self.activation(tenant: number, in: &transaction)
             let standing = current?.standing ?? .initial
-            guard standing.active == version else {
-                throw RepositoryError.conflict("\(version) is not in force; \(standing.active) is")
+            guard expected?.contains(standing.epoch) ?? true else { return nil }
+            switch try standing.target(ofRollback: version) {
+            case .active:
+                return try Self.append(standing.active, before: current?.before, tenant: number, in: &transaction)
+            case .previous(let previous):
+                return try Self.append(previous, before: current?.beforeThat, tenant: number, in: &transaction)
             }
-            guard let current, let previous = standing.previous else {
-                throw RepositoryError.conflict("no policy was in force before \(version)")
-            }
-            return try Self.append(previous, before: current.beforeThat, tenant: number, in: &transaction)
         }
     }
 
-    /// The documents in force and before that; nil: the built-in policy, or none.
+    /// What nodes serve by: which versions, and the documents of those that are not built in.
+    struct InForce {
+        let active: StoredPolicy?
+        let previous: StoredPolicy?
+        let canary: PolicyCanary?
+        let canaryDocument: StoredPolicy?
+    }
+
     static func inForce(
         _ tenant: Int32,
         in transaction: inout PostgresTransaction
-    ) throws(PostgresError) -> (active: StoredPolicy?, previous: StoredPolicy?) {
-        guard let standing = try Self.activation(tenant: tenant, in: &transaction)?.standing else { return (nil, nil) }
+    ) throws(PostgresError) -> InForce {
+        let standing = try Self.activation(tenant: tenant, in: &transaction)?.standing ?? .initial
         func document(_ version: String?) throws(PostgresError) -> StoredPolicy? {
             guard let version, version != Policy.builtIn.version else { return nil }
             // One that is gone was deleted by hand: a document that nobody can read.
             let missing = StoredPolicy(version: version, document: "", createdAt: Timestamp(seconds: 0))
             return try Self.policy(version, tenant: tenant, in: &transaction) ?? missing
         }
-        return (try document(standing.active), try document(standing.previous))
+        return InForce(
+            active: try document(standing.active),
+            previous: try document(standing.previous),
+            canary: standing.canary,
+            canaryDocument: try document(standing.canary?.version)
+        )
     }
 
     private struct Activation {
         let standing: PolicyStanding
+        /// The row that a rollback of the active version returns to; nil: the built-in policy.
+        let before: Int64?
         /// What the previous one's rollback would return to.
         let beforeThat: Int64?
+        /// The newest row without a canary: the step that the active version is; nil: none was ever activated for all.
+        let step: Int64?
     }
 
     /// The newest activation; nil: there was none.
@@ -116,7 +149,8 @@ package struct PostgresPolicyRepository: PolicyRepository {
     ) throws(PostgresError) -> Activation? {
         try transaction.query(
             """
-            SELECT a.epoch, a.version, b.version, b.before
+            SELECT a.epoch, a.version, b.version, b.before, a.canary, a.share, a.before,
+                   (SELECT max(s.epoch) FROM policy_activations s WHERE s.tenant = a.tenant AND s.canary IS NULL)
             FROM policy_activations a
             LEFT JOIN policy_activations b ON b.tenant = a.tenant AND b.epoch = a.before
             WHERE a.tenant = $1 ORDER BY a.epoch DESC LIMIT 1
@@ -126,19 +160,24 @@ package struct PostgresPolicyRepository: PolicyRepository {
             let active = try row.decode(1, as: String.self)
             let before = try row.decode(2, as: String?.self)
             let builtIn = Policy.builtIn.version
+            let share = try row.decode(5, as: Int32.self)
             return Activation(
                 standing: PolicyStanding(
                     active: active,
                     previous: before ?? (active == builtIn ? nil : builtIn),
+                    canary: try row.decode(4, as: String?.self).map { PolicyCanary(version: $0, share: Int(share)) },
                     epoch: try row.decode(0)
                 ),
-                beforeThat: try row.decode(3)
+                before: try row.decode(6),
+                beforeThat: try row.decode(3),
+                step: try row.decode(7)
             )
         }.first
     }
 
     private static func append(
         _ version: String,
+        canary: PolicyCanary? = nil,
         before: Int64?,
         tenant: Int32,
         in transaction: inout PostgresTransaction
@@ -149,8 +188,11 @@ package struct PostgresPolicyRepository: PolicyRepository {
             kind: PostgresControlRepository.Kind.policy
         )
         try transaction.execute(
-            "INSERT INTO policy_activations (tenant, epoch, version, before) VALUES ($1, $2, $3, $4)",
-            [tenant, epoch, version, before]
+            """
+            INSERT INTO policy_activations (tenant, epoch, version, before, canary, share)
+            VALUES ($1, $2, $3, $4, $5, $6)
+            """,
+            [tenant, epoch, version, before, canary?.version, Int32(canary?.share ?? 0)]
         )
         return try Self.activation(tenant: tenant, in: &transaction)?.standing ?? .initial
     }

@@ -37,15 +37,19 @@ extension PostgresUserRepository {
     /// Users of at least a version each; none where the database is of another incarnation than one that is named. `$2` is the
     /// most events of a user. The rows of a user come together, events newest first.
     private static let statement: PostgresStatement = """
-        SELECT g.place, s.version, s.consent, h.item_number, h.type, h.value, h.occurred_at, h.kind, h.key
+        SELECT g.place, s.version, s.consent, h.item_number, h.type, h.value, h.occurred_at, h.kind, h.key, h.label, h.text
         FROM unnest($3::bigint[], $4::text[], $5::bigint[]) AS g (place, id, version)
         JOIN user_state s ON s.tenant = $1 AND s.user_id = g.id AND s.version >= g.version
         LEFT JOIN LATERAL (
-            (SELECT item_number, type, value, occurred_at, NULL::text AS kind, NULL::text AS key
+            (SELECT item_number, type, value, occurred_at, NULL::text AS kind, NULL::text AS key, NULL::text AS label,
+                    NULL::text AS text
              FROM interactions WHERE user_number = s.number AND s.consent
              ORDER BY occurred_at DESC LIMIT $2)
             UNION ALL
-            SELECT NULL, NULL, NULL, NULL, kind, key FROM suppressions WHERE user_number = s.number
+            SELECT NULL, NULL, NULL, NULL, kind, key, NULL, NULL FROM suppressions WHERE user_number = s.number
+            UNION ALL
+            SELECT NULL, NULL, NULL, NULL, NULL, NULL, l.key, l.value
+            FROM users u, jsonb_each_text(u.labels) l WHERE u.tenant = $1 AND u.user_id = g.id AND s.consent
         ) h ON true
         WHERE $6::text IS NULL OR EXISTS (SELECT FROM incarnation WHERE id = $6)
         """

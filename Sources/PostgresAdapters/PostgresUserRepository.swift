@@ -19,14 +19,15 @@ package struct PostgresUserRepository: UserRepository {
         self.replica = replica
     }
 
-    /// One event or one suppression of a user, or neither where there is none.
+    /// One event, one suppression or one label of a user, or none of them where there is none.
     struct Row: Sendable {
         let version: Int64
         let consent: Bool
         private(set) var event: HistoryEvent?
         private(set) var suppression: Suppression?
+        private(set) var label: UserLabel?
 
-        /// Reads version, consent, an event's four columns, and a suppression's two.
+        /// Reads version, consent, an event's four columns, a suppression's two, and a label's two.
         init(_ row: borrowing PostgresRow, from first: Int) throws(PostgresError) {
             self.version = try row.decode(first)
             self.consent = try row.decode(first + 1)
@@ -47,6 +48,8 @@ package struct PostgresUserRepository: UserRepository {
                     throw row.refusal(of: first + 6, as: String.self)
                 }
                 self.suppression = Suppression(kind: kind, key: Identifier(trusted: try row.decode(first + 7)))
+            } else if let name = try row.decode(first + 8, as: String?.self) {
+                self.label = UserLabel(name: name, value: try row.decode(first + 9))
             }
         }
     }
@@ -62,7 +65,8 @@ package struct PostgresUserRepository: UserRepository {
             version: first.version,
             consent: first.consent,
             history: rows.compactMap(\.event),
-            suppressions: rows.compactMap(\.suppression)
+            suppressions: rows.compactMap(\.suppression),
+            labels: rows.compactMap(\.label)
         )
     }
 

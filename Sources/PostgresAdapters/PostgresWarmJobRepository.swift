@@ -88,6 +88,24 @@ package struct PostgresWarmJobRepository: WarmJobRepository, ActivityRepository 
         }
     }
 
+    package func sample(_ count: Int, tenant: Tenant.ID) async throws(RepositoryError) -> [User.ID] {
+        guard let number = try await self.store.number(of: tenant) else { return [] }
+        return try await self.store.transaction(readOnly: true, timeout: PostgresStore.bulkTimeout) { transaction in
+            try transaction.query(
+                """
+                SELECT DISTINCT ON (u.number) u.user_id
+                FROM (SELECT min(number) AS first, max(number) AS last FROM user_state) b,
+                     generate_series(0, $2::bigint - 1) i,
+                     LATERAL (SELECT number, user_id FROM user_state
+                              WHERE tenant = $1 AND number >= b.first + (b.last - b.first) * i / $2
+                              ORDER BY number LIMIT 1) u
+                ORDER BY u.number
+                """,
+                [number, Int64(count)]
+            ) { row in User.ID(trusted: try row.decode(0)) }
+        }
+    }
+
     package func activeUsers(
         since time: Timestamp,
         limit: Int,

@@ -34,6 +34,26 @@ struct LocalCacheTests {
         #expect(cache.find(self.key(2), self.field) == nil)
     }
 
+    @Test("what kinds of entries there are is counted, through inserts, replacements, evictions and drops")
+    func fields() {
+        let cache = LocalCache(maximumBytes: 1 << 20)
+        var generator = SystemRandomNumberGenerator()
+        func count() -> Int { cache.takeStatistics().fields }
+        #expect(count() == 0)
+        for round in 0..<3_000 {
+            let (number, kind) = (Int.random(in: 0..<40, using: &generator), Int.random(in: 0..<7, using: &generator))
+            let field = CacheField(parts: ["home", "p\(kind)"])
+            let note = LocalCache.Note(session: 1, stripe: cache.stripe(of: self.key(number)))
+            _ = cache.write(self.entry(Int64(round), bytes: 900), self.key(number), field, note: note, session: 1)
+            if round % 5 == 0 { cache.invalidate(self.key(number), below: Int64(round) - 200) }
+            guard round % 100 == 0 else { continue }
+            let held = Set((0..<40).flatMap { cache.hits(of: self.key($0)).map(\.field) })
+            #expect(count() == held.count)
+        }
+        for number in 0..<40 { cache.invalidate(self.key(number), below: .max) }
+        #expect(count() == 0 && cache.usage.entries == 0)
+    }
+
     @Test("a write noted before an invalidation is refused, although the version would do")
     func stripes() {
         let cache = LocalCache(maximumBytes: 1 << 20)

@@ -47,12 +47,27 @@ struct AdminCommandTests {
             try await fail("policy", "put", "/nowhere/p.json", "--version", "p9", saying: "/nowhere/p.json")
             try await fail("policy", "get", "p99", saying: "nothing here (404)")
             #expect(try await succeed("policy", "activate", "p8", "--dry-run") == "p8 would be in force")
+            #expect(
+                try await succeed("policy", "activate", "p8", "--percent", "12.5").hasPrefix(
+                    "p0 is in force, p8 for 12.5 % of the users, on every node"
+                )
+            )
+            #expect(try await succeed("policy", "list").contains("p8\tcanary"))
+            #expect(try await succeed("policy", "rollback", "p8").hasPrefix("p0 is in force, on every node"))
+            #expect(
+                try await succeed("policy", "try", "p8", "--users", "20").contains(
+                    " of 20 lists differ from those by p0"
+                )
+            )
+            try await fail("policy", "try", "p8", "--surface", "nowhere", saying: "surface")
             #expect(try await succeed("policy", "activate", "p8").hasPrefix("p8 is in force, on every node"))
             #expect(try await fleet.app(0).get("/v1/recommendations/u000001?surface=shelf").status == 200)
             let list = try await succeed("policy", "list").split(separator: "\n")
             #expect(list.count == 2 && list[0].hasPrefix("p8\tactive\t20") && list[1] == "p0\tprevious\tbuilt in")
             #expect(
-                try await succeed("policy", "list", "--json").hasPrefix(#"{"active":"p8","previous":"p0","epoch":"#)
+                try await succeed("policy", "list", "--json").hasPrefix(
+                    #"{"active":"p8","previous":"p0","canary":null,"epoch":"#
+                )
             )
             try await fail("policy", "rollback", "p7", saying: "p7 is not in force; p8 is (409)")
             #expect(try await succeed("policy", "rollback", "p8").hasSuffix("before it: none"))
@@ -133,6 +148,7 @@ struct AdminCommandTests {
             (["policy", "put", "p.json"], "version"),
             (["policy", "put", "p.json", "--version", "a b"], "A-Za-z0-9._-"),
             (["policy", "activate", "a/b"], "A-Za-z0-9._-"), (["policy", "rollback"], "version"),
+            (["policy", "activate", "p8", "--percent", "0"], "--percent must be 0.01..100"),
             (["policy", "nonsense"], "nonsense"),
             (["tombstone", "add", "user", "u1"], "item|creator|category|campaign"),
             (["tombstone", "add", "item"], "ids"), (["tombstone", "add", "item", "i1", "--file", "f"], "not both"),

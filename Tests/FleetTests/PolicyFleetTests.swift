@@ -108,6 +108,158 @@ struct PolicyFleetTests {
         }
     }
 
+    @Test("a canary serves the same part of the users on every node, by every cache, until it is rolled back")
+    func canary() async throws {
+        try await Fleet.with { fleet in
+            try await Self.put("p7", #"{"pool_size":60,"diversity":[]}"#, fleet)
+            // The same pools, another final stage: what is cached is shared, and what is served is not.
+            let item = try #require(try await fleet.slate(0, user: "u000040").ids.last)
+            try await Self.put(
+                "p8",
+                #"{"pool_size":60,"diversity":[{"field":"creator","max_per_window":1,"window":3}],"# + "\"boosts\":[]}",
+                fleet
+            )
+            // Other pools.
+            try await Self.put("p9", #"{"pool_size":60,"pins":[{"item_id":"\#(item)","position":2}]}"#, fleet)
+            _ = try await Self.change("p7:activate", on: 0, fleet)
+            var before: [String: [String]] = [:]
+            for user in Self.users { before[user] = try await fleet.slate(0, user: user).ids }
+            for version in ["p8", "p9"] {
+                let list = try await fleet.admin(0).get(Self.policies)
+                let tag = try #require(list.headers["etag"])
+                let changed = try await fleet.admin(0).send(
+                    "POST",
+                    "\(Self.policies)/\(version):activate?wait=all",
+                    headers: [("If-Match", tag)],
+                    body: #"{"percent":50}"#
+                )
+                #expect(changed.status == 200, "\(changed.body)")
+                #expect(
+                    changed.body.contains(
+                        #""active":"p7","previous":"p0","canary":{"version":"\#(version)","percent":50}"#
+                    )
+                )
+                let again = try await fleet.admin(1).send(
+                    "POST",
+                    "\(Self.policies)/p0:activate",
+                    headers: [("If-Match", tag)],
+                    body: "{}"
+                )
+                #expect(again.status == 412, "\(again.body)")
+                var inside: Set<String> = []
+                for round in 0..<3 {
+                    for user in Self.users {
+                        for node in 0...1 {
+                            let slate = try await fleet.slate(node, user: user)
+                            let policy = try #require(slate.headers["x-vireo-policy"])
+                            #expect(slate.policy_version == policy && ["p7", version].contains(policy))
+                            if round == 0, node == 0, policy == version { inside.insert(user) }
+                            #expect((policy == version) == inside.contains(user), "\(user) on \(node)")
+                            if policy == "p7" {
+                                #expect(slate.ids == before[user], "\(user)")
+                            } else if version == "p9" {
+                                #expect(
+                                    slate.ids.count < 2 || slate.ids[1] == item || !slate.ids.contains(item),
+                                    "\(user)"
+                                )
+                            }
+                        }
+                    }
+                }
+                #expect((10...30).contains(inside.count), "\(inside.count)")
+            }
+            // p9 does not stand beside p8 any more, and whoever rolls that back does nothing.
+            let other = try await fleet.admin(1).post("\(Self.policies)/p8:rollback", "{}")
+            #expect(other.status == 409, "\(other.body)")
+            let back = try await fleet.admin(1).post("\(Self.policies)/p9:rollback?wait=all", "{}")
+            #expect(
+                back.status == 200 && back.body.contains(#""active":"p7","previous":"p0","canary":null"#),
+                "\(back.body)"
+            )
+            for user in Self.users {
+                for node in 0...1 {
+                    let slate = try await fleet.slate(node, user: user)
+                    #expect(slate.policy_version == "p7" && slate.ids == before[user], "\(user)")
+                }
+            }
+        }
+    }
+
+    @Test("what is told of an item or a user decides at once on every node, and a surface goes by its own policy")
+    func rules() async throws {
+        try await Fleet.with { fleet in
+            let user = Self.users[3]
+            let before = try await fleet.slate(0, user: user)
+            let (rare, near) = (before.ids[0], before.ids[1])
+            try await Self.put(
+                "p8",
+                #"{"diversity":[],"eligibility":{"any":[{"not":{"label":{"name":"rating","any_of":["18"]}}},"#
+                    + #"{"all":[{"user_label":{"name":"age","any_of":["adult"]}},{"not":{"request_regions":["XX"]}}]}]},"#
+                    + #""surface_overrides":{"email":{"pins":[{"item_id":"\#(near)","position":1}],"boosts":[]}}}"#,
+                fleet
+            )
+            _ = try await Self.change("p8:activate?wait=all", on: 0, fleet)
+            func shows(_ item: String, _ query: String = "", user other: String? = nil) async throws -> [Bool] {
+                var shown: [Bool] = []
+                for node in 0...1 {
+                    let target = "/v1/recommendations/\(other ?? user)?limit=50\(query)"
+                    let response = try await fleet.app(node).get(target)
+                    #expect(response.status == 200, "\(response.body)")
+                    shown.append(try response.json(as: Slate.self).ids.contains(item))
+                }
+                return shown
+            }
+            func write(_ method: String, _ target: String, _ body: String) async throws {
+                let response = try await fleet.app(1).send(method, target, body: body)
+                #expect(response.status == 200, "\(response.body)")
+            }
+            #expect(try await shows(rare) == [true, true])
+            try await write("PATCH", "/v1/items/\(rare)?wait=all", #"{"labels":{"rating":"18"}}"#)
+            #expect(try await shows(rare) == [false, false])
+            try await write("PUT", "/v1/users/\(user)", #"{"labels":{"age":"adult"}}"#)
+            try await eventually("both nodes know that the user is adult", within: 5) {
+                try await shows(rare) == [true, true]
+            }
+            #expect(try await shows(rare, "&region=XX") == [false, false])
+            #expect(try await shows(rare, user: "nobody-of-this-name") == [false, false])
+            // Without consent nobody is known to be adult.
+            try await write("PUT", "/v1/users/\(user)/consent", #"{"personalization":false}"#)
+            try await eventually("no label counts any more", within: 5) { try await shows(rare) == [false, false] }
+            try await write("PUT", "/v1/users/\(user)/consent", #"{"personalization":true}"#)
+            for node in 0...1 {
+                for surface in ["email", "home", "email"] {
+                    let response = try await fleet.app(node).get("/v1/recommendations/\(user)?surface=\(surface)")
+                    let slate = try response.json(as: Slate.self)
+                    #expect(slate.policy_version == "p8")
+                    if surface == "email" { #expect(slate.ids.first == near) }
+                }
+            }
+        }
+    }
+
+    @Test("a dry run compares lists of users as they are with what they would be, and changes nothing")
+    func dryRun() async throws {
+        try await Fleet.with { fleet in
+            try await Self.put("p8", #"{"eligibility":{"not":{"categories":["nothing is in this"]}}}"#, fleet)
+            try await Self.put(
+                "p9",
+                #"{"weights":{"collaborative":0,"content":0,"popularity":1},"diversity":[]}"#,
+                fleet
+            )
+            let same = try await fleet.admin(0).post("\(Self.policies)/p8:dry_run", #"{"users":50}"#)
+            #expect(
+                same.body.hasPrefix(
+                    #"{"version":"p8","against":"p0","surface":"home","limit":10,"users":50,"changed_users":0,"#
+                ),
+                "\(same.body)"
+            )
+            let other = try await fleet.admin(1).post("\(Self.policies)/p9:dry_run", #"{"users":50,"limit":20}"#)
+            #expect(other.status == 200 && !other.body.contains(#""changed_users":0,"#), "\(other.body)")
+            #expect(try await fleet.slate(0, user: Self.users[0]).served_from.tier == "computed")
+            #expect(try await fleet.slate(0, user: Self.users[0]).policy_version == "p0")
+        }
+    }
+
     @Test("after a rollback the lists of the policy before are still warm")
     func warm() async throws {
         try await Fleet.with { fleet in

@@ -314,6 +314,13 @@ extension Canned {
     /// A tenant with p7 in force, p6 before that, and nothing else.
     private var policies: PolicyUseCases {
         let standing = PolicyStanding(active: "p7", previous: "p6", epoch: 9_001)
+        @Sendable func note(_ verb: String, _ version: String, _ activation: PolicyActivation, _ tenant: Tenant.ID) {
+            let expected = activation.expected.map { " if \($0)" } ?? ""
+            let share = activation.share == 10_000 ? "" : " for \(activation.share)"
+            self.asked.withLock {
+                $0.policyCalls.append("\(verb) \(version) \(activation.dryRun)\(share)\(expected) of \(tenant)")
+            }
+        }
         return PolicyUseCases(
             put: { policy, tenant throws(ServingError) in
                 self.asked.withLock { $0.policies.append((policy, tenant)) }
@@ -332,15 +339,49 @@ extension Canned {
                     ], standing
                 )
             },
-            activate: { version, dryRun, tenant throws(ServingError) in
-                self.asked.withLock { $0.policyCalls.append("activate \(version) \(dryRun) of \(tenant)") }
+            activate: { version, activation, tenant throws(ServingError) in
+                note("activate", version, activation, tenant)
                 if version == "missing" { return nil }
-                return dryRun ? .would(version) : .done(standing, .example(standing.epoch))
+                guard activation.expected?.contains(standing.epoch) ?? true else { throw .changed }
+                var next = standing
+                if activation.share < 10_000 {
+                    next.canary = PolicyCanary(version: version, share: activation.share)
+                } else {
+                    next.active = version
+                }
+                return activation.dryRun ? .would(next) : .done(next, .example(next.epoch))
             },
-            rollback: { version, dryRun, tenant throws(ServingError) in
-                self.asked.withLock { $0.policyCalls.append("rollback \(version) \(dryRun) of \(tenant)") }
+            rollback: { version, activation, tenant throws(ServingError) in
+                note("rollback", version, activation, tenant)
                 guard version == "p7" else { throw .conflict("\(version) is not in force; p7 is") }
-                return dryRun ? .would("p6") : .done(standing, .example(standing.epoch, false))
+                guard activation.expected?.contains(standing.epoch) ?? true else { throw .changed }
+                var next = standing
+                next.active = "p6"
+                return activation.dryRun ? .would(next) : .done(standing, .example(standing.epoch, false))
+            },
+            dryRun: { version, trial, tenant throws(ServingError) in
+                self.asked.withLock {
+                    $0.policyCalls.append("try \(version) \(trial.users) \(trial.surface) \(trial.limit) of \(tenant)")
+                }
+                if version == "missing" { return nil }
+                var comparison = PolicyComparison(version: version, against: "p7", trial: trial)
+                comparison.users = 4
+                comparison.changedUsers = 1
+                comparison.itemsIn = 2
+                comparison.itemsOut = 3
+                comparison.itemsMoved = 4
+                comparison.itemsKept = 5
+                comparison.after.short = 1
+                comparison.after.policy = 6
+                comparison.before.diversity = 7
+                comparison.examples = [
+                    PolicyComparison.Example(
+                        user: User.ID(trusted: "u1"),
+                        before: [Item.ID(trusted: "i1")],
+                        after: [Item.ID(trusted: "i2"), Item.ID(trusted: "i3")]
+                    )
+                ]
+                return comparison
             }
         )
     }

@@ -27,8 +27,8 @@ struct PolicyDocumentTests {
     }
 
     @Test(
-        "what is missing or null takes the built-in value",
-        arguments: ["{}", "WHOLE", #"{"ttl":null,"weights":{}}"#]
+        "what is missing takes the built-in value",
+        arguments: ["{}", "WHOLE", #"{"ttl":{"active_s":null},"weights":{}}"#]
     )
     func defaults(_ json: String) throws {
         var expected = Policy.builtIn
@@ -70,6 +70,219 @@ struct PolicyDocumentTests {
         expected.exploration = Policy.Exploration(share: 0.05, maximumAgeDays: 30)
         #expect(policy == expected)
         #expect(try Self.read(String(buffer: JSONWriter.document(policy))) == policy)
+    }
+
+    @Test(
+        "null is no value, but of active_s",
+        arguments: PolicyDocument.fields.map { ([$0], $0) } + [
+            (["ttl", "soft_s"], "ttl/soft_s"), (["weights", "content"], "weights/content"),
+            (["event_weights", "view"], "event_weights/view"), (["exploration", "share"], "exploration/share"),
+            (["surface_overrides", "home"], "surface_overrides/home"),
+            (["surface_overrides", "home", "ttl"], "surface_overrides/home/ttl"),
+            (["eligibility", "not"], "eligibility/not"),
+        ]
+    )
+    func null(_ names: [String], _ pointer: String) throws {
+        let json = names.reversed().reduce("null") { "{\"\($1)\":\($0)}" }
+        let problem = try #require(throws: Problem.self) { try Self.read(json) }
+        #expect(problem.status == .unprocessableContent)
+        let wrong = Wrong("#/\(pointer)", "invalid", "a value; it may be left out")
+        #expect(problem.errors.map { Wrong($0.pointer, $0.code, $0.allowed) }.contains(wrong))
+    }
+
+    private static let rules = #"""
+        {"eligibility":{"all":[{"not":{"categories":["adult","caf\u00e9"]}},{"any":[{"price":{"min":0.5,"max":20}},
+            {"label":{"name":"free"}},{"same_label":{"item":"lang","user":"speaks"}}]},{"regions":["DE"]}]},
+         "boosts":[{"factor":1.5,"when":{"label":{"name":"brand","any_of":["x","y"]}}},
+            {"factor":0,"when":{"all":[{"request_regions":["CH"]},{"request_locales":["de-CH"]},{"locales":["en"]}]}}],
+         "pins":[{"item_id":"i9","position":4,"when":{"user_label":{"name":"age","any_of":["adult"]}}},
+            {"item_id":"i7","position":1},{"item_id":"i8","position":2,"when":{"creators":["c1"]}}],
+         "pool_size":300,
+         "surface_overrides":{"home":{},"email":{"pins":[],"pool_size":50,"weights":{"content":0.2,"popularity":0.4},
+            "ttl":{"soft_s":60},"fallback":["popular"],"eligibility":{"price":{"min":3}},"seen_filter":false,
+            "event_weights":{"view":0},"half_life_days":3,"static_items":["i1"],"exploration":{"share":0.1},"mmr":{"lambda":1},
+            "diversity":[{"field":"creator","max_per_window":1,"window":4}]}},"mmr":{"lambda":0.7},
+         "diversity":[{"field":"creator","max_per_window":2,"window":5},{"field":"category","max_per_window":3,"window":8}]}
+        """#
+
+    @Test("rules are taken, and a document written is read as the same policy")
+    func rules() throws {
+        let policy = try Self.read(Self.rules)
+        func text(_ text: String) -> ItemExpression.Text { ItemExpression.Text(trusted: text) }
+        #expect(
+            policy.eligibility
+                == .all([
+                    .not(.categories([text("adult"), text("caf\u{E9}")])),
+                    .any([
+                        .price(minimum: 0.5, maximum: 20), .label(text("free"), []),
+                        .sameLabel(item: text("lang"), user: text("speaks")),
+                    ]), .regions([text("DE")]),
+                ])
+        )
+        #expect(policy.boosts.map(\.factor) == [1.5, 0])
+        #expect(policy.boosts[0].when == .label(text("brand"), [text("x"), text("y")]))
+        #expect(policy.creatorCap == Policy.DiversityCap(maximum: 2, window: 5) && policy.marginalRelevance == 0.7)
+        #expect(policy.maximumPerWindow == 3 && policy.window == 8)
+        #expect(policy.pins.map(\.position) == [1, 2, 4] && policy.pins.map(\.item.string) == ["i7", "i8", "i9"])
+        #expect(policy.pins[2].when == .userLabel(text("age"), [text("adult")]) && policy.pins[0].when == nil)
+        #expect(try Self.read(String(buffer: JSONWriter.document(policy))) == policy)
+        // An override is read as the document is, but that what it leaves out is as on the other surfaces.
+        var home = policy
+        home.surfaceOverrides = []
+        #expect(policy.surfaceOverrides.map(\.surface) == ["email", "home"])
+        #expect(policy.effective(on: "home") == home && policy.effective(on: "detail") == policy)
+        var email = home
+        email.pins = []
+        email.poolSize = 50
+        email.weights = Policy.Weights(collaborative: 0.4, content: 0.2, popularity: 0.4)
+        email.softTTL = .seconds(60)
+        email.fallback = [.popular]
+        email.eligibility = .price(minimum: 3, maximum: nil)
+        email.seenFilter = false
+        email.eventWeights[.view] = 0
+        email.halfLifeDays = 3
+        email.staticItems = [Item.ID(trusted: "i1")]
+        email.exploration.share = 0.1
+        email.maximumPerWindow = 0
+        email.creatorCap = Policy.DiversityCap(maximum: 1, window: 4)
+        email.marginalRelevance = 1
+        #expect(policy.effective(on: "email") == email)
+    }
+
+    private static let terms =
+        "all|any|not|categories|creators|label|regions|locales|price|request_regions|request_locales|user_label|same_label"
+
+    @Test(
+        "what is wrong with a rule is pointed at",
+        arguments: [
+            (#"{"eligibility":[]}"#, [Wrong("#/eligibility", "invalid", "one object")]),
+            (#"{"eligibility":{}}"#, [Wrong("#/eligibility", "invalid", "an object with one of \(terms)")]),
+            (
+                #"{"eligibility":{"categories":["a"],"creators":["b"]}}"#,
+                [Wrong("#/eligibility", "invalid", "an object with one of \(terms)")]
+            ),
+            (
+                #"{"eligibility":{"all":[]}}"#,
+                [Wrong("#/eligibility/all", "invalid", "an array of 1 to 100 expressions")]
+            ),
+            (
+                #"{"eligibility":{"any":[{"categories":[]},{"creators":["a","a",""]}]}}"#,
+                [
+                    Wrong("#/eligibility/any/0/categories", "invalid", "an array of 1 to 100 values"),
+                    Wrong("#/eligibility/any/1/creators/1", "duplicate", "each of the values once"),
+                    Wrong("#/eligibility/any/1/creators/2", "invalid", Wrong.identifier),
+                ]
+            ),
+            (
+                #"{"eligibility":{"not":{"not":{"not":{"not":{"regions":["DE"]}}}}}}"#,
+                [Wrong("#/eligibility/not/not/not/not", "too_deep", "at most 4 terms within each other")]
+            ),
+            (#"{"eligibility":{"price":{}}}"#, [Wrong("#/eligibility/price", "invalid", "min, max, or both")]),
+            (
+                #"{"eligibility":{"price":{"min":2,"max":1}}}"#,
+                [Wrong("#/eligibility/price/min", "out_of_range", "at most max, 1.0")]
+            ),
+            (
+                #"{"eligibility":{"price":{"min":-1}}}"#,
+                [Wrong("#/eligibility/price/min", "out_of_range", "0..1000000000000")]
+            ),
+            (#"{"eligibility":{"label":{}}}"#, [Wrong("#/eligibility/label/name", "required", nil)]),
+            (
+                #"{"eligibility":{"same_label":{"item":"a"}}}"#,
+                [Wrong("#/eligibility/same_label/user", "required", nil)]
+            ),
+            (
+                #"{"eligibility":{"locales":["not a language"]}}"#,
+                [Wrong("#/eligibility/locales/0", "invalid", LanguageTag.allowed)]
+            ),
+            (
+                #"{"diversity":[{"field":"creator","max_per_window":1,"window":2},{"field":"creator","max_per_window":1,"window":2}]}"#,
+                [Wrong("#/diversity/1/field", "duplicate", "each field once")]
+            ),
+            (#"{"mmr":{}}"#, [Wrong("#/mmr/lambda", "required", nil)]),
+            (#"{"mmr":{"lambda":1.01}}"#, [Wrong("#/mmr/lambda", "out_of_range", "0..1")]),
+            (#"{"boosts":{}}"#, [Wrong("#/boosts", "invalid", "an array of 0 to 16 boosts")]),
+            (
+                #"{"boosts":[{"factor":10.1,"when":{"regions":["DE"]}},{"factor":-1},{}]}"#,
+                [
+                    Wrong("#/boosts/0/factor", "out_of_range", "0..10"), Wrong("#/boosts/1/when", "required", nil),
+                    Wrong("#/boosts/1/factor", "out_of_range", "0..10"), Wrong("#/boosts/2/factor", "required", nil),
+                    Wrong("#/boosts/2/when", "required", nil),
+                ]
+            ),
+            (
+                #"{"pins":[{"item_id":"a","position":0},{"item_id":"b","position":2},{"item_id":"b","position":2},{"position":1}]}"#,
+                [
+                    Wrong("#/pins/0/position", "out_of_range", "1..100"),
+                    Wrong("#/pins/2/item_id", "duplicate", "each item once"),
+                    Wrong("#/pins/2/position", "duplicate", "each position once"),
+                    Wrong("#/pins/3/item_id", "required", nil),
+                ]
+            ),
+            (
+                #"{"surface_overrides":{"home":{"pool_size":1,"pins":[{}]},"email":{"weights":{"content":1}}}}"#,
+                [
+                    Wrong("#/surface_overrides/home/pool_size", "out_of_range", "10..1000"),
+                    Wrong("#/surface_overrides/home/pins/0/item_id", "required", nil),
+                    Wrong("#/surface_overrides/home/pins/0/position", "required", nil),
+                    Wrong("#/surface_overrides/email/weights", "invalid_sum", "weights with a sum of 1"),
+                ]
+            ),
+        ] as [(String, [Wrong])]
+    )
+    func wrongRules(_ json: String, _ errors: [Wrong]) throws {
+        let problem = try #require(throws: Problem.self) { try Self.read(json) }
+        #expect(problem.status == .unprocessableContent)
+        #expect(problem.errors.map { Wrong($0.pointer, $0.code, $0.allowed) } == errors)
+    }
+
+    @Test(
+        "names that an override may not have, surfaces that are not the policy's, and terms that are none are unknown"
+    )
+    func unknownInRules() throws {
+        for (json, pointer, allowed) in [
+            (
+                #"{"surface_overrides":{"home":{"surfaces":["a"]}}}"#, "#/surface_overrides/home/surfaces",
+                PolicyDocument.overridable
+            ),
+            (
+                #"{"surface_overrides":{"home":{"on_unverified":"serve"}}}"#, "#/surface_overrides/home/on_unverified",
+                PolicyDocument.overridable
+            ),
+            (#"{"surfaces":["a"],"surface_overrides":{"home":{}}}"#, "#/surface_overrides/home", ["a"]),
+            (
+                #"{"eligibility":{"colour":["a"]}}"#, "#/eligibility/colour",
+                Self.terms.split(separator: "|").map(String.init)
+            ),
+        ] {
+            let problem = try #require(throws: Problem.self) { try Self.read(json) }
+            #expect(problem.status == .badRequest)
+            let wrong = Wrong(pointer, "unknown_parameter", allowed.joined(separator: "|"))
+            #expect(problem.errors.map { Wrong($0.pointer, $0.code, $0.allowed) } == [wrong])
+        }
+    }
+
+    @Test("the largest rules there may be are taken, stored and read again; one term more is too much")
+    func largestRules() throws {
+        func terms(_ count: Int) -> String {
+            // Operators four deep, and terms that fill them up.
+            let leaves = (0..<count - 3).map { #"{"label":{"name":"n\#($0)","any_of":["a","b"]}}"# }.joined(
+                separator: ","
+            )
+            return #"{"all":[{"any":[{"not":{"price":{"min":1}}},\#(leaves.isEmpty ? "" : leaves)]}]}"#
+        }
+        let most = ItemExpression.maximumTerms
+        let json = { (count: Int) in
+            #"{"surface_overrides":{"home":{"boosts":[{"factor":2,"when":\#(terms(count - 1))}]}}}"#
+        }
+        let policy = try Self.read(json(most))
+        #expect(try Self.read(String(buffer: JSONWriter.document(policy))) == policy)
+        let problem = try #require(throws: Problem.self) { try Self.read(json(most + 1)) }
+        #expect(
+            problem.errors.map { Wrong($0.pointer, $0.code, $0.allowed) } == [
+                Wrong("#/surface_overrides/home/boosts/0/when", "too_large", "at most 64 terms")
+            ]
+        )
     }
 
     @Test("no diversity, no fallback and no invalidating event are policies, too, and survive being stored")
@@ -116,8 +329,8 @@ struct PolicyDocumentTests {
                 #"{"weights":{"collaborative":0,"content":0,"popularity":0}}"#,
                 [Wrong("#/weights", "invalid_sum", "weights with a sum of 1")]
             ),
-            (#"{"diversity":{}}"#, [Wrong("#/diversity", "invalid", "an array of 0 to 1 rules")]),
-            (#"{"diversity":[{},{}]}"#, [Wrong("#/diversity", "invalid", "an array of 0 to 1 rules")]),
+            (#"{"diversity":{}}"#, [Wrong("#/diversity", "invalid", "an array of 0 to 2 rules")]),
+            (#"{"diversity":[{},{},{}]}"#, [Wrong("#/diversity", "invalid", "an array of 0 to 2 rules")]),
             (#"{"diversity":[1]}"#, [Wrong("#/diversity/0", "invalid", "one object")]),
             (
                 #"{"diversity":[{}]}"#,
@@ -128,9 +341,9 @@ struct PolicyDocumentTests {
                 ]
             ),
             (
-                #"{"diversity":[{"field":"creator","max_per_window":0,"window":101}]}"#,
+                #"{"diversity":[{"field":"brand","max_per_window":0,"window":101}]}"#,
                 [
-                    Wrong("#/diversity/0/field", "invalid", "category"),
+                    Wrong("#/diversity/0/field", "invalid", "category|creator"),
                     Wrong("#/diversity/0/window", "out_of_range", "1..100"),
                     Wrong("#/diversity/0/max_per_window", "out_of_range", "1..10"),
                 ]

@@ -47,7 +47,8 @@ struct PolicyRouteTests {
                         "#/pool",
                         "unknown_parameter",
                         "weights|diversity|frequency_caps|seen_filter|event_weights|invalidating_events|"
-                            + "half_life_days|ttl|pool_size|fallback|static_items|on_unverified|surfaces|exploration"
+                            + "half_life_days|ttl|pool_size|fallback|static_items|on_unverified|surfaces|exploration|"
+                            + "eligibility|boosts|pins|surface_overrides|mmr"
                     )
                 ]
             )
@@ -92,7 +93,7 @@ struct PolicyRouteTests {
         try await withServers { ports in
             let reply = try await request(ports.admin, "GET", Self.policies)
             #expect(
-                reply.text == #"{"active":"p7","previous":"p6","epoch":9001,"policies":["#
+                reply.text == #"{"active":"p7","previous":"p6","canary":null,"epoch":9001,"policies":["#
                     + #"{"version":"p7","created_at":"2026-09-01T10:00:00.000Z","built_in":false},"#
                     + #"{"version":"p0","created_at":null,"built_in":true}]}"#
             )
@@ -111,7 +112,7 @@ struct PolicyRouteTests {
             #expect(try await request(ports.admin, "POST", activate).text == done)
             #expect(
                 try await send(ports.admin, "POST", activate, #"{"dry_run":true}"#).text
-                    == #"{"dry_run":true,"active":"p7"}"#
+                    == #"{"dry_run":true,"active":"p7","canary":null}"#
             )
             let rollback = Self.policies + "/p7:rollback"
             #expect(
@@ -120,7 +121,7 @@ struct PolicyRouteTests {
             )
             #expect(
                 try await send(ports.admin, "POST", rollback, #"{"dry_run":true}"#).text
-                    == #"{"dry_run":true,"active":"p6"}"#
+                    == #"{"dry_run":true,"active":"p6","canary":null}"#
             )
             try await request(ports.admin, "POST", Self.policies + "/p8:rollback").expectProblem(409, "conflict")
             try await request(ports.admin, "POST", Self.policies + "/missing:activate").expectProblem(404, "not_found")
@@ -169,12 +170,12 @@ struct PolicyRouteTests {
     }
 
     @Test(
-        "other percents are for later, and none is above 100",
+        "a share is a hundredth of a percent at least, and 100 percent at most",
         arguments: [
-            (#"{"percent":10}"#, "#/percent", "unsupported", "100"),
-            (#"{"percent":99.9}"#, "#/percent", "unsupported", "100"),
-            (#"{"percent":0}"#, "#/percent", "out_of_range", "100"),
-            (#"{"percent":101}"#, "#/percent", "out_of_range", "100"),
+            (#"{"percent":0.004}"#, "#/percent", "out_of_range", "0.01..100"),
+            (#"{"percent":-1}"#, "#/percent", "out_of_range", "0.01..100"),
+            (#"{"percent":0}"#, "#/percent", "out_of_range", "0.01..100"),
+            (#"{"percent":101}"#, "#/percent", "out_of_range", "0.01..100"),
             (#"{"percent":"100"}"#, "#/percent", "invalid", "a number"),
             (#"{"dry_run":1}"#, "#/dry_run", "invalid", "true|false"),
         ]
@@ -228,6 +229,99 @@ struct PolicyRouteTests {
             let verb = try await request(ports.admin, "DELETE", Self.policies + "/p8:activate")
             try verb.expectProblem(405, "method_not_allowed")
             #expect(verb["allow"] == "POST, GET, HEAD, PUT")
+        }
+    }
+
+    @Test("a part of the users is served by a canary, and the answer says which part")
+    func canary() async throws {
+        let canned = Canned()
+        try await withServers(canned.useCases) { ports in
+            let activate = Self.policies + "/p8:activate"
+            let tenth = try await send(ports.admin, "POST", activate, #"{"percent":10}"#)
+            #expect(
+                tenth.text
+                    == #"{"active":"p7","previous":"p6","canary":{"version":"p8","percent":10},"epoch":9001,"propagated":true}"#
+            )
+            let least = try await send(ports.admin, "POST", activate, #"{"percent":0.01,"dry_run":true}"#)
+            #expect(least.text == #"{"dry_run":true,"active":"p7","canary":{"version":"p8","percent":0.01}}"#)
+            #expect(
+                canned.last.policyCalls == [
+                    "activate p8 false for 1000 of default", "activate p8 true for 1 of default",
+                ]
+            )
+        }
+    }
+
+    @Test("what is in force has an entity tag, and a change may be made to depend on it")
+    func conditions() async throws {
+        let canned = Canned()
+        try await withServers(canned.useCases) { ports in
+            let tag = try #require(try await request(ports.admin, "GET", Self.policies)["etag"])
+            #expect(tag == "\"9001\"")
+            for (path, status) in [("/p8:activate", 200), ("/p7:rollback", 200)] {
+                for (condition, expected) in [
+                    (tag, status), ("*", status), ("\"1\", \(tag)", status), ("\"9000\"", 412), ("W/\(tag)", 412),
+                ] {
+                    let reply = try await send(
+                        ports.admin,
+                        "POST",
+                        Self.policies + path,
+                        "{}",
+                        headers: [("If-Match", condition)]
+                    )
+                    #expect(reply.status == expected, "\(path) \(condition): \(reply.text)")
+                    if expected == 412 { try reply.expectProblem(412, "precondition_failed") }
+                }
+            }
+            try await send(ports.admin, "POST", Self.policies + "/p8:activate", "{}", headers: [("If-Match", "9001")])
+                .expectProblem(400, "malformed_header")
+        }
+    }
+
+    @Test("a dry run says how lists would change")
+    func dryRun() async throws {
+        let canned = Canned()
+        try await withServers(canned.useCases) { ports in
+            let path = Self.policies + "/p8:dry_run"
+            let expected =
+                #"{"version":"p8","against":"p7","surface":"home","limit":10,"users":4,"changed_users":1,"changed_share":0.25,"#
+                + #""items":{"in":2,"out":3,"moved":4,"kept":5},"#
+                + #""before":{"short_lists":0,"filtered":{"policy":0,"diversity":7}},"#
+                + #""after":{"short_lists":1,"filtered":{"policy":6,"diversity":0}},"#
+                + #""examples":[{"user_id":"u1","before":["i1"],"after":["i2","i3"]}]}"#
+            #expect(try await request(ports.admin, "POST", path).text == expected)
+            #expect(
+                try await send(ports.admin, "POST", path, #"{"users":1000,"surface":"email","limit":100}"#).status
+                    == 200
+            )
+            #expect(canned.last.policyCalls == ["try p8 100 home 10 of default", "try p8 1000 email 100 of default"])
+            try await request(ports.admin, "POST", Self.policies + "/missing:dry_run").expectProblem(404, "not_found")
+            for (json, pointer, code, allowed) in [
+                (#"{"users":0}"#, "#/users", "out_of_range", "1..1000"),
+                (#"{"users":1001}"#, "#/users", "out_of_range", "1..1000"),
+                (#"{"limit":101}"#, "#/limit", "out_of_range", "1..100"),
+                (#"{"surface":".."}"#, "#/surface", "invalid", "1 to 64 of A-Za-z0-9._-, not dots alone"),
+            ] {
+                try await send(ports.admin, "POST", path, json)
+                    .expectProblem(422, "invalid_parameter", [Wrong(pointer, code, allowed)])
+            }
+            try await send(ports.admin, "POST", path, #"{"user":1}"#)
+                .expectProblem(400, "unknown_parameter", [Wrong("#/user", "unknown_parameter", "users|surface|limit")])
+        }
+    }
+
+    @Test("a version is not named by dots alone", arguments: ["%2E%2E", "%2E", "...", "%2e%2e%2e%2e"])
+    func dots(_ version: String) async throws {
+        let canned = Canned()
+        try await withServers(canned.useCases) { ports in
+            for (method, verb) in [("PUT", ""), ("POST", ":activate"), ("POST", ":rollback"), ("POST", ":dry_run")] {
+                try await send(ports.admin, method, Self.policies + "/\(version)\(verb)", "{}").expectProblem(
+                    422,
+                    "invalid_parameter",
+                    [Wrong("#/version", "invalid", "1 to 64 of A-Za-z0-9._-, not dots alone")]
+                )
+            }
+            #expect(canned.last.policies.isEmpty && canned.last.policyCalls.isEmpty)
         }
     }
 }

@@ -72,6 +72,34 @@ struct ProfileTests {
         }
     }
 
+    @Test("what is told of a user is read with the history, in one statement, and not without consent")
+    func labels() async throws {
+        try await withDatabase { database in
+            try await database.addItems("i1")
+            _ = try await database.feedback.record(
+                [event(by: "ann", at: 0), event(by: "bob", at: 0)],
+                tenant: .default,
+                invalidating: invalidating
+            )
+            let profile = Profile(labels: ["age": "adult", "caf\u{E9}": ""], preferredCategories: [])
+            try await Self.apply(.profile(profile), to: "ann", in: database)
+            let suppression = Suppression(kind: .category, key: Identifier(trusted: "c1"))
+            try await Self.apply(.suppress(suppression), to: "ann", in: database)
+            let states = try await database.users.states(of: [id("ann"), id("bob"), id("nobody")], tenant: .default)
+            #expect(
+                Set(states[0].labels) == [
+                    UserLabel(name: "age", value: "adult"), UserLabel(name: "caf\u{E9}", value: ""),
+                ]
+            )
+            #expect(states[0].history.count == 1 && states[0].suppressions == [suppression])
+            #expect(states[1].labels.isEmpty && states[1].history.count == 1 && states[2] == .unknown)
+            #expect(try await database.users.state(of: id("ann"), tenant: .fleet) == .unknown)
+            try await Self.apply(.consent(false), to: "ann", in: database)
+            let silent = try await database.users.state(of: id("ann"), tenant: .default)
+            #expect(silent.labels.isEmpty && silent.history.isEmpty && silent.suppressions == [suppression])
+        }
+    }
+
     @Test("a profile comes back as it was given")
     func profile() async throws {
         try await withDatabase { database in
@@ -186,7 +214,8 @@ struct ProfileTests {
                         version: version,
                         consent: true,
                         history: [],
-                        suppressions: [Self.suppression(.item, "i2")]
+                        suppressions: [Self.suppression(.item, "i2")],
+                        labels: [UserLabel(name: "a", value: "b")]
                     )
             )
             #expect(try await database.profiles.user(id("ann"), tenant: .default)?.profile == profile)

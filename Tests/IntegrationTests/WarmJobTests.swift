@@ -45,6 +45,29 @@ struct WarmJobTests {
         }
     }
 
+    @Test("a sample is of one tenant's users, spread over all of them, the same each time")
+    func sample() async throws {
+        try await withDatabase { database in
+            let jobs = PostgresWarmJobRepository(store: database.store)
+            #expect(try await jobs.sample(10, tenant: .default).isEmpty)
+            let other = Tenant.ID(trusted: "other")
+            try await database.imports.ensureTenant(other)
+            for number in 0..<40 {
+                _ = try await database.profiles.apply(.consent(true), to: id("u\(number)"), tenant: .default)
+                _ = try await database.profiles.apply(.consent(true), to: id("other \(number)"), tenant: other)
+            }
+            let sample = try await jobs.sample(8, tenant: .default).map(\.string)
+            #expect(sample.count == 8 && Set(sample).count == 8 && sample.allSatisfy { $0.hasPrefix("u") })
+            #expect(try await jobs.sample(8, tenant: .default).map(\.string) == sample)
+            // One of each fifth or so of those who came one after the other.
+            let numbers = sample.compactMap { Int($0.dropFirst()) }
+            #expect(zip(numbers, numbers.dropFirst()).allSatisfy { (3...8).contains($1 - $0) }, "\(numbers)")
+            #expect(try await Set(jobs.sample(1_000, tenant: .default)).count == 40)
+            #expect(try await jobs.sample(1, tenant: .default).count == 1)
+            #expect(try await jobs.sample(10, tenant: id("nobody")).isEmpty)
+        }
+    }
+
     @Test("active are those whose newest event is new enough, the newest first, as many as are asked for")
     func activity() async throws {
         try await withDatabase { database in

@@ -146,12 +146,13 @@ struct UserProfileTests {
             Suppression(kind: .item, key: Identifier(trusted: "i|1")),
             Suppression(kind: .category, key: Identifier(trusted: "caf\u{E9}")),
             Suppression(kind: .creator, key: Identifier(trusted: String(repeating: "x", count: 128))),
-        ]
+        ],
+        labels: [UserLabel(name: "a", value: ""), UserLabel(name: "b", value: String(repeating: "y", count: 1_024))]
     )
 
     @Test("a profile comes back as it was")
     func roundTrip() {
-        for profile in [Self.profile, UserProfile(seen: [], suppressions: [])] {
+        for profile in [Self.profile, UserProfile(seen: [])] {
             #expect(UserProfileCodec.decode(UserProfileCodec.encode(profile)) == profile)
         }
     }

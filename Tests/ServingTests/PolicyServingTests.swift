@@ -19,6 +19,7 @@ struct PolicyServingTests {
             var history: [HistoryEvent] = []
             var consent = true
             var suppressions: [Suppression] = []
+            var labels: [UserLabel] = []
         }
 
         private let state = Mutex(State())
@@ -36,6 +37,8 @@ struct PolicyServingTests {
 
         func suppresses(_ suppressions: [Suppression]) { self.state.withLock { $0.suppressions = suppressions } }
 
+        func tells(_ labels: [UserLabel]) { self.state.withLock { $0.labels = labels } }
+
         func state(of user: User.ID, tenant: Tenant.ID) async throws(RepositoryError) -> UserState {
             let known = self.state.withLock { state in
                 state.reads += 1
@@ -46,7 +49,8 @@ struct PolicyServingTests {
                 version: 1,
                 consent: known.consent,
                 history: known.consent ? known.history : [],
-                suppressions: known.suppressions
+                suppressions: known.suppressions,
+                labels: known.consent ? known.labels : []
             )
         }
 
@@ -80,7 +84,15 @@ struct PolicyServingTests {
         let service: RecommendationService
         let lists: ListService
 
-        init(hasModel: Bool = true, _ change: (inout Policy) -> Void) async throws {
+        /// - Parameters:
+        ///   - item: Changes the items.
+        ///   - others: Policies that are stored beside the active one.
+        init(
+            hasModel: Bool = true,
+            items item: (inout Item) -> Void = { _ in },
+            others: [Policy] = [],
+            _ change: (inout Policy) -> Void
+        ) async throws {
             var policy = Policy.builtIn
             policy.version = "p8"
             policy.jitterPercent = 0
@@ -91,7 +103,12 @@ struct PolicyServingTests {
             self.control = ControlState(
                 repository: self.store,
                 models: StoredSnapshots(self.store),
-                policies: PolicyCodec(encode: { _ in "" }, decode: { _ throws(UnreadablePolicy) in active }),
+                policies: PolicyCodec(
+                    encode: { _ in "" },
+                    decode: { stored throws(UnreadablePolicy) in
+                        ([active] + others).first { $0.version == stored.version } ?? active
+                    }
+                ),
                 log: Logger(label: "test"),
                 wallClock: { Timestamp(microseconds: clock.milliseconds * 1_000) },
                 incarnationChanged: { _ in }
@@ -154,7 +171,7 @@ struct PolicyServingTests {
                         )
                     ],
                     keys: nil,
-                    items: Fixture.items(20).map { (tenant: .default, item: $0) },
+                    items: Fixture.items(20, change: item).map { (tenant: .default, item: $0) },
                     itemPosition: 1
                 )
             }
@@ -165,6 +182,22 @@ struct PolicyServingTests {
             await self.keeper.restoreTrust()
             await self.beat()
             await self.beat()
+        }
+
+        /// Serves a share of the users by another policy, or nobody any more.
+        func control(canary: PolicyCanary?, _ change: (inout TenantControl) -> Void = { _ in }) async {
+            self.store.state.withLock { store in
+                let head = store.delta.head + 1
+                store.whole!.tenants[0].canaryPolicy = canary
+                store.whole!.tenants[0].canaryDocument = canary.map {
+                    StoredPolicy(version: $0.version, document: "", createdAt: Fixture.now)
+                }
+                change(&store.whole!.tenants[0])
+                store.delta = ControlDelta(unchangedAt: head)
+                store.delta.tenants = store.whole!.tenants
+            }
+            _ = await self.keeper.readControl()
+            self.store.state.withLock { $0.delta = ControlDelta(unchangedAt: $0.delta.head) }
         }
 
         /// A heartbeat that comes back: the lease is live from now on.

@@ -19,6 +19,14 @@ struct PoolCodecTests {
         }
         let seeds = Int.random(in: 0...16, using: &generator)
         let tried = Bool.random(using: &generator) ? candidates(20, seeds: seeds) : []
+        var facts = CandidatePool.RuleFacts()
+        for number in 0..<Int.random(in: 0...3, using: &generator) {
+            facts.labels.append(UserLabel(name: "name \(number)", value: Bool.random(using: &generator) ? "" : "välue"))
+        }
+        for _ in 0..<Int.random(in: 0...3, using: &generator) {
+            facts.hadPins.append(.random(in: .min ... .max, using: &generator))
+            facts.unwantedPins.append(.random(in: .min ... .max, using: &generator))
+        }
         return CandidatePool(
             scales: (0..<3).map { _ in
                 .init(offset: .random(in: -3...3, using: &generator), step: .random(in: 0...1, using: &generator))
@@ -36,7 +44,8 @@ struct PoolCodecTests {
                 )
             },
             tried: tried,
-            triedLot: tried.isEmpty ? 0 : .random(in: .min ... .max, using: &generator)
+            triedLot: tried.isEmpty ? 0 : .random(in: .min ... .max, using: &generator),
+            facts: Bool.random(using: &generator) ? facts : nil
         )
     }
 

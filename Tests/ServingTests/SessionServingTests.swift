@@ -9,7 +9,7 @@ import Testing
 @Suite("Sessions")
 struct SessionServingTests {
     /// What is kept of sessions, and which events the store holds; both can be away.
-    private final class Kept: SessionRepository, InteractionRepository {
+    final class Kept: SessionRepository, InteractionRepository {
         private struct State {
             var sessions: [Session.ID: [SessionEvent]] = [:]
             var gone: Set<SessionEvent> = []

@@ -8,7 +8,13 @@ package enum AdminDocuments {
     package struct Policies: Decodable, Sendable {
         package let active: String
         package let previous: String?
+        package let canary: Canary?
         package let policies: [Version]
+
+        package struct Canary: Decodable, Sendable {
+            package let version: String
+            package let percent: Double
+        }
 
         package struct Version: Decodable, Sendable {
             package let version: String
@@ -19,6 +25,7 @@ package enum AdminDocuments {
     package struct PolicyChange: AdminChange {
         package let active: String
         package let previous: String?
+        package let canary: Policies.Canary?
         package let dry_run: Bool?
         package let propagated: Bool?
         package let complete: Bool?
@@ -33,11 +40,38 @@ package enum AdminDocuments {
     }
 
     package struct Activation: Encodable, Sendable {
-        package let percent = 100
+        package let percent: Double
         package let dry_run: Bool
 
-        package init(dryRun: Bool) {
+        package init(percent: Double, dryRun: Bool) {
+            self.percent = percent
             self.dry_run = dryRun
+        }
+    }
+
+    package struct PolicyTrial: Encodable, Sendable {
+        package let users: Int
+        package let surface: String
+        package let limit: Int
+
+        package init(users: Int, surface: String, limit: Int) {
+            self.users = users
+            self.surface = surface
+            self.limit = limit
+        }
+    }
+
+    package struct PolicyComparison: Decodable, Sendable {
+        package let against: String
+        package let users: Int
+        package let changed_users: Int
+        package let items: Items
+
+        package struct Items: Decodable, Sendable {
+            package let `in`: Int
+            package let out: Int
+            package let moved: Int
+            package let kept: Int
         }
     }
 

@@ -31,6 +31,8 @@ package enum MetricHelp {
         "vireo_cache_expirations_total": "Entries found past their hard expiry, by cache.",
         "vireo_cache_entries": "Values held, by cache.",
         "vireo_cache_keys": "Owners with values held, by cache.",
+        "vireo_cache_fields":
+            "Different kinds of values held (a surface by a model, a policy's pools and filters), by cache: what an owner may have one of each of.",
         "vireo_cache_bytes": "Bytes allocated for what is held, by cache.",
         "vireo_cache_hot_key_share": "Share of requests of the last seconds that went to the keys most asked for.",
         "vireo_cache_batch_size": "Reads that went out as one, by what was read.",

@@ -258,7 +258,10 @@ package struct Node: Sendable {
                 }
             },
             everywhere: { change in await fleetWait.wait(for: change.epoch, publishedAt: change.publishedAt) },
-            policies: PolicyUseCases(policies),
+            policies: PolicyUseCases(
+                policies,
+                PolicyTrialService(serving, policies: policies, activity: warmJobs)
+            ),
             authenticate: { key async throws(ServingError) in
                 // A revocation is as critical as a tombstone: without a lease, keys are read before they are believed.
                 _ = await keeper.controlStanding()

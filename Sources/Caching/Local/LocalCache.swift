@@ -22,6 +22,8 @@ final class LocalCache: Sendable {
     /// What L1 holds, and what it has let go since the start.
     struct Statistics: Sendable {
         var keys = 0
+        /// Different fields of the entries: surfaces by models, kinds of pools and filters.
+        var fields = 0
         var entries = 0
         var bytes = 0
         var evictions = 0
@@ -109,8 +111,10 @@ final class LocalCache: Sendable {
 
     /// What L1 holds and has let go; the hot keys are those since the last call.
     func takeStatistics() -> Statistics {
-        self.shards.reduce(into: Statistics()) { sum, box in
-            let (shard, hot) = box.shard.withLock { ($0.statistics, $0.hotKeys.take()) }
+        var fields: Set<CacheField> = []
+        var sum = self.shards.reduce(into: Statistics()) { sum, box in
+            let (shard, hot, own) = box.shard.withLock { ($0.statistics, $0.hotKeys.take(), $0.fields) }
+            fields.formUnion(own.keys)
             sum.keys += shard.keys
             sum.entries += shard.entries
             sum.bytes += shard.bytes
@@ -118,6 +122,8 @@ final class LocalCache: Sendable {
             sum.expirations += shard.expirations
             sum.hotKeys.add(hot)
         }
+        sum.fields = fields.count
+        return sum
     }
 
     var usage: (entries: Int, bytes: Int) {

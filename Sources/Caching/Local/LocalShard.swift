@@ -50,6 +50,8 @@ struct LocalShard {
     private(set) var statistics = LocalCache.Statistics()
     var hotKeys = HotKeys()
 
+    /// How many entries there are of each field.
+    private(set) var fields: [CacheField: Int] = [:]
     private var index: [CacheKey: Int] = [:]
     private var nodes: [Node?] = []
     private var free: [Int] = []
@@ -97,6 +99,7 @@ struct LocalShard {
             } else {
                 self.nodes[slot]!.entries.append(Place(field: field, hit: hit, asked: self.clock))
                 self.statistics.entries += 1
+                self.fields[field, default: 0] += 1
             }
             self.resize(slot)
         } else {
@@ -110,6 +113,7 @@ struct LocalShard {
             self.push(slot, onto: .window)
             self.statistics.keys += 1
             self.statistics.entries += 1
+            self.fields[field, default: 0] += 1
             self.statistics.bytes += node.bytes
             self.sketch.fit(keys: self.statistics.keys)
         }
@@ -174,11 +178,17 @@ struct LocalShard {
         if kept.isEmpty {
             self.remove(slot)
         } else {
+            for place in self.nodes[slot]!.entries where isVoid(place) { self.forget(place.field) }
             self.nodes[slot]!.entries = kept
             self.statistics.entries -= before - kept.count
             self.resize(slot)
         }
         return before - kept.count
+    }
+
+    private mutating func forget(_ field: CacheField) {
+        guard let count = self.fields[field] else { return }
+        self.fields[field] = count > 1 ? count - 1 : nil
     }
 
     private static func size(of node: Node) -> Int {
@@ -201,6 +211,7 @@ struct LocalShard {
         self.index[node.key] = nil
         self.nodes[slot] = nil
         self.free.append(slot)
+        for place in node.entries { self.forget(place.field) }
         self.statistics.keys -= 1
         self.statistics.entries -= node.entries.count
         self.statistics.bytes -= node.bytes

@@ -64,6 +64,7 @@ struct PoolMetrics: Sendable {
     private let expirations = counter("expirations")
     private let entries = gauge("entries")
     private let keys = gauge("keys")
+    private let fields = gauge("fields")
     private let bytes = gauge("bytes")
     private let hotShares = [1, 10, 100].map { ($0, gauge("hot_key_share", ("keys", String($0)))) }
     private let last = LastStatistics()
@@ -80,6 +81,7 @@ struct PoolMetrics: Sendable {
     func publish(_ statistics: LocalCache.Statistics) {
         self.entries.record(statistics.entries)
         self.keys.record(statistics.keys)
+        self.fields.record(statistics.fields)
         self.bytes.record(statistics.bytes)
         for (keys, gauge) in self.hotShares { gauge.record(statistics.hotKeys.share(ofTop: keys)) }
         let before = self.last.replace(statistics)

@@ -2,12 +2,17 @@ import RecommendationCore
 
 /// Walks a nested document and gathers all that is wrong with it, unknown names too, so that a caller learns all of it at once.
 ///
-/// A member that is null is as one that is absent.
+/// A member that is null is as one that is absent where it may be null, and wrong elsewhere.
 struct DocumentReader {
     /// An object of the document, and where it stands.
     struct Object {
         let pointer: Pointer
         let members: [JSONMember]
+
+        /// Whether a member is there and null.
+        func isNull(_ name: String) -> Bool {
+            self.members.contains { name.hasSameBytes(as: $0.name) && $0.value.isNull }
+        }
 
         subscript(_ name: String) -> JSONValue? {
             let value = self.members.first { name.hasSameBytes(as: $0.name) }?.value
@@ -30,8 +35,15 @@ struct DocumentReader {
         throw .malformed("unknown_parameter", list.map(\.sentence).joined(separator: "; "), errors: list)
     }
 
-    /// - Parameter known: The names it may have; nil: the caller looks at them.
-    mutating func object(_ value: JSONValue, at pointer: Pointer, known: [String]?) -> Object? {
+    /// - Parameters:
+    ///   - known: The names it may have; nil: the caller looks at them.
+    ///   - nullable: Those that may be null.
+    mutating func object(
+        _ value: JSONValue,
+        at pointer: Pointer,
+        known: [String]?,
+        nullable: [String] = []
+    ) -> Object? {
         guard case .object(let members) = value else {
             self.add(pointer, "invalid", allowed: "one object")
             return nil
@@ -41,6 +53,9 @@ struct DocumentReader {
                 self.hasUnknownNames = true
                 self.add(pointer.member(member.name), "unknown_parameter", allowed: known.joined(separator: "|"))
             }
+        }
+        for member in members where member.value.isNull && !nullable.contains(member.name) {
+            self.add(pointer.member(member.name), "invalid", allowed: "a value; it may be left out")
         }
         return Object(pointer: pointer, members: members)
     }
@@ -151,4 +166,8 @@ struct DocumentReader {
         func text(_ number: Double) -> String { number == number.rounded() ? String(Int(number)) : number.description }
         return "\(text(range.lowerBound))..\(text(range.upperBound))"
     }
+}
+
+extension JSONValue {
+    var isNull: Bool { if case .null = self { true } else { false } }
 }

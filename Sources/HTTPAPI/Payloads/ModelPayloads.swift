@@ -8,13 +8,11 @@ struct ModelActivationPayload {
 
     init(_ value: JSONValue) throws(Problem) {
         var reader = try FieldReader(value, fields: ["percent", "force", "dry_run"], document: "one object")
-        let percent = reader.number("percent") ?? 100
-        let share = (percent * 100).rounded()
-        if !(1...10_000).contains(share) { reader.add("percent", "out_of_range", allowed: "0.01..100") }
+        let share = reader.share("percent")
         let force = reader.flag("force") ?? false
         let dryRun = reader.flag("dry_run") ?? false
         try reader.check()
-        self.activation = ModelActivation(share: Int(share), force: force, dryRun: dryRun)
+        self.activation = ModelActivation(share: share, force: force, dryRun: dryRun)
     }
 }
 

@@ -10,7 +10,12 @@ enum PolicyDocument {
     static let fields = [
         "weights", "diversity", "frequency_caps", "seen_filter", "event_weights", "invalidating_events",
         "half_life_days", "ttl", "pool_size", "fallback", "static_items", "on_unverified", "surfaces",
-        "exploration",
+        "exploration", "eligibility", "boosts", "pins", "surface_overrides", "mmr",
+    ]
+    /// What a surface may have of its own.
+    static let overridable = [
+        "weights", "diversity", "seen_filter", "event_weights", "half_life_days", "ttl", "pool_size", "fallback",
+        "static_items", "exploration", "eligibility", "boosts", "pins", "mmr",
     ]
 
     static func read(_ value: JSONValue, version: String) throws(Problem) -> Policy {
@@ -34,6 +39,9 @@ extension DocumentReader {
         if let value = document["weights"] { self.weights(value, at("weights"), &policy.weights) }
         if let value = document["diversity"] { self.diversity(value, at("diversity"), &policy) }
         if let value = document["frequency_caps"] { self.frequencyCaps(value, at("frequency_caps")) }
+        if let value = document["mmr"] {
+            policy.marginalRelevance = self.marginalRelevance(value, at("mmr")) ?? policy.marginalRelevance
+        }
         if let value = document["seen_filter"], let flag = self.flag(value, at: at("seen_filter")) {
             policy.seenFilter = flag
         }
@@ -78,6 +86,28 @@ extension DocumentReader {
             }
         }
         if let value = document["exploration"] { self.exploration(value, at("exploration"), &policy.exploration) }
+        if let value = document["eligibility"] { policy.eligibility = self.expression(value, at("eligibility")) }
+        if let value = document["boosts"] { policy.boosts = self.boosts(value, at("boosts")) }
+        if let value = document["pins"] { policy.pins = self.pins(value, at("pins")) }
+        // Last: what they leave out is as above.
+        if let value = document["surface_overrides"] { self.overrides(value, at("surface_overrides"), &policy) }
+    }
+
+    /// The policies of single surfaces, each read as the document is, but that what it leaves out takes the value that holds on
+    /// the other surfaces.
+    private mutating func overrides(_ value: JSONValue, _ pointer: Pointer, _ policy: inout Policy) {
+        guard let object = self.object(value, at: pointer, known: policy.surfaces) else { return }
+        var overrides: [Policy.SurfaceOverride] = []
+        for member in object.members where policy.offers(surface: member.name) {
+            let place = pointer.member(member.name)
+            guard let document = self.object(member.value, at: place, known: PolicyDocument.overridable) else {
+                continue
+            }
+            var own = policy
+            self.policy(document, &own)
+            overrides.append(Policy.SurfaceOverride(surface: member.name, policy: own))
+        }
+        policy.surfaceOverrides = overrides.sorted { $0.surface.utf8.lexicographicallyPrecedes($1.surface.utf8) }
     }
 
     private mutating func weights(_ value: JSONValue, _ pointer: Pointer, _ weights: inout Policy.Weights) {
@@ -99,24 +129,44 @@ extension DocumentReader {
 
     private mutating func diversity(_ value: JSONValue, _ pointer: Pointer, _ policy: inout Policy) {
         policy.maximumPerWindow = 0
+        policy.creatorCap = nil
         let names = ["field", "max_per_window", "window"]
-        for (place, rule) in self.array(value, at: pointer, count: 0...1, of: "rules") {
+        var known: Set<DiversityField> = []
+        for (place, rule) in self.array(value, at: pointer, count: 0...2, of: "rules") {
             guard let object = self.object(rule, at: place, known: names) else { continue }
             for name in names where object[name] == nil { self.add(place.member(name), "required", allowed: nil) }
-            if let field = object["field"] {
-                _ = self.choice(field, at: place.member("field"), among: ["category"]) { $0 }
+            let field = object["field"].flatMap {
+                let words = DiversityField.allCases.map(\.rawValue)
+                return self.choice($0, at: place.member("field"), among: words, DiversityField.init(rawValue:))
             }
-            if let window = object["window"],
-                let length = self.integer(window, at: place.member("window"), in: 1...100)
-            {
-                policy.window = length
+            if let field, !known.insert(field).inserted {
+                self.add(place.member("field"), "duplicate", allowed: "each field once")
             }
-            if let maximum = object["max_per_window"],
-                let count = self.integer(maximum, at: place.member("max_per_window"), in: 1...policy.window)
-            {
-                policy.maximumPerWindow = count
+            let window = object["window"].flatMap { self.integer($0, at: place.member("window"), in: 1...100) }
+            let maximum = object["max_per_window"].flatMap {
+                self.integer($0, at: place.member("max_per_window"), in: 1...(window ?? policy.window))
+            }
+            guard let window, let maximum else { continue }
+            switch field {
+            case .category: (policy.maximumPerWindow, policy.window) = (maximum, window)
+            case .creator: policy.creatorCap = Policy.DiversityCap(maximum: maximum, window: window)
+            case nil: break
             }
         }
+    }
+
+    /// What a cap is of.
+    private enum DiversityField: String, CaseIterable {
+        case category, creator
+    }
+
+    private mutating func marginalRelevance(_ value: JSONValue, _ pointer: Pointer) -> Double? {
+        guard let object = self.object(value, at: pointer, known: ["lambda"]) else { return nil }
+        guard let lambda = object["lambda"] else {
+            self.add(pointer.member("lambda"), "required", allowed: nil)
+            return nil
+        }
+        return self.number(lambda, at: pointer.member("lambda"), in: 0...1)
     }
 
     /// Nothing enforces caps yet, so none may be asked for.
@@ -146,9 +196,8 @@ extension DocumentReader {
     }
 
     private mutating func ttl(_ value: JSONValue, _ pointer: Pointer, _ policy: inout Policy) {
-        guard let object = self.object(value, at: pointer, known: ["soft_s", "active_s", "hard_s", "jitter_pct"]) else {
-            return
-        }
+        let names = ["soft_s", "active_s", "hard_s", "jitter_pct"]
+        guard let object = self.object(value, at: pointer, known: names, nullable: ["active_s"]) else { return }
         var areSound = true
         func seconds(_ name: String, _ reader: inout Self) -> Duration? {
             guard let value = object[name] else { return nil }
@@ -162,6 +211,7 @@ extension DocumentReader {
             let hard = policy.hardTTL.components.seconds
             self.add(pointer.member("soft_s"), "out_of_range", allowed: "at most hard_s, \(hard)")
         }
+        if object.isNull("active_s") { policy.activeTTL = nil }
         if let value = object["active_s"],
             let seconds = self.integer(value, at: pointer.member("active_s"), in: Self.activeLifetimes)
         {
@@ -209,61 +259,112 @@ extension DocumentReader {
 }
 
 extension JSONWriter {
-    /// The whole document of a policy, every field in the order of the contract.
+    /// The whole document of a policy, every field in the order of the contract; of rules only what there is.
     static func document(_ policy: Policy) -> ByteBuffer {
         var json = JSONWriter(capacity: 1_024)
-        json.raw(#"{"weights":{"collaborative":"#)
-        json.number(policy.weights.collaborative)
-        json.raw(#","content":"#)
-        json.number(policy.weights.content)
-        json.raw(#","popularity":"#)
-        json.number(policy.weights.popularity)
-        json.raw(#"},"diversity":["#)
-        if policy.maximumPerWindow > 0 {
-            json.raw(#"{"field":"category","max_per_window":"#)
-            json.integer(policy.maximumPerWindow)
-            json.raw(#","window":"#)
-            json.integer(policy.window)
-            json.raw("}")
-        }
-        json.raw(#"],"frequency_caps":[],"seen_filter":"#)
-        json.bool(policy.seenFilter)
-        json.raw(#","event_weights":{"#)
-        for (index, type) in EventType.allCases.enumerated() {
-            if index > 0 { json.raw(",") }
-            json.string(type.rawValue)
-            json.raw(":")
-            json.number(policy.eventWeights[type] ?? 0)
-        }
-        json.raw(#"},"invalidating_events":"#)
+        json.raw("{")
+        json.scoring(policy)
+        json.raw(#","frequency_caps":[],"#)
+        json.choosing(policy)
+        json.raw(#","invalidating_events":"#)
         let invalidating = EventType.allCases.filter(policy.invalidatingEvents.contains)
         json.list(invalidating) { json, type in json.string(type.rawValue) }
-        json.raw(#","half_life_days":"#)
-        json.number(policy.halfLifeDays)
-        json.raw(#","ttl":{"soft_s":"#)
-        json.integer(policy.softTTL.components.seconds)
-        json.raw(#","active_s":"#)
-        if let active = policy.activeTTL { json.integer(active.components.seconds) } else { json.null() }
-        json.raw(#","hard_s":"#)
-        json.integer(policy.hardTTL.components.seconds)
-        json.raw(#","jitter_pct":"#)
-        json.number(policy.jitterPercent)
-        json.raw(#"},"pool_size":"#)
-        json.integer(policy.poolSize)
-        json.raw(#","fallback":"#)
-        json.list(policy.fallback) { json, step in json.string(step.rawValue) }
-        json.raw(#","static_items":"#)
-        json.list(policy.staticItems) { json, item in json.string(item.string) }
+        json.raw(",")
+        json.lasting(policy)
         json.raw(#","on_unverified":"#)
         json.string(policy.onUnverified.rawValue)
         json.raw(#","surfaces":"#)
         json.list(policy.surfaces) { json, surface in json.string(surface) }
-        json.raw(#","exploration":{"share":"#)
-        json.number(policy.exploration.share)
-        json.raw(#","max_age_days":"#)
-        json.integer(policy.exploration.maximumAgeDays)
-        json.raw("}}")
+        json.raw(",")
+        json.ruling(policy, isOverride: false)
+        if !policy.surfaceOverrides.isEmpty {
+            json.raw(#","surface_overrides":{"#)
+            for (index, own) in policy.surfaceOverrides.enumerated() {
+                if index > 0 { json.raw(",") }
+                json.string(own.surface)
+                json.raw(":{")
+                json.scoring(own.policy)
+                json.raw(",")
+                json.choosing(own.policy)
+                json.raw(",")
+                json.lasting(own.policy)
+                json.raw(",")
+                json.ruling(own.policy, isOverride: true)
+                json.raw("}")
+            }
+            json.raw("}")
+        }
+        json.raw("}")
         return json.buffer
+    }
+
+    private mutating func scoring(_ policy: Policy) {
+        self.raw(#""weights":{"collaborative":"#)
+        self.number(policy.weights.collaborative)
+        self.raw(#","content":"#)
+        self.number(policy.weights.content)
+        self.raw(#","popularity":"#)
+        self.number(policy.weights.popularity)
+        self.raw(#"},"diversity":["#)
+        if policy.maximumPerWindow > 0 {
+            self.cap("category", Policy.DiversityCap(maximum: policy.maximumPerWindow, window: policy.window))
+        }
+        if let cap = policy.creatorCap {
+            if policy.maximumPerWindow > 0 { self.raw(",") }
+            self.cap("creator", cap)
+        }
+        self.raw("]")
+    }
+
+    private mutating func cap(_ field: String, _ cap: Policy.DiversityCap) {
+        self.raw(#"{"field":"#)
+        self.string(field)
+        self.raw(#","max_per_window":"#)
+        self.integer(cap.maximum)
+        self.raw(#","window":"#)
+        self.integer(cap.window)
+        self.raw("}")
+    }
+
+    private mutating func choosing(_ policy: Policy) {
+        self.raw(#""seen_filter":"#)
+        self.bool(policy.seenFilter)
+        self.raw(#","event_weights":{"#)
+        for (index, type) in EventType.allCases.enumerated() {
+            if index > 0 { self.raw(",") }
+            self.string(type.rawValue)
+            self.raw(":")
+            self.number(policy.eventWeights[type] ?? 0)
+        }
+        self.raw("}")
+    }
+
+    private mutating func lasting(_ policy: Policy) {
+        self.raw(#""half_life_days":"#)
+        self.number(policy.halfLifeDays)
+        self.raw(#","ttl":{"soft_s":"#)
+        self.integer(policy.softTTL.components.seconds)
+        self.raw(#","active_s":"#)
+        if let active = policy.activeTTL { self.integer(active.components.seconds) } else { self.null() }
+        self.raw(#","hard_s":"#)
+        self.integer(policy.hardTTL.components.seconds)
+        self.raw(#","jitter_pct":"#)
+        self.number(policy.jitterPercent)
+        self.raw(#"},"pool_size":"#)
+        self.integer(policy.poolSize)
+        self.raw(#","fallback":"#)
+        self.list(policy.fallback) { json, step in json.string(step.rawValue) }
+        self.raw(#","static_items":"#)
+        self.list(policy.staticItems) { json, item in json.string(item.string) }
+    }
+
+    private mutating func ruling(_ policy: Policy, isOverride: Bool) {
+        self.raw(#""exploration":{"share":"#)
+        self.number(policy.exploration.share)
+        self.raw(#","max_age_days":"#)
+        self.integer(policy.exploration.maximumAgeDays)
+        self.raw("}")
+        self.rules(policy, isOverride: isOverride)
     }
 }
 

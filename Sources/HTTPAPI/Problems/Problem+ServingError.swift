@@ -28,6 +28,8 @@ extension Problem {
             self = .unavailable("unavailable", "there is no list that may be served at the moment")
         case .notDurable:
             self = .unavailable("not_durable", "nothing is known to be stored; send it again")
+        case .changed:
+            self = .preconditionFailed("what is in force is not as the request names it")
         case .conflict(let reason):
             self = Problem(status: .conflict, code: "conflict", detail: reason)
         case .modelRefused(let shortfall):

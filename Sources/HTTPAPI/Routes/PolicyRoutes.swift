@@ -10,6 +10,8 @@ struct PolicyRoutes {
 
     private static let list = "/v1/admin/policies"
     private static let one = "/v1/admin/policies/{version}"
+    /// Until the lists of a sample of users are computed twice.
+    private static let allowance = Allowance(body: 0, time: .seconds(15))
 
     var routes: [Route] {
         [
@@ -32,6 +34,15 @@ struct PolicyRoutes {
                 mayOmitBody: true,
                 answer: self.rollback
             ),
+            Route(
+                .post,
+                Self.one + ":dry_run",
+                scope: .admin,
+                takesBody: true,
+                mayOmitBody: true,
+                allowance: Self.allowance,
+                answer: self.dryRun
+            ),
             Route(.get, Self.one, scope: .admin, answer: self.policy),
             Route(.put, Self.one, scope: .admin, takesBody: true, answer: self.put),
         ]
@@ -42,7 +53,9 @@ struct PolicyRoutes {
         let (versions, standing) = try await mapped { () async throws(ServingError) in
             try await self.useCases.versions(call.principal.tenant)
         }
-        return .json(JSONWriter.document(versions, standing))
+        var answer = Answer.json(JSONWriter.document(versions, standing))
+        answer.headers.append(Conditions.tag(standing.epoch))
+        return answer
     }
 
     @Sendable
@@ -75,9 +88,9 @@ struct PolicyRoutes {
     private func activate(_ call: Call) async throws(Problem) -> Answer {
         let version = try Self.version(call)
         let waits = try Waiting.isAsked(call)
-        let payload = try ActivationPayload(try call.json())
+        let payload = try ActivationPayload(try call.json(), expected: try Self.expected(call))
         let change = try await mapped { () async throws(ServingError) in
-            try await self.useCases.activate(version, payload.dryRun, call.principal.tenant)
+            try await self.useCases.activate(version, payload.activation, call.principal.tenant)
         }
         guard let change else { throw .notFound }
         return await self.answer(change, waits: waits)
@@ -87,11 +100,32 @@ struct PolicyRoutes {
     private func rollback(_ call: Call) async throws(Problem) -> Answer {
         let version = try Self.version(call)
         let waits = try Waiting.isAsked(call)
-        let payload = try RollbackPayload(try call.json())
+        let payload = try RollbackPayload(try call.json(), expected: try Self.expected(call))
         let change = try await mapped { () async throws(ServingError) in
-            try await self.useCases.rollback(version, payload.dryRun, call.principal.tenant)
+            try await self.useCases.rollback(version, payload.activation, call.principal.tenant)
         }
         return await self.answer(change, waits: waits)
+    }
+
+    @Sendable
+    private func dryRun(_ call: Call) async throws(Problem) -> Answer {
+        let version = try Self.version(call)
+        let payload = try PolicyTrialPayload(try call.json())
+        let comparison = try await mapped { () async throws(ServingError) in
+            try await self.useCases.dryRun(version, payload.trial, call.principal.tenant)
+        }
+        guard let comparison else { throw .notFound }
+        return .json(JSONWriter.document(comparison))
+    }
+
+    /// The standings that `If-Match` names by the entity tags of the list of versions; nil: any.
+    private static func expected(_ call: Call) throws(Problem) -> [Int64]? {
+        switch try Conditions.ofWrite(call.headers) {
+        case .none, .present: nil
+        // There is always a standing.
+        case .absent: []
+        case .revision(let epochs): epochs
+        }
     }
 
     private func answer(_ change: PolicyChange, waits: Bool) async -> Answer {

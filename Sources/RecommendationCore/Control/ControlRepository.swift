@@ -60,6 +60,10 @@ public struct TenantControl: Sendable, Equatable {
     public var activePolicy: StoredPolicy?
     /// The policy that a rollback returns to; nil: the built-in one, or none.
     public var previousPolicy: StoredPolicy?
+    /// The policy that serves a share of the users; nil: none.
+    public var canaryPolicy: PolicyCanary?
+    /// The document of ``canaryPolicy``; nil: there is none, or it is the built-in one.
+    public var canaryDocument: StoredPolicy?
 
     /// The versions that answers are made of.
     public var servingModels: [ModelVersion.Number] {
@@ -81,7 +85,9 @@ public struct TenantControl: Sendable, Equatable {
         canaryModel: ModelCanary? = nil,
         warmModel: ModelVersion.Number? = nil,
         activePolicy: StoredPolicy? = nil,
-        previousPolicy: StoredPolicy? = nil
+        previousPolicy: StoredPolicy? = nil,
+        canaryPolicy: PolicyCanary? = nil,
+        canaryDocument: StoredPolicy? = nil
     ) {
         self.tenant = tenant
         self.generations = generations
@@ -92,6 +98,8 @@ public struct TenantControl: Sendable, Equatable {
         self.warmModel = warmModel
         self.activePolicy = activePolicy
         self.previousPolicy = previousPolicy
+        self.canaryPolicy = canaryPolicy
+        self.canaryDocument = canaryDocument
     }
 }
 

@@ -17,13 +17,7 @@ public struct ModelCanary: Sendable, Hashable {
     /// Whether a user is of the share: always the same for a version, on every node, and independent of what other versions
     /// say of the user. A larger share keeps the users of a smaller one.
     public func takes(_ user: User.ID) -> Bool {
-        // FNV-1a over the bytes, then the finaliser of SplitMix64, which spreads what FNV leaves in its high bits.
-        var hash: UInt64 = 0xcbf2_9ce4_8422_2325 ^ UInt64(bitPattern: self.number) &* 0x9e37_79b9_7f4a_7c15
-        for byte in user.string.utf8 { hash = (hash ^ UInt64(byte)) &* 0x0000_0100_0000_01b3 }
-        hash = (hash ^ (hash >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        hash = (hash ^ (hash >> 27)) &* 0x94d0_49bb_1331_11eb
-        hash ^= hash >> 31
-        return hash.multipliedFullWidth(by: 10_000).high < UInt64(self.share)
+        UserShare.takes(user, salt: UInt64(bitPattern: self.number), share: self.share)
     }
 }
 

@@ -80,6 +80,19 @@ public struct Policy: Sendable, Equatable {
     public var surfaces: [String]
     /// What is tried out.
     public var exploration: Exploration
+    /// At most so many items of one creator per window; nil: no cap.
+    public var creatorCap: DiversityCap?
+    /// How much relevance counts against likeness to what is chosen already, 0 to 1 (maximal marginal relevance); nil: the
+    /// order is that of the scores.
+    public var marginalRelevance: Double?
+    /// Which items may be shown at all; nil: every item. It holds in every answer, also in those that are nobody's.
+    public var eligibility: ItemExpression?
+    /// Items whose score is multiplied; where several boosts hold for an item, by all of them.
+    public var boosts: [Boost] = []
+    /// Items with a place of their own, in order of position.
+    public var pins: [Pin] = []
+    /// What holds on single surfaces, in order of the surface's name.
+    public var surfaceOverrides: [SurfaceOverride] = []
 
     /// For how long a user is active after an event.
     public static let activeWindow = Duration.seconds(1_800)

@@ -35,18 +35,46 @@ public struct PolicyStanding: Sendable, Equatable {
     public var active: String
     /// The version that a rollback returns to; nil: there was none before.
     public var previous: String?
+    /// The version that serves a share of the users beside it; nil: none.
+    public var canary: PolicyCanary?
     /// The control log id of the last activation or rollback; 0: there was none, and the built-in policy is in force.
     public var epoch: Int64
 
     /// A standing of these parts.
-    public init(active: String, previous: String?, epoch: Int64) {
+    public init(active: String, previous: String?, canary: PolicyCanary? = nil, epoch: Int64) {
         self.active = active
         self.previous = previous
+        self.canary = canary
         self.epoch = epoch
     }
 
     /// Before the first activation.
     public static let initial = PolicyStanding(active: Policy.builtIn.version, previous: nil, epoch: 0)
+}
+
+extension PolicyStanding {
+    /// What takes the place of a version that is rolled back.
+    public enum RollbackTarget: Sendable, Equatable {
+        /// The active version: it was the canary that was rolled back.
+        case active
+        /// The version that was in force before.
+        case previous(String)
+    }
+
+    /// What a rollback of a version leads to.
+    ///
+    /// - Throws: `conflict` where it serves nobody, where there was none before it, or where a canary serves beside it.
+    public func target(ofRollback version: String) throws(RepositoryError) -> RollbackTarget {
+        if self.canary?.version == version { return .active }
+        guard self.active == version else {
+            throw .conflict("\(version) is not in force; \(self.active) is")
+        }
+        if let canary {
+            throw .conflict("\(canary.version) serves a part of the users beside it; roll that back first")
+        }
+        guard let previous else { throw .conflict("no policy was in force before \(version)") }
+        return .previous(previous)
+    }
 }
 
 /// The policies of tenants, and which of them are in force. The built-in policy is not stored, and can be activated.
@@ -63,13 +91,27 @@ public protocol PolicyRepository: Sendable {
     func versions(
         tenant: Tenant.ID
     ) async throws(RepositoryError) -> (versions: [PolicyVersion], standing: PolicyStanding)
-    /// Puts a version in force; nothing changes where it is already.
+    /// Puts a version in force, for a share of the users or for all; nothing changes where it is already.
     ///
-    /// - Throws: `conflict` where there is no such version.
-    func activate(_ version: String, tenant: Tenant.ID) async throws(RepositoryError) -> PolicyStanding
-    /// Takes a version out of force, for the one that was in force before it.
+    /// - Parameters:
+    ///   - share: In hundredths of a percent, 1 to 10,000.
+    ///   - expected: Epochs of the standing that the caller knows; nil: any.
+    /// - Throws: `conflict` where there is no such version, or where it is in force for all users and would be for a part.
+    /// - Returns: nil where the standing is another than the one expected; nothing has changed.
+    func activate(
+        _ version: String,
+        share: Int,
+        expected: [Int64]?,
+        tenant: Tenant.ID
+    ) async throws(RepositoryError) -> PolicyStanding?
+    /// Takes a version out of force, for the one that was in force before it; of a canary, for the one beside it.
     ///
-    /// - Throws: `conflict` where another is in force, so that a call sent twice goes back once; or where there was none
-    ///   before.
-    func rollback(_ version: String, tenant: Tenant.ID) async throws(RepositoryError) -> PolicyStanding
+    /// - Throws: `conflict` where another is in force, so that a call sent twice goes back once; where there was none
+    ///   before; or where a canary serves beside it.
+    /// - Returns: nil where the standing is another than the one expected; nothing has changed.
+    func rollback(
+        _ version: String,
+        expected: [Int64]?,
+        tenant: Tenant.ID
+    ) async throws(RepositoryError) -> PolicyStanding?
 }

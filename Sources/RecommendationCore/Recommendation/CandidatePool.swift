@@ -62,6 +62,19 @@ public struct CandidatePool: Sendable, Equatable {
     /// The most seeds a pool names.
     public static let maximumSeeds = 16
 
+    /// What the rules of a policy ask of a user, as it was when the pool was computed.
+    public struct RuleFacts: Sendable, Equatable {
+        /// The user's labels that some rule names.
+        public var labels: [UserLabel] = []
+        /// Pinned items that the user has had.
+        public var hadPins: [Item.Number] = []
+        /// Pinned items that the user hides, dislikes or suppresses.
+        public var unwantedPins: [Item.Number] = []
+
+        /// Facts that say nothing.
+        public init() {}
+    }
+
     /// Scales of collaborative, content, popularity.
     public var scales: [Scale]
     /// History items that explain candidates.
@@ -84,6 +97,8 @@ public struct CandidatePool: Sendable, Equatable {
     /// The user's suppressions of categories and creators: an item may come under one after the pool was computed. Those of
     /// items are not here, because a number is of one item for good.
     public var suppressions: [Suppression]
+    /// What the policy's rules ask of the user; nil: they ask nothing, or there is nothing to say.
+    public var facts: RuleFacts?
 
     /// A pool of these parts.
     public init(
@@ -96,7 +111,8 @@ public struct CandidatePool: Sendable, Equatable {
         suppressedCount: Int = 0,
         suppressions: [Suppression] = [],
         tried: [Candidate] = [],
-        triedLot: UInt16 = 0
+        triedLot: UInt16 = 0,
+        facts: RuleFacts? = nil
     ) {
         self.scales = scales
         self.seeds = seeds
@@ -108,6 +124,7 @@ public struct CandidatePool: Sendable, Equatable {
         self.suppressions = suppressions
         self.tried = tried
         self.triedLot = triedLot
+        self.facts = facts
     }
 
     /// The weighted components of a candidate.

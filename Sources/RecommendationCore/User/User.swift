@@ -27,7 +27,21 @@ public struct HistoryEvent: Sendable, Equatable {
     }
 }
 
-/// What a computation reads of a user: version, consent, history and suppressions, all of one snapshot of the store.
+/// One thing that clients tell of a user; both parts are compared by their bytes.
+public struct UserLabel: Sendable, Hashable {
+    /// What it is called.
+    public let name: Identifier<ItemExpression>
+    /// What it says; as an id, but for its length.
+    public let value: Identifier<ItemExpression>
+
+    /// A label that was validated before it was stored.
+    public init(name: String, value: String) {
+        self.name = Identifier(trusted: name)
+        self.value = Identifier(trusted: value)
+    }
+}
+
+/// What a computation reads of a user: version, consent, history, suppressions and labels, all of one snapshot of the store.
 public struct UserState: Sendable, Equatable {
     /// The version the rest was read at; 0 where the user has no row.
     public let version: User.Version
@@ -37,13 +51,22 @@ public struct UserState: Sendable, Equatable {
     public let history: [HistoryEvent]
     /// What must not be shown, in no order. It holds whatever the consent is.
     public let suppressions: [Suppression]
+    /// What clients tell of the user, in order of name; none where the user does not allow personalisation.
+    public let labels: [UserLabel]
 
     /// A state of these parts.
-    public init(version: User.Version, consent: Bool, history: [HistoryEvent], suppressions: [Suppression] = []) {
+    public init(
+        version: User.Version,
+        consent: Bool,
+        history: [HistoryEvent],
+        suppressions: [Suppression] = [],
+        labels: [UserLabel] = []
+    ) {
         self.version = version
         self.consent = consent
         self.history = history
         self.suppressions = suppressions
+        self.labels = labels
     }
 
     /// A user nobody has heard of.
@@ -52,7 +75,8 @@ public struct UserState: Sendable, Equatable {
 
 /// Reads of single users.
 public protocol UserRepository: Sendable {
-    /// Version, consent, history and suppressions in one statement; without consent no history is read.
+    /// Version, consent, history, suppressions and labels in one statement; without consent neither history nor labels are
+    /// read.
     func state(of user: User.ID, tenant: Tenant.ID) async throws(RepositoryError) -> UserState
     /// The states of many users, in their order, in one statement.
     func states(of users: [User.ID], tenant: Tenant.ID) async throws(RepositoryError) -> [UserState]

@@ -100,4 +100,6 @@ public protocol WarmJobRepository: Sendable {
 public protocol ActivityRepository: Sendable {
     /// The users with an event since a time, those with the newest first.
     func activeUsers(since time: Timestamp, limit: Int, tenant: Tenant.ID) async throws(RepositoryError) -> [User.ID]
+    /// At most so many users, evenly spread over all in the order in which they came: the same ones while nobody comes.
+    func sample(_ count: Int, tenant: Tenant.ID) async throws(RepositoryError) -> [User.ID]
 }

@@ -20,6 +20,9 @@ package struct Catalog: Sendable {
         package let regions: [String]
         /// The languages it is in, by its labels `lang` and `locale`; empty: all.
         package let languages: [LanguageTag]
+        /// What else a client tells of it.
+        private let labels: [String: String]
+        package let price: Double?
         /// When it came into the catalogue.
         package let createdAt: Timestamp
 
@@ -35,8 +38,13 @@ package struct Catalog: Sendable {
             self.isOffered = item.inStock && !item.hidden
             self.regions = item.regions
             self.languages = ["lang", "locale"].compactMap { item.labels[$0].map(LanguageTag.init(label:)) }
+            self.labels = item.labels
+            self.price = item.price
             self.createdAt = numbered.createdAt
         }
+
+        /// The value of a label.
+        func label(_ name: String) -> String? { self.labels[name] }
 
         /// Whether two records have the same bytes; `String` takes composed and decomposed text for equal.
         package static func == (lhs: Self, rhs: Self) -> Bool {
@@ -48,6 +56,8 @@ package struct Catalog: Sendable {
                 && (lhs.creator ?? "").utf8.elementsEqual((rhs.creator ?? "").utf8)
                 && (lhs.creator == nil) == (rhs.creator == nil)
                 && lhs.regions.elementsEqual(rhs.regions, by: isSame) && lhs.languages == rhs.languages
+                && lhs.price == rhs.price && lhs.labels.count == rhs.labels.count
+                && lhs.labels.allSatisfy { name, value in rhs.labels[name].map { isSame($0, value) } ?? false }
         }
     }
 
@@ -55,6 +65,8 @@ package struct Catalog: Sendable {
     private(set) var records = Chunked<Record?>()
     /// The index of the first category by number; the largest value: none. Diversity counts these.
     private var firstCategories = Chunked<UInt32>()
+    /// The index of the creator by number; the largest value: none.
+    private var creatorIndices = Chunked<UInt32>()
     /// Items that are hidden or out of stock, or do not exist.
     private(set) var withheld = Bitmap()
     /// Items with a window; few, and looked at when serving.
@@ -91,6 +103,18 @@ package struct Catalog: Sendable {
     /// The index of an item's first category, as diversity takes it.
     func category(of number: Item.Number) -> UInt32 {
         Int(number) < self.firstCategories.count ? self.firstCategories[Int(number)] : Self.noCategory
+    }
+
+    /// The index of an item's creator, as diversity takes it.
+    func creator(of number: Item.Number) -> UInt32 {
+        Int(number) < self.creatorIndices.count ? self.creatorIndices[Int(number)] : Self.noCategory
+    }
+
+    /// What makes an item like others: its categories and its creator, in order.
+    func features(of number: Item.Number) -> [UInt64] {
+        let creator = self.creator(of: number)
+        let categories = self.categoryIndices(of: number).map(UInt64.init).sorted()
+        return creator == Self.noCategory ? categories : categories + [1 << 32 | UInt64(creator)]
     }
 
     /// The indices of an item's categories, each once; none where the number has no item.
@@ -151,10 +175,12 @@ package struct Catalog: Sendable {
                 self.withheld[self.records.count] = true
                 self.records.append(nil)
                 self.firstCategories.append(Self.noCategory)
+                self.creatorIndices.append(Self.noCategory)
                 self.revisions.append(0)
             }
             self.replace(numbered.number, by: Record(numbered), revision: numbered.revision)
             self.firstCategories[number] = item.categories.first.map { self.categories.index($0) } ?? Self.noCategory
+            self.creatorIndices[number] = item.creator.map { self.creators.index($0) } ?? Self.noCategory
             self.withheld[number] = !(item.inStock && !item.hidden)
             self.windowed[number] = item.availableFrom != nil || item.availableUntil != nil
             self.numbers[item.id] = numbered.number
@@ -168,6 +194,7 @@ package struct Catalog: Sendable {
             guard let record = self[number] else { continue }
             self.replace(number, by: nil, revision: 0)
             self.firstCategories[Int(number)] = Self.noCategory
+            self.creatorIndices[Int(number)] = Self.noCategory
             self.withheld[Int(number)] = true
             self.windowed[Int(number)] = false
             // The id may belong to an item that was made anew under another number.

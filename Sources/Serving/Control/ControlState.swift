@@ -200,6 +200,26 @@ package final class ControlState: ControlFeed, Sendable {
         return policies
     }
 
+    /// The policy of a share of the users. Where it cannot be read they are served by the active one.
+    private func trial(_ control: TenantControl, after old: TenantState?) -> PolicyInForce? {
+        guard let canary = control.canaryPolicy else { return nil }
+        if let old, old.control.canaryPolicy?.version == canary.version,
+            old.control.canaryDocument == control.canaryDocument
+        {
+            return old.trialPolicy
+        }
+        guard let document = control.canaryDocument else { return .builtIn }
+        do {
+            return PolicyInForce(policy: try self.policies.decode(document), unreadable: nil, behindSince: nil)
+        } catch {
+            self.log.error(
+                "the policy of a part of the users cannot be read; the active one serves them too",
+                metadata: ["tenant": "\(control.tenant)", "policy": "\(canary.version)", "error": "\(error.reason)"]
+            )
+            return nil
+        }
+    }
+
     private func apply(
         _ delta: ControlDelta,
         _ policies: [Tenant.ID: PolicyInForce],
@@ -279,12 +299,15 @@ package final class ControlState: ControlFeed, Sendable {
                     incarnation: delta.incarnation,
                     epoch: delta.head,
                     policy: policies[tenant] ?? old?.inForce ?? .builtIn,
+                    trial: self.trial(control, after: old),
                     catalog: catalog,
                     control: control,
                     denials: denials,
                     blocked: blocked,
                     model: control.activeModel.flatMap(loaded),
                     canary: (control.canaryModel?.number).flatMap(loaded),
+                    before: old,
+                    changed: numbers,
                     faults: self.faults
                 )
             )

@@ -2,9 +2,10 @@ import RecommendationCore
 
 /// What this node serves by: the active policy, or the last good one where the active one cannot be read here.
 struct PolicyInForce: Sendable {
-    static let builtIn = PolicyInForce(policy: .builtIn, unreadable: nil, behindSince: nil)
+    static let builtIn = PolicyInForce(compiled: .builtIn, unreadable: nil, behindSince: nil)
 
-    let policy: Policy
+    let compiled: CompiledPolicy
+    var policy: Policy { self.compiled.policy }
     /// Why it is not the active one; nil: it is.
     let unreadable: UnreadablePolicy?
     /// Since when this node has served by another policy than the active one.
@@ -29,7 +30,7 @@ struct PolicyInForce: Sendable {
             self.init(policy: try codec.decode(active), unreadable: nil, behindSince: nil)
         } catch {
             self.init(
-                policy: old?.inForce.policy ?? Self.fallback(control, codec),
+                compiled: old?.inForce.compiled ?? CompiledPolicy(Self.fallback(control, codec)),
                 unreadable: error,
                 behindSince: old?.inForce.behindSince ?? now
             )
@@ -37,7 +38,11 @@ struct PolicyInForce: Sendable {
     }
 
     init(policy: Policy, unreadable: UnreadablePolicy?, behindSince: ContinuousClock.Instant?) {
-        self.policy = policy
+        self.init(compiled: CompiledPolicy(policy), unreadable: unreadable, behindSince: behindSince)
+    }
+
+    init(compiled: CompiledPolicy, unreadable: UnreadablePolicy?, behindSince: ContinuousClock.Instant?) {
+        self.compiled = compiled
         self.unreadable = unreadable
         self.behindSince = behindSince
     }

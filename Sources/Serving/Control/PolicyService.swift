@@ -52,47 +52,73 @@ package struct PolicyService: Sendable {
         return (versions + [PolicyVersion(version: Policy.builtIn.version, createdAt: nil)], standing)
     }
 
-    /// Puts a version in force on every node; nil where there is no such version.
+    /// Puts a version in force on every node, for a share of the users or for all; nil where there is no such version.
     ///
-    /// - Parameter dryRun: Only says what would be in force.
+    /// - Throws: `changed` where the standing is another than the one expected; `conflict` where the version is in force for
+    ///   all users and would be for a part of them.
     package func activate(
         _ version: String,
-        dryRun: Bool,
+        by activation: PolicyActivation,
         tenant: Tenant.ID
     ) async throws(ServingError) -> PolicyChange? {
         // What this node cannot read is not put in force by it.
         guard try await self.policy(version, tenant: tenant) != nil else { return nil }
-        if dryRun { return .would(version) }
+        if activation.dryRun {
+            var standing = try await self.standing(activation.expected, tenant: tenant)
+            if activation.share == 10_000 {
+                standing.active = version
+                standing.canary = nil
+            } else {
+                guard standing.active != version else {
+                    throw .conflict("\(version) is in force already, for all users")
+                }
+                standing.canary = PolicyCanary(version: version, share: activation.share)
+            }
+            return .would(standing)
+        }
         return try await self.changed { () async throws(RepositoryError) in
-            try await self.repository.activate(version, tenant: tenant)
+            try await self.repository.activate(
+                version,
+                share: activation.share,
+                expected: activation.expected,
+                tenant: tenant
+            )
         }
     }
 
-    /// Takes a version out of force on every node, for the one before it.
+    /// Takes a version out of force on every node, for the one before it, or where it is a canary for the one beside it.
     ///
-    /// - Throws: `conflict` where another version is in force, or there was none before it.
+    /// - Throws: `changed` where the standing is another than the one expected; `conflict` where another version is in force,
+    ///   there was none before it, or a canary serves beside it.
     package func rollback(
         _ version: String,
-        dryRun: Bool,
+        by activation: PolicyActivation,
         tenant: Tenant.ID
     ) async throws(ServingError) -> PolicyChange {
-        if dryRun {
-            let standing = try await self.versions(tenant: tenant).standing
-            guard standing.active == version else {
-                throw .conflict("\(version) is not in force; \(standing.active) is")
+        if activation.dryRun {
+            var standing = try await self.standing(activation.expected, tenant: tenant)
+            let target = try await AdminService.mapped { () async throws(RepositoryError) in
+                try standing.target(ofRollback: version)
             }
-            guard let previous = standing.previous else { throw .conflict("no policy was in force before \(version)") }
-            return .would(previous)
+            if case .previous(let previous) = target { standing.active = previous }
+            standing.canary = nil
+            return .would(standing)
         }
         return try await self.changed { () async throws(RepositoryError) in
-            try await self.repository.rollback(version, tenant: tenant)
+            try await self.repository.rollback(version, expected: activation.expected, tenant: tenant)
         }
+    }
+
+    private func standing(_ expected: [Int64]?, tenant: Tenant.ID) async throws(ServingError) -> PolicyStanding {
+        let standing = try await self.versions(tenant: tenant).standing
+        guard expected?.contains(standing.epoch) ?? true else { throw .changed }
+        return standing
     }
 
     private func changed(
-        _ change: () async throws(RepositoryError) -> PolicyStanding
+        _ change: () async throws(RepositoryError) -> PolicyStanding?
     ) async throws(ServingError) -> PolicyChange {
-        let standing = try await AdminService.mapped(change)
+        guard let standing = try await AdminService.mapped(change) else { throw .changed }
         // Also where nothing changed: who changed it may have died before it could say so.
         return .done(standing, await self.invalidator.announce(epoch: standing.epoch))
     }
@@ -109,6 +135,22 @@ package struct PolicyService: Sendable {
 /// What an activation or a rollback came to.
 package enum PolicyChange: Sendable, Equatable {
     case done(PolicyStanding, Announcement)
-    /// A dry run: the version that would be in force.
-    case would(String)
+    /// A dry run: what would be in force.
+    case would(PolicyStanding)
+}
+
+/// How a version is put in force, or taken out of it.
+package struct PolicyActivation: Sendable, Equatable {
+    /// For which share of the users, in hundredths of a percent: 1 to 10,000.
+    package var share: Int
+    /// Only says what would be in force.
+    package var dryRun: Bool
+    /// Epochs of the standing that the caller knows; nil: any.
+    package var expected: [Int64]?
+
+    package init(share: Int = 10_000, dryRun: Bool = false, expected: [Int64]? = nil) {
+        self.share = share
+        self.dryRun = dryRun
+        self.expected = expected
+    }
 }

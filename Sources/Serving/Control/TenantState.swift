@@ -19,13 +19,21 @@ package final class TenantState: Sendable {
     package let model: LoadedModel?
     /// The same by the model of the users of ``TenantControl/canaryModel``; nil: there is none, or it is not loaded.
     private let canary: TenantState?
+    /// The same by the policy of the users of ``TenantControl/canaryPolicy``; nil: there is none, or it cannot be read.
+    private let trial: TenantState?
+    /// The same by the policies of surfaces that have one of their own.
+    private let surfaces: [(surface: String, state: TenantState)]
+    /// Tells states that serve side by side apart, but for their models.
+    let variant: String
+    /// The rules of the policy.
+    let rules: PolicyRules
     /// The tombstones that deny at the moment this state was made.
     package let denials: Denials
     /// Items that a tombstone denies, by number.
     let blocked: Bitmap
     /// When a tombstone expires next, and ``blocked`` must be made anew.
     var blockedUntil: Timestamp? { self.denials.until }
-    /// Blocked or withheld items: not worth scoring.
+    /// Blocked or withheld items, and those that the policy shows nobody: not worth scoring.
     let excluded: Bitmap
     /// Words of a bitmap: items that the final stage must look at closely, as they are excluded or have a window. Numbers that
     /// the catalogue does not hold are among them, those beyond the last word too.
@@ -51,55 +59,141 @@ package final class TenantState: Sendable {
         package var name: String { ModelVersion.name(self.number) }
     }
 
-    /// - Parameter blocked: What `denials` denies in `catalog`; nil: that is to be found.
-    init(
+    /// What all states of one tenant have in common that serve side by side.
+    private struct Parts {
+        let incarnation: String
+        let epoch: Int64
+        let catalog: Catalog
+        let control: TenantControl
+        let denials: Denials
+        let blocked: Bitmap
+        let faults: SeededFaults
+        /// The numbers of all items in which `catalog` differs from the catalogue of the state before.
+        let changed: [Item.Number]
+    }
+
+    /// - Parameters:
+    ///   - trial: The policy of the users of ``TenantControl/canaryPolicy``; nil: there is none, or it cannot be read.
+    ///   - blocked: What `denials` denies in `catalog`; nil: that is to be found.
+    ///   - before: What a change of `changed` items was made of: rules of policies that are the same are asked of those alone.
+    convenience init(
         incarnation: String,
         epoch: Int64,
         policy: PolicyInForce,
+        trial: PolicyInForce? = nil,
         catalog: Catalog,
         control: TenantControl,
         denials: Denials,
         blocked: Bitmap? = nil,
         model: LoadedModel?,
         canary: LoadedModel? = nil,
+        before: TenantState? = nil,
+        changed: [Item.Number] = [],
         faults: SeededFaults = SeededFaults()
     ) {
-        self.tenant = control.tenant
-        self.incarnation = incarnation
-        self.epoch = epoch
-        self.policy = policy.policy
-        self.inForce = policy
+        let parts = Parts(
+            incarnation: incarnation,
+            epoch: epoch,
+            catalog: catalog,
+            control: control,
+            denials: denials,
+            blocked: blocked ?? denials.denied(in: catalog),
+            faults: faults,
+            changed: changed
+        )
+        self.init(parts, policy, trial: trial, model: model, canary: canary, before: before)
+    }
+
+    /// - Parameters:
+    ///   - surface: The surface that `inForce` is of alone; nil: it is of all that have none of their own.
+    ///   - rules: Of `inForce`; nil: they are to be made.
+    private init(
+        _ parts: Parts,
+        _ inForce: PolicyInForce,
+        trial: PolicyInForce? = nil,
+        surface: String? = nil,
+        model: LoadedModel?,
+        canary: LoadedModel? = nil,
+        rules: PolicyRules? = nil,
+        before: TenantState?
+    ) {
+        let catalog = parts.catalog
+        let rules =
+            rules
+            ?? before.flatMap { before in
+                before.rules.compiled === inForce.compiled ? before.rules.updated(parts.changed, catalog) : nil
+            } ?? PolicyRules(inForce.compiled, catalog)
+        self.tenant = parts.control.tenant
+        self.incarnation = parts.incarnation
+        self.epoch = parts.epoch
+        self.policy = inForce.policy
+        self.inForce = inForce
+        self.rules = rules
         self.catalog = catalog
-        self.control = control
-        let generations = faults.has(.lostGeneration) ? Generations() : control.generations
+        self.control = parts.control
+        let generations = parts.faults.has(.lostGeneration) ? Generations() : parts.control.generations
         self.generations = generations
         self.model = model
-        self.denials = denials
-        let blocked = blocked ?? denials.denied(in: catalog)
-        self.blocked = blocked
+        self.denials = parts.denials
+        self.blocked = parts.blocked
         self.canary = canary.map { canary in
-            TenantState(
-                incarnation: incarnation,
-                epoch: epoch,
-                policy: policy,
-                catalog: catalog,
-                control: control,
-                denials: denials,
-                blocked: blocked,
-                model: canary,
-                faults: faults
-            )
+            TenantState(parts, inForce, surface: surface, model: canary, rules: rules, before: before?.canary)
         }
-        var excluded = blocked
-        excluded.formUnion(catalog.withheld)
+        self.trial = trial.map { trial in
+            TenantState(parts, trial, model: model, canary: canary, before: before?.trial)
+        }
+        self.surfaces = inForce.compiled.overrides.map { surface, compiled in
+            let own = PolicyInForce(
+                compiled: compiled,
+                unreadable: inForce.unreadable,
+                behindSince: inForce.behindSince
+            )
+            let known = before?.surfaces.first { $0.surface == surface }?.state
+            return (surface, TenantState(parts, own, surface: surface, model: model, before: known))
+        }
+        self.variant = "\(inForce.policy.version)|\(surface ?? "")"
+        let excluded = Self.excluded(parts.blocked, catalog, rules)
         self.excluded = excluded
         self.suspects = Self.suspects(excluded, catalog)
-        self.keyPrefix = CacheKey.prefix(namespace: incarnation, owner: control.tenant.string)
-        self.fields = policy.policy.surfaces.map { surface in
-            let field = Self.field(surface, model, policy.policy, filters: "", generations)
-            return (surface, field)
+        self.keyPrefix = CacheKey.prefix(namespace: parts.incarnation, owner: parts.control.tenant.string)
+        self.fields = (surface.map { [$0] } ?? inForce.policy.surfaces).map { surface in
+            (surface, Self.field(surface, model, inForce.compiled, filters: "", generations))
         }
     }
+
+    /// A state by another policy that is not in force, of which nothing is cached.
+    func trying(_ policy: Policy) -> TenantState {
+        let parts = Parts(
+            incarnation: self.incarnation,
+            epoch: self.epoch,
+            catalog: self.catalog,
+            control: self.control,
+            denials: self.denials,
+            blocked: self.blocked,
+            faults: SeededFaults(),
+            changed: []
+        )
+        return TenantState(
+            parts,
+            PolicyInForce(policy: policy, unreadable: nil, behindSince: nil),
+            model: self.model,
+            canary: self.canary?.model,
+            before: nil
+        )
+    }
+
+    /// Whether the policy shows an item nobody.
+    func isIneligible(_ item: Item.Number) -> Bool { self.rules.isIneligible(item) }
+
+    /// Whether a user has a list of their own: who has nothing of their own gets what all of them share. Whoever suppresses
+    /// something has one, and so has of whom something is told that a rule asks for.
+    func hasOwnList(_ user: UserState) -> Bool {
+        user.consent && !user.history.isEmpty || !user.suppressions.isEmpty
+            || !self.rules.compiled.asked(of: user.labels).isEmpty
+    }
+
+    /// Where the policy of a share of the users comes from.
+    var trialPolicy: PolicyInForce? { self.trial?.inForce }
 
     /// What a snapshot does not know of the catalogue.
     func freshIndex(of snapshot: Snapshot) -> FreshIndex {
@@ -112,11 +206,27 @@ package final class TenantState: Sendable {
         }
     }
 
-    /// What this user's answers are made of: this state, or where the user is of the canary's share the same by its model. Asked
-    /// once for an answer.
-    func serving(_ user: User.ID) -> TenantState {
+    /// What this user's answers are made of: this state, or where the user is of a canary's share the same by its policy, its
+    /// model, or both. Asked once for an answer.
+    package func serving(_ user: User.ID) -> TenantState {
+        if let trial, self.control.canaryPolicy?.takes(user) == true { return trial.byModel(of: user) }
+        return self.byModel(of: user)
+    }
+
+    private func byModel(of user: User.ID) -> TenantState {
         guard let canary, self.control.canaryModel?.takes(user) == true else { return self }
         return canary
+    }
+
+    /// What answers on a surface are made of: this state, or the same by the surface's own policy.
+    func on(_ surface: String) -> TenantState {
+        guard !self.surfaces.isEmpty else { return self }
+        return self.surfaces.first { $0.surface.utf8.elementsEqual(surface.utf8) }?.state ?? self
+    }
+
+    /// The types of events that make void what was computed before them, by any policy that serves.
+    var invalidatingEvents: Set<EventType> {
+        self.policy.invalidatingEvents.union(self.trial?.policy.invalidatingEvents ?? [])
     }
 
     /// The cache field of unfiltered pools for a surface; nil where the policy has no such surface.
@@ -127,21 +237,29 @@ package final class TenantState: Sendable {
     /// The cache field of pools for a surface that are drawn by the filters of a digest.
     func field(surface: String, filters digest: String) -> CacheField {
         if digest.isEmpty, let field = self.field(surface: surface) { return field }
-        return Self.field(surface, self.model, self.policy, filters: digest, self.generations)
+        return Self.field(surface, self.model, self.inForce.compiled, filters: digest, self.generations)
     }
 
     private static func field(
         _ surface: String,
         _ model: LoadedModel?,
-        _ policy: Policy,
+        _ policy: CompiledPolicy,
         filters digest: String,
         _ generations: Generations
     ) -> CacheField {
         let name = model?.name ?? ""
-        let generation = generations.generation(surface: surface, model: name, policy: policy.version)
+        let generation = generations.generation(surface: surface, model: name, policy: policy.policy.version)
         // Nodes of two versions that write differently would void each other's entries: each has fields of its own.
         let format = "\(CacheEntry.formatVersion).\(PoolCodec.format)"
-        return CacheField(parts: [surface, name, policy.version, "", digest, String(generation), format])
+        // Policies that make the same pools share them; a purge of one of them moves its generation, and it shares no more.
+        return CacheField(parts: [surface, name, policy.poolDigest, "", digest, String(generation), format])
+    }
+
+    private static func excluded(_ blocked: Bitmap, _ catalog: Catalog, _ rules: PolicyRules) -> Bitmap {
+        var excluded = blocked
+        excluded.formUnion(catalog.withheld)
+        excluded.formUnion(rules.ineligible)
+        return excluded
     }
 
     private static func suspects(_ excluded: Bitmap, _ catalog: Catalog) -> [UInt64] {
@@ -157,7 +275,7 @@ package final class TenantState: Sendable {
     /// A state in which only items have changed: what is denied is asked for those alone.
     ///
     /// - Parameter changed: The numbers of all items in which `catalog` differs from the catalogue before.
-    init(_ before: TenantState, epoch: Int64, catalog: Catalog, changed: some Collection<Item.Number>) {
+    init(_ before: TenantState, epoch: Int64, catalog: Catalog, changed: [Item.Number]) {
         self.tenant = before.tenant
         self.incarnation = before.incarnation
         self.epoch = epoch
@@ -167,13 +285,19 @@ package final class TenantState: Sendable {
         self.control = before.control
         self.generations = before.generations
         self.model = before.model
+        self.variant = before.variant
+        let rules = before.rules.updated(changed, catalog)
+        self.rules = rules
         self.canary = before.canary.map { TenantState($0, epoch: epoch, catalog: catalog, changed: changed) }
+        self.trial = before.trial.map { TenantState($0, epoch: epoch, catalog: catalog, changed: changed) }
+        self.surfaces = before.surfaces.map { surface, state in
+            (surface, TenantState(state, epoch: epoch, catalog: catalog, changed: changed))
+        }
         self.denials = before.denials
         var blocked = before.blocked
         before.denials.update(&blocked, touched: [], changed: changed, in: catalog)
         self.blocked = blocked
-        var excluded = blocked
-        excluded.formUnion(catalog.withheld)
+        let excluded = Self.excluded(blocked, catalog, rules)
         self.excluded = excluded
         self.suspects = Self.suspects(excluded, catalog)
         self.keyPrefix = before.keyPrefix

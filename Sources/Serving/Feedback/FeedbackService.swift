@@ -57,10 +57,10 @@ package final class FeedbackService: Sendable {
             self.metrics.rejected.increment(by: rejected.count)
             return answer
         }
-        let policy = self.control.state(of: tenant)?.policy ?? .builtIn
+        let invalidating = self.control.state(of: tenant)?.invalidatingEvents ?? Policy.builtIn.invalidatingEvents
         let recorded: RecordedFeedback
         do {
-            recorded = try await self.repository.record(events, tenant: tenant, invalidating: policy.invalidatingEvents)
+            recorded = try await self.repository.record(events, tenant: tenant, invalidating: invalidating)
         } catch {
             self.metrics.notDurable.increment()
             self.log.warning("feedback not stored", metadata: ["error": "\(error)"])
@@ -83,14 +83,14 @@ package final class FeedbackService: Sendable {
             case .stored(let version):
                 answer.accepted += 1
                 self.metrics.stored(event.type)
-                if policy.invalidatingEvents.contains(event.type) { invalidated[event.user] = version }
+                if invalidating.contains(event.type) { invalidated[event.user] = version }
                 if versions.updateValue(version, forKey: event.user) == nil { order.append(event.user) }
             case .duplicate(let version):
                 answer.duplicates += 1
                 self.metrics.duplicates.increment()
                 // The node that stored it may have died before it could say so: the same steps again.
                 let isForgotten = self.faults.has(.duplicateForgotten)
-                if policy.invalidatingEvents.contains(event.type), !isForgotten { invalidated[event.user] = version }
+                if invalidating.contains(event.type), !isForgotten { invalidated[event.user] = version }
                 if versions.updateValue(version, forKey: event.user) == nil { order.append(event.user) }
             case .unknownItem:
                 answer.rejected.append(

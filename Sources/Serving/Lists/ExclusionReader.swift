@@ -5,6 +5,8 @@ import RecommendationCore
 /// What is left out of a list for a user, and what it took to know that.
 struct ReadExclusions {
     var value = UserExclusions.none
+    /// What clients tell of the user.
+    var labels: [UserLabel] = []
     var version: User.Version = 0
     var degraded: [Degradation] = []
     var lookup: Duration = .zero
@@ -31,6 +33,7 @@ struct ExclusionReader: Sendable {
                 seen: Set(profile.seen),
                 suppressed: state.catalog.suppressed(by: profile.suppressions)
             )
+            exclusions.labels = profile.labels
             exclusions.version = answer.entry.version
             exclusions.lookup = answer.lookup
             exclusions.compute = answer.compute
@@ -63,7 +66,7 @@ struct ExclusionReader: Sendable {
         if let profile = UserProfileCodec.decode(answer.entry.payload) { return (profile, answer) }
         self.undecodable.increment()
         let fresh = try await self.compute(user, state.tenant)
-        return (UserProfileCodec.decode(fresh.payload) ?? UserProfile(seen: [], suppressions: []), answer)
+        return (UserProfileCodec.decode(fresh.payload) ?? UserProfile(seen: []), answer)
     }
 
     private func compute(_ user: User.ID, _ tenant: Tenant.ID) async throws(PoolFailure) -> Computation {

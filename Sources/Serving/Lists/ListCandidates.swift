@@ -10,6 +10,19 @@ struct RankedItem {
     var popularity: Float = 0
 }
 
+extension RankedItem {
+    /// One whose score is the sum of its components.
+    init(_ item: Item.Number, _ components: ScoreComponents) {
+        self.init(
+            item: item,
+            score: components.sum,
+            collaborative: components.collaborative,
+            content: components.content,
+            popularity: components.popularity
+        )
+    }
+}
+
 /// Where the items of lists come from: the snapshot, and the catalogue, both in memory.
 struct ListCandidates {
     /// How much popularity counts beside likeness: enough to part what is equally like, and no more.

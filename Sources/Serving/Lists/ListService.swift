@@ -43,6 +43,7 @@ package final class ListService: Sendable {
             reason: isStatic ? .curated : Reason(request.kind),
             filter: SlateFilter(filters, catalog: state.catalog),
             exclusions: exclusions.value,
+            labels: exclusions.labels,
             id: id,
             user: request.user,
             model: state.model?.number ?? 0
@@ -66,7 +67,7 @@ package final class ListService: Sendable {
 
     /// What is like an item.
     package func similar(_ request: SimilarRequest) async throws(ServingError) -> ItemList {
-        let opening = try await self.context.open(request.tenant).serving(request.user)
+        let opening = try await self.context.open(request.tenant).serving(request.user).on(request.surface)
         let state = opening.state
         // An item that is denied is not told from one that is not there.
         guard let number = state.catalog.number(of: request.item), state.catalog.holds(number),
@@ -86,6 +87,8 @@ package final class ListService: Sendable {
             reason: .similarToItem,
             seed: number,
             exclusions: exclusions.value,
+            isOnSurface: true,
+            labels: exclusions.labels,
             id: id,
             user: request.user,
             model: model.number

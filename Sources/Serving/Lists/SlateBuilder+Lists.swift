@@ -11,6 +11,9 @@ extension SlateBuilder {
     ///   - ranked: Best first; read no further than a full slate needs.
     ///   - reason: Why they are in it. What somebody put together by hand is in that order, however often a category comes.
     ///   - seed: The item they are like.
+    ///   - isOnSurface: Whether it stands on one of the policy's surfaces, on which boosts and pins hold; what somebody put
+    ///     together by hand is not boosted.
+    ///   - labels: Of the user.
     ///   - id: Of the recommendation, for tokens; nil: the places carry none.
     ///   - user: Whom the tokens are for; nil: whoever brings them.
     func slate(
@@ -20,27 +23,38 @@ extension SlateBuilder {
         seed: Item.Number? = nil,
         filter: SlateFilter = .none,
         exclusions: UserExclusions = .none,
+        isOnSurface: Bool = false,
+        labels: [UserLabel] = [],
         id: RecommendationID?,
         user: User.ID?,
         model: ModelVersion.Number
     ) -> Slate {
         var filtered = FilteredCounts()
-        let admission = Admission(self.state, at: self.now, exclusions, filter)
+        let admission = Admission(self.state, at: self.now, exclusions, filter, labels: labels)
         let isCurated = reason == .curated
+        let pins = isOnSurface ? admission.pins(within: limit) : []
         let room = isCurated ? limit : Self.listRoom
         var allowed: [RankedItem] = []
         self.state.suspects.withUnsafeBufferPointer { suspects in
-            for candidate in ranked where admission.admits(candidate.item, suspects: suspects, &filtered) {
+            for candidate in ranked where !pins.contains(where: { $0.item == candidate.item }) {
+                guard admission.admits(candidate.item, suspects: suspects, &filtered) else { continue }
                 allowed.append(candidate)
                 if allowed.count == room { break }
             }
         }
+        if isOnSurface, !isCurated, self.state.rules.hasBoosts { Self.boost(&allowed, admission) }
         var chosen: [Int] = []
         var diversity = Diversity(maximumPerWindow: 0, window: 0)
-        self.diversify(&diversity, limit, of: allowed.count, into: &chosen, &filtered) { place in
-            isCurated ? Diversity.noCategory : admission.category(of: allowed[place].item)
+        if let choice = self.state.rules.compiled.choice, !isCurated {
+            let candidates = allowed.map { admission.candidate($0.item, score: $0.score, of: choice) }
+            filtered.diversity = choice.choose(limit - pins.count, of: candidates, into: &chosen)
+            filtered.poolExhausted = chosen.count < limit - pins.count
+        } else {
+            self.diversify(&diversity, limit - pins.count, of: allowed.count, into: &chosen, &filtered) { place in
+                isCurated ? Diversity.noCategory : admission.category(of: allowed[place].item)
+            }
         }
-        let places = chosen.map { index in
+        var places = chosen.map { index in
             let candidate = allowed[index]
             return SlatePlace(
                 item: candidate.item,
@@ -53,6 +67,21 @@ extension SlateBuilder {
                 popularity: candidate.popularity
             )
         }
+        for pin in pins { places.insert(SlatePlace(pinned: pin.item), at: min(pin.place, places.count)) }
         return Slate(items: self.items(places, id: id, user: user, model: model), filtered: filtered)
+    }
+
+    /// Puts candidates in the order of their scores times the policy's boosts, equal ones as they were.
+    private static func boost(_ ranked: inout [RankedItem], _ admission: Admission) {
+        var scored = ranked.enumerated().map { place, item in
+            let components = ScoreComponents(
+                collaborative: item.collaborative,
+                content: item.content,
+                popularity: item.popularity
+            ).boosted(by: admission.factor(item.item))
+            return (place: place, item: RankedItem(item.item, components))
+        }
+        scored.sort { $0.item.score != $1.item.score ? $0.item.score > $1.item.score : $0.place < $1.place }
+        ranked = scored.map(\.item)
     }
 }

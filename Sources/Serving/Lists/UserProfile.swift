@@ -8,10 +8,13 @@ struct UserProfile: Sendable, Equatable {
     /// Items with any event but a view, in order of number.
     var seen: [Item.Number]
     var suppressions: [Suppression]
+    /// What clients tell of the user, for the rules of policies.
+    var labels: [UserLabel]
 
-    init(seen: [Item.Number], suppressions: [Suppression]) {
+    init(seen: [Item.Number], suppressions: [Suppression] = [], labels: [UserLabel] = []) {
         self.seen = seen
         self.suppressions = suppressions
+        self.labels = labels
     }
 
     /// - Parameter user: Without consent its history is empty, and its suppressions hold.
@@ -19,19 +22,22 @@ struct UserProfile: Sendable, Equatable {
         let history = user.consent ? user.history : []
         self.seen = Set(history.lazy.filter { $0.type != .view }.map(\.item)).sorted()
         self.suppressions = user.suppressions
+        self.labels = user.labels
     }
 }
 
 /// The bytes of a ``UserProfile``, little endian:
 ///
-///     0  format (1)   1 zero (1)   2 number of suppressions (2)   4 number of seen items (4)
-///     8  seen items (4 each), then of each suppression kind (1), length of the key (1), key
+///     0  format (2)   1 number of labels (1)   2 number of suppressions (2)   4 number of seen items (4)
+///     8  seen items (4 each), then of each suppression kind (1), length of the key (1), key, then of each label length of the
+///        name (1), name, length of the value (2), value
 enum UserProfileCodec {
-    static let format: UInt8 = 1
+    static let format: UInt8 = 2
     private static let headerSize = 8
 
     static func encode(_ profile: UserProfile) -> [UInt8] {
-        var bytes: [UInt8] = [Self.format, 0]
+        let labels = profile.labels.prefix(Int(UInt8.max))
+        var bytes: [UInt8] = [Self.format, UInt8(labels.count)]
         bytes.reserveCapacity(Self.headerSize + 4 * profile.seen.count + 32 * profile.suppressions.count)
         func put<Value: FixedWidthInteger>(_ value: Value) {
             withUnsafeBytes(of: value.littleEndian) { bytes.append(contentsOf: $0) }
@@ -47,6 +53,7 @@ enum UserProfileCodec {
             bytes.append(UInt8(key.count))
             bytes.append(contentsOf: key)
         }
+        for label in labels { LabelCodec.append(label, to: &bytes) }
         return bytes
     }
 
@@ -72,7 +79,8 @@ enum UserProfileCodec {
             rest = rest.dropFirst(length)
             suppressions.append(Suppression(kind: kind, key: Identifier(trusted: key)))
         }
-        return rest.isEmpty ? UserProfile(seen: seen, suppressions: suppressions) : nil
+        guard let labels = LabelCodec.labels(Int(bytes[1]), from: &rest), rest.isEmpty else { return nil }
+        return UserProfile(seen: seen, suppressions: suppressions, labels: labels)
     }
 
     private static func code(_ kind: Suppression.Kind) -> UInt8 {

@@ -18,6 +18,8 @@ struct Admission {
     private let now: Timestamp
     private let exclusions: UserExclusions
     private let filter: SlateFilter
+    /// What the policy's rules are asked with.
+    let context: RuleContext
     /// Whether there is a rule beyond those of the tenant.
     private let isPersonal: Bool
     private let faults: SeededFaults
@@ -27,6 +29,7 @@ struct Admission {
         at now: Timestamp,
         _ exclusions: UserExclusions,
         _ filter: SlateFilter,
+        labels: [UserLabel] = [],
         faults: SeededFaults = SeededFaults()
     ) {
         self.faults = faults
@@ -34,7 +37,8 @@ struct Admission {
         self.now = now
         self.exclusions = exclusions
         self.filter = filter
-        self.isPersonal = !(exclusions.isNone && filter.isNone)
+        self.context = RuleContext(region: filter.region, locale: filter.locale, labels: labels)
+        self.isPersonal = !(exclusions.isNone && filter.isNone) || state.rules.isEligibilityAsked
     }
 
     /// Whether an item may be in the answer, counted under the rule that says no.
@@ -74,6 +78,8 @@ struct Admission {
             filtered.tombstone += 1
         } else if !self.state.catalog.isAvailable(item, at: self.now) {
             filtered.unavailable += 1
+        } else if self.state.isIneligible(item) {
+            filtered.policy += 1
         } else {
             return true
         }
@@ -88,15 +94,54 @@ struct Admission {
             filtered.seen += 1
         } else if !self.filter.isNone, let record = self.state.catalog[item], !self.filter.admits(item, record) {
             filtered.policy += 1
+        } else if !self.state.rules.isEligible(item, self.state.catalog, in: self.context) {
+            filtered.policy += 1
         } else {
             return true
         }
         return false
     }
 
+    /// What the score of an item is multiplied by.
+    func factor(_ item: Item.Number) -> Float {
+        self.state.rules.factor(item, self.state.catalog, in: self.context)
+    }
+
+    /// The items that have a place among so many, of those that may be in the answer, and which place.
+    ///
+    /// - Parameter facts: What is known of the user besides the exclusions.
+    func pins(
+        within limit: Int,
+        _ facts: CandidatePool.RuleFacts? = nil,
+        excludesSeen: Bool = true
+    ) -> [(item: Item.Number, place: Int)] {
+        var pins = self.state.rules.pins(within: limit, self.state.catalog, in: self.context)
+        guard !pins.isEmpty else { return [] }
+        var passedOver = FilteredCounts()
+        self.state.suspects.withUnsafeBufferPointer { suspects in
+            pins.removeAll { !self.admits($0.item, suspects: suspects, &passedOver) }
+        }
+        if let facts {
+            pins.removeAll { pin in
+                facts.unwantedPins.contains(pin.item) || excludesSeen && facts.hadPins.contains(pin.item)
+            }
+        }
+        return pins
+    }
+
     /// Whether a history item may explain a place: one that is denied now, or suppressed, is not named.
     func mayBeNamed(_ seed: Item.Number) -> Bool {
         !self.state.blocked[Int(seed)] && !self.exclusions.suppressed[Int(seed)] && self.state.catalog.holds(seed)
+    }
+
+    /// An item as a choice under several caps takes it.
+    func candidate(_ item: Item.Number, score: Float, of choice: DiverseChoice) -> DiverseChoice.Candidate {
+        DiverseChoice.Candidate(
+            category: self.category(of: item),
+            creator: self.state.catalog.creator(of: item),
+            score: score,
+            features: choice.lambda == nil ? [] : self.state.catalog.features(of: item)
+        )
     }
 
     /// The category that diversity counts an item under; one that was asked for is under no cap.

@@ -14,6 +14,7 @@ struct Asked: Sendable {
 
     /// - Throws: Where the surface is not one of the policy's.
     init(_ request: RecommendationRequest, _ opening: Opening) throws(ServingError) {
+        let opening = opening.serving(request.named)
         try opening.check(surface: request.surface)
         self.init(request, checked: opening)
     }
@@ -21,7 +22,7 @@ struct Asked: Sendable {
     /// Of a surface that is one of the policy's.
     init(_ request: RecommendationRequest, checked opening: Opening) {
         self.request = request
-        let opening = opening.serving(request.named)
+        let opening = opening.serving(request.named).on(request.surface)
         self.opening = opening
         self.id = opening.makeID()
         self.digest = request.filters.poolDigest(in: opening.state.catalog, policy: opening.state.policy)

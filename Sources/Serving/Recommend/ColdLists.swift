@@ -11,6 +11,8 @@ final class ColdLists: Sendable {
         let tenant: Tenant.ID
         /// Of two that serve side by side, one.
         let model: ModelVersion.Number?
+        /// ``TenantState/variant``.
+        let variant: String
         /// ``RequestFilters/poolDigest(in:policy:)``.
         let digest: String
     }
@@ -50,7 +52,7 @@ final class ColdLists: Sendable {
 
     /// The bytes of the pool for a state; `compute` makes them where the state is a new one.
     func payload(_ state: TenantState, digest: String, compute: () -> [UInt8]) -> [UInt8] {
-        let key = Key(tenant: state.tenant, model: state.model?.number, digest: digest)
+        let key = Key(tenant: state.tenant, model: state.model?.number, variant: state.variant, digest: digest)
         let held: [UInt8]? = self.table.withLock { table in
             table.uses += 1
             guard let list = table.lists[key], list.state === state else { return nil }

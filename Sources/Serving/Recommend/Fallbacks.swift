@@ -117,6 +117,7 @@ extension ServingContext {
                 limit: asked.request.limit,
                 reason: .curated,
                 filter: asked.filter,
+                isOnSurface: true,
                 id: asked.id,
                 user: asked.request.user,
                 model: 0

@@ -61,15 +61,15 @@ struct PoolComputer: Sendable {
             try await users.states(of: names, tenant: tenant)
         } compute: { states in
             let known = Dictionary(uniqueKeysWithValues: zip(names, states))
-            var excluded: [ModelVersion.Number: [String: Bitmap]] = [:]
+            var excluded: [ObjectIdentifier: [String: Bitmap]] = [:]
             var computations: [Computation] = []
             for (index, asked) in asked.enumerated() {
                 guard let model = asked.state.model else { continue }
                 let user = known[asked.request.user] ?? .unknown
                 computations.append(
                     self.computation(user, asked, model) {
-                        let bitmap = excluded[model.number]?[asked.digest] ?? asked.excluded(in: model)
-                        excluded[model.number, default: [:]][asked.digest] = bitmap
+                        let bitmap = excluded[ObjectIdentifier(asked.state)]?[asked.digest] ?? asked.excluded(in: model)
+                        excluded[ObjectIdentifier(asked.state), default: [:]][asked.digest] = bitmap
                         return bitmap
                     }
                 )
@@ -95,8 +95,7 @@ struct PoolComputer: Sendable {
         _ model: TenantState.LoadedModel,
         excluded: () -> Bitmap
     ) -> Computation {
-        // Who has nothing of their own gets what all of them share; whoever suppresses something has a list of their own.
-        guard user.consent && !user.history.isEmpty || !user.suppressions.isEmpty else {
+        guard asked.state.hasOwnList(user) else {
             return Computation(version: user.version, payload: self.shared(asked, model), isCacheable: false)
         }
         let pool = self.pool(user, of: asked.request.user, asked, model, excluded: excluded())
@@ -115,7 +114,7 @@ struct PoolComputer: Sendable {
         return Duration.microseconds(now.microseconds - newest.microseconds) <= Policy.activeWindow
     }
 
-    private func pool(
+    func pool(
         _ user: UserState,
         of name: User.ID,
         _ asked: Asked,
@@ -134,12 +133,12 @@ struct PoolComputer: Sendable {
         }
     }
 
-    /// The same for a user by one model and policy for a day, on every node.
+    /// The same for a user by one model and one kind of pools for a day, on every node.
     private static func lot(_ user: User.ID, _ model: TenantState.LoadedModel, _ asked: Asked) -> UInt64 {
         let day = asked.opening.now.microseconds / 86_400_000_000
         var lot = (UInt64(bitPattern: model.number) &+ SplitMix64.step).mixed
         lot = (lot ^ UInt64(bitPattern: day)).mixed
-        for bytes in [user.string.utf8, asked.state.policy.version.utf8] {
+        for bytes in [user.string.utf8, asked.state.rules.compiled.poolDigest.utf8] {
             for byte in bytes { lot = (lot ^ UInt64(byte)) &* 0x100_0000_01B3 }
             lot = (lot ^ UInt64(bytes.count)).mixed
         }

@@ -22,6 +22,8 @@ package struct PoolView {
     let suppressedCount: Int
     /// As ``CandidatePool/suppressions``.
     let suppressions: [Suppression]
+    /// As ``CandidatePool/facts``.
+    let facts: CandidatePool.RuleFacts?
 
     /// Reads and checks a pool; nil where the bytes are not one. What is accepted can be served: seeds point into the table,
     /// scores are numbers, and so are their sums.
@@ -43,8 +45,18 @@ package struct PoolView {
         self.triedLot = hasTried ? load(PoolCodec.headerSize + 2, as: UInt16.self) : 0
         self.candidatesStart = self.seedsStart + 4 * self.seedCount
         let count = self.unseenCount + self.seenCount + self.triedCount
-        let end = self.candidatesStart + PoolCodec.candidateSize * count
+        var end = self.candidatesStart + PoolCodec.candidateSize * count
         guard self.seedCount <= CandidatePool.maximumSeeds else { return nil }
+        if bytes[1] & PoolCodec.factsFlag != 0 {
+            guard bytes.count > end else { return nil }
+            // Few policies ask for any, and they are short.
+            var rest = Array(bytes[end...])[...]
+            guard let facts = PoolCodec.facts(&rest) else { return nil }
+            self.facts = facts
+            end = bytes.count - rest.count
+        } else {
+            self.facts = nil
+        }
         if bytes[1] & PoolCodec.tailFlag == 0 {
             guard bytes.count == end else { return nil }
             (self.suppressedCount, self.suppressions) = (0, [])
@@ -150,7 +162,8 @@ package struct PoolView {
             suppressedCount: self.suppressedCount,
             suppressions: self.suppressions,
             tried: self.tried.map(self.candidate),
-            triedLot: self.triedLot
+            triedLot: self.triedLot,
+            facts: self.facts
         )
     }
 

@@ -145,6 +145,8 @@ package enum ServingError: Error, Sendable, Equatable {
     case nothingToServe
     /// A write could not be made durable; try again.
     case notDurable
+    /// What was to be changed is not any more as the caller knows it.
+    case changed
     /// What was asked contradicts what is stored.
     case conflict(String)
     /// A model falls too far below the active one to be put into service unforced.

@@ -73,7 +73,9 @@ extension RecommendationService {
         standing: ImmediateStanding,
         in workspace: ImmediateWorkspace
     ) -> ImmediateOutcome {
-        guard let state = self.state(of: tenant, standing: standing, in: workspace)?.serving(request.user),
+        guard
+            let state = self.state(of: tenant, standing: standing, in: workspace)?.serving(request.user)
+                .on(request.surface),
             let model = state.model,
             // An answer by the last good policy has to say so.
             !state.isOnLastGoodPolicy, let field = state.field(surface: request.surface)

@@ -73,10 +73,17 @@ struct Opening: Sendable {
         Recommendation.Stage(name: "control", duration: self.controlled - self.start)
     }
 
-    /// The same for one user: by the model that this user's answers are made of.
+    /// The same for one user: by the policy and the model that this user's answers are made of.
     func serving(_ user: User.ID?) -> Opening {
         guard let user else { return self }
-        let state = self.state.serving(user)
+        return self.by(self.state.serving(user))
+    }
+
+    /// The same for one surface: by the policy of that surface.
+    func on(_ surface: String) -> Opening { self.by(self.state.on(surface)) }
+
+    /// The same by another state of the tenant.
+    func by(_ state: TenantState) -> Opening {
         guard state !== self.state else { return self }
         return Opening(
             state: state,

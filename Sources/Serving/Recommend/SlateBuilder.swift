@@ -56,35 +56,73 @@ struct SlateBuilder {
             // By the catalogue as it is now: an item may have come into a suppressed category since.
             UserExclusions(seen: [], suppressed: self.state.catalog.suppressed(by: pool.suppressions)),
             filter,
+            labels: pool.facts?.labels ?? [],
             faults: self.faults
         )
+        let pins = admission.pins(within: limit, pool.facts, excludesSeen: excludesSeen)
+        let hasBoosts = self.state.rules.hasBoosts
         // Out of the workspace while they are filled: every access to an object's property is checked.
         var allowed = workspace.takeAllowed()
         let tried = self.tried(room, of: pool, admission)
         let isUntouched = self.state.suspects.withUnsafeBufferPointer { suspects in
             // Nearly always nobody is kept out, and nothing is written down of who is not.
-            if order == nil, tried.isEmpty, admission.admitsAll(of: pool, suspects: suspects) { return true }
+            if order == nil, tried.isEmpty, pins.isEmpty, !hasBoosts, admission.admitsAll(of: pool, suspects: suspects)
+            {
+                return true
+            }
             for place in 0..<(order?.count ?? pool.unseenCount) {
                 let candidate = order?[place] ?? place
                 let item = pool.item(candidate)
-                guard !tried.contains(where: { pool.item($0) == item }) else { continue }
+                guard !tried.contains(where: { pool.item($0) == item }), !pins.contains(where: { $0.item == item })
+                else {
+                    continue
+                }
                 if admission.admits(item, suspects: suspects, &filtered) { allowed.append(candidate) }
             }
             return false
         }
-        for (index, candidate) in tried.enumerated() {
+        if hasBoosts { self.boost(&allowed, of: pool, admission) }
+        for (index, candidate) in tried.enumerated() where !pins.contains(where: { $0.item == pool.item(candidate) }) {
             // In the middle of its part of the list.
             allowed.insert(candidate, at: min(allowed.count, (2 * index + 1) * limit / (2 * tried.count)))
         }
         let count = isUntouched ? pool.unseenCount : allowed.count
         var (diversity, chosen) = workspace.takeDiversity()
-        self.diversify(&diversity, limit, of: count, into: &chosen, &filtered) { place in
-            admission.category(of: pool.item(isUntouched ? place : allowed[place]))
+        if let choice = self.state.rules.compiled.choice {
+            let candidates = (0..<count).map { place in
+                let candidate = isUntouched ? place : allowed[place]
+                let components = Self.components(candidate, of: pool, admission, boosts: hasBoosts)
+                return admission.candidate(pool.item(candidate), score: components.sum, of: choice)
+            }
+            filtered.diversity = choice.choose(limit - pins.count, of: candidates, into: &chosen)
+            filtered.poolExhausted = chosen.count < limit - pins.count
+        } else {
+            self.diversify(&diversity, limit - pins.count, of: count, into: &chosen, &filtered) { place in
+                admission.category(of: pool.item(isUntouched ? place : allowed[place]))
+            }
         }
         var places = workspace.takePlaces()
-        for place in chosen { places.append(Self.place(isUntouched ? place : allowed[place], of: pool, admission)) }
+        for place in chosen {
+            let candidate = isUntouched ? place : allowed[place]
+            places.append(Self.place(candidate, of: pool, admission, boosts: hasBoosts))
+        }
+        for pin in pins {
+            let candidate = (0..<pool.unseenCount + pool.seenCount).first { pool.item($0) == pin.item }
+            let place = candidate.map { Self.place($0, of: pool, admission, boosts: hasBoosts) }
+            places.insert(place?.pinned ?? SlatePlace(pinned: pin.item), at: min(pin.place, places.count))
+        }
         workspace.put(allowed, diversity, chosen, places)
         return filtered
+    }
+
+    /// Puts candidates in the order of their scores times the policy's boosts, equal ones as they were.
+    private func boost(_ candidates: inout [Int], of pool: PoolView, _ admission: Admission) {
+        var scored = candidates.enumerated().map { place, candidate in
+            let components = Self.components(candidate, of: pool, admission, boosts: true)
+            return (score: components.sum, place: place, candidate: candidate)
+        }
+        scored.sort { $0.score != $1.score ? $0.score > $1.score : $0.place < $1.place }
+        for (place, scored) in scored.enumerated() { candidates[place] = scored.candidate }
     }
 
     /// Which candidates a list gives room to that nothing is known of yet: no more than the policy's share of it. A part of a
@@ -170,9 +208,28 @@ struct SlateBuilder {
         return items
     }
 
-    private static func place(_ candidate: Int, of pool: PoolView, _ admission: Admission) -> SlatePlace {
+    /// The weighted components of a candidate, times what the policy boosts it by: what is below 0 is not boosted.
+    @inline(__always)
+    private static func components(
+        _ candidate: Int,
+        of pool: PoolView,
+        _ admission: Admission,
+        boosts: Bool
+    ) -> ScoreComponents {
         let (collaborative, content, popularity) = pool.components(candidate)
+        let components = ScoreComponents(collaborative: collaborative, content: content, popularity: popularity)
+        return boosts ? components.boosted(by: admission.factor(pool.item(candidate))) : components
+    }
+
+    private static func place(
+        _ candidate: Int,
+        of pool: PoolView,
+        _ admission: Admission,
+        boosts: Bool
+    ) -> SlatePlace {
         let isTried = pool.tried.contains(candidate)
+        let components = Self.components(candidate, of: pool, admission, boosts: boosts && !isTried)
+        let (collaborative, content, popularity) = (components.collaborative, components.content, components.popularity)
         let reason: Reason =
             if isTried {
                 .latest
@@ -191,7 +248,7 @@ struct SlateBuilder {
             // "Because you liked" names what; without a seed it is likeness.
             reason: reason == .becauseYouLiked && seed == nil ? .similarToHistory : reason,
             isTried: isTried,
-            score: collaborative + content + popularity,
+            score: components.sum,
             collaborative: collaborative,
             content: content,
             popularity: popularity

@@ -11,8 +11,8 @@ struct SlateFilter {
     private var categories: Set<ItemCategory.ID> = []
     private var excludedCategories: Set<ItemCategory.ID> = []
     private var excludedItems: Set<Item.Number> = []
-    private var region: ItemRegion.ID?
-    private var locale: LanguageTag?
+    private(set) var region: ItemRegion.ID?
+    private(set) var locale: LanguageTag?
 
     private init() {
         self.isNone = true

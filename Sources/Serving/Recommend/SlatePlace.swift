@@ -16,6 +16,55 @@ package struct SlatePlace: Sendable {
     package let popularity: Float
 }
 
+extension SlatePlace {
+    /// Of an item that nothing is known of but that the policy gives it a place.
+    init(pinned item: Item.Number) {
+        self.init(
+            item: item,
+            seed: nil,
+            reason: .curated,
+            isTried: false,
+            score: 0,
+            collaborative: 0,
+            content: 0,
+            popularity: 0
+        )
+    }
+
+    /// The same at a place that the policy gives it.
+    var pinned: SlatePlace {
+        SlatePlace(
+            item: self.item,
+            seed: nil,
+            reason: .curated,
+            isTried: false,
+            score: self.score,
+            collaborative: self.collaborative,
+            content: self.content,
+            popularity: self.popularity
+        )
+    }
+}
+
+/// What a score is the sum of.
+struct ScoreComponents {
+    var collaborative: Float
+    var content: Float
+    var popularity: Float
+
+    var sum: Float { self.collaborative + self.content + self.popularity }
+
+    /// The same times a factor. A score below 0 stays: to multiply it would turn what a boost says around.
+    func boosted(by factor: Float) -> ScoreComponents {
+        guard factor != 1, self.sum > 0 else { return self }
+        return ScoreComponents(
+            collaborative: self.collaborative * factor,
+            content: self.content * factor,
+            popularity: self.popularity * factor
+        )
+    }
+}
+
 /// The buffers of the final stage, kept from slate to slate. Serves one caller at a time.
 package final class SlateWorkspace {
     /// What was chosen last, in rank order.

@@ -17,8 +17,11 @@ struct UserPool {
     /// the pool tells of how many of the best candidates that was.
     func pool(of user: UserState, scorer: Scorer) -> CandidatePool {
         let history = user.consent ? user.history : []
-        let pool = self.pool(history, excluded: self.excluded ?? self.state.excluded, scorer: scorer)
-        guard !user.suppressions.isEmpty else { return pool }
+        var pool = self.pool(history, excluded: self.excluded ?? self.state.excluded, scorer: scorer)
+        guard !user.suppressions.isEmpty else {
+            pool.facts = self.state.rules.facts(of: user, suppressed: Bitmap(), self.state.catalog)
+            return pool
+        }
         let suppressed = self.state.catalog.suppressed(by: user.suppressions)
         var kept = pool
         let count = pool.unseen.count { suppressed[Int($0.item)] }
@@ -28,6 +31,7 @@ struct UserPool {
             kept = self.pool(history, excluded: excluded, scorer: scorer)
         }
         kept.suppressedCount = count
+        kept.facts = self.state.rules.facts(of: user, suppressed: suppressed, self.state.catalog)
         kept.suppressions = user.suppressions.filter { $0.kind != .item }
         // An item that is suppressed explains no other.
         let unnamed = Set(kept.seeds.indices.filter { suppressed[Int(kept.seeds[$0])] }.map { UInt8($0) })

@@ -153,7 +153,8 @@ package final class SessionService: Sendable {
                 // What happens in the session is not the history that consent is about.
                 consent: true,
                 history: history.merged(request.events, kept: kept, counted: counted, now: now),
-                suppressions: user.suppressions
+                suppressions: user.suppressions,
+                labels: user.labels
             ),
             isUnverified: isUnverified
         )
