@@ -36,6 +36,22 @@ struct FeedbackRouteTests {
         }
     }
 
+    @Test("a write that is not known to be stored says so")
+    func notDurable() async throws {
+        var useCases = Canned().useCases
+        useCases.recordFeedback = { _, _ throws(ServingError) in throw .notDurable }
+        try await withServers(useCases) { ports in
+            let reply = try await send(
+                ports.public,
+                "POST",
+                "/v1/feedback",
+                #"{"user_id":"u1","item_id":"i1","type":"like"}"#
+            )
+            try reply.expectProblem(503, "not_durable", [])
+            #expect(reply["retry-after"] == "1")
+        }
+    }
+
     @Test("what is optional may be left out or null")
     func optional() async throws {
         let canned = Canned()

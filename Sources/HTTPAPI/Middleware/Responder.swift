@@ -39,7 +39,8 @@ struct Responder: HTTPResponder {
         switch outcome {
         case .success(let answer):
             response = Self.response(answer, id: id)
-        case .failure(let problem):
+        case .failure(let failure):
+            let problem = [.get, .head].contains(request.method) ? failure.ofReading : failure
             cause = problem.cause
             response = Self.response(problem, path: path, id: id)
         }

@@ -114,6 +114,16 @@ extension Problem {
         )
     }
 
+    /// The same, where nothing was to be stored.
+    var ofReading: Problem {
+        switch self.code {
+        case "not_durable": .unavailable("unavailable", "the store cannot be read")
+        case "deadline_exceeded":
+            Problem(status: self.status, code: self.code, detail: "there was no answer in time")
+        default: self
+        }
+    }
+
     /// 500.
     static func internalError(_ cause: String) -> Problem {
         Problem(
