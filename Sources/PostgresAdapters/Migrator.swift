@@ -54,6 +54,11 @@ package struct Migrator: Sendable {
             sql: String(decoding: PackageResources._008_warm_jobs_sql, as: UTF8.self),
             isAdditive: true
         ),
+        Migration(
+            name: "0009_precomputed_lists",
+            sql: String(decoding: PackageResources._009_precomputed_lists_sql, as: UTF8.self),
+            isAdditive: true
+        ),
     ]
 
     private let store: PostgresStore
