@@ -8,6 +8,7 @@ import RecommendationEngine
 ///     fit-bench rank TRAIN ROUNDS [RECIPE]             lists of 20 for every user, on one thread: users per second
 ///     fit-bench lists TRAIN FILE 20 [RECIPE]           lists as `vireo recommend` writes them, by the best recipe if none is named
 ///     fit-bench synthetic USERS ITEMS INTERACTIONS THREADS [RECIPE]    a whole model of drawn interactions, and the memory
+///     fit-bench bot USERS ITEMS INTERACTIONS EVENTS THREADS [RECIPE]    the same with one user more, who has that many events
 @main
 struct FitBench {
     static func main() throws {
@@ -27,7 +28,12 @@ struct FitBench {
                 named,
                 threads: numbers[3]
             )
-        default: print("usage: fit-bench graph|rank|synthetic …, see its source")
+        case ("bot", 5):
+            try Synthetic(users: numbers[0], items: numbers[1], interactions: numbers[2], botEvents: numbers[3]).fit(
+                named,
+                threads: numbers[4]
+            )
+        default: print("usage: fit-bench graph|rank|lists|synthetic|bot …, see its source")
         }
     }
 }
@@ -161,10 +167,12 @@ struct Synthetic {
     let users: Int
     let items: Int
     let interactions: Int
+    /// Of one user who has touched everything.
+    var botEvents = 0
 
     func fit(_ recipe: Recipe, threads: Int) throws {
         var columns = InteractionColumns()
-        columns.reserveCapacity(self.interactions)
+        columns.reserveCapacity(self.interactions + self.botEvents)
         var state: UInt64 = 1
         func draw() -> Double {
             state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
@@ -181,6 +189,15 @@ struct Synthetic {
                 seconds: Int64(row)
             )
         }
+        for event in 0..<self.botEvents {
+            columns.append(
+                user: UInt32(self.users),
+                item: UInt32(event % self.items),
+                type: EventType.click.code,
+                value: 1,
+                seconds: Int64(event)
+            )
+        }
         print("drawn, \(peakMemory()) MiB")
         let input = FitInput(interactions: columns, itemCount: self.items, builtAt: Timestamp(seconds: 0))
         let (start, used) = (ContinuousClock.now, processorSeconds())
@@ -191,7 +208,8 @@ struct Synthetic {
                 + "\(snapshot.collaborative.edgeCount) edges, \(peakMemory()) MiB"
         )
         let tried = ContinuousClock.now
-        let order = (0..<UInt32(self.users)).map { $0 }
+        // Who has the most events is asked first.
+        let order = (0..<UInt32(self.users + (self.botEvents > 0 ? 1 : 0))).reversed().map { $0 }
         let split = try Split.lastItems(of: input, users: 3_000, order: order)
         let outcomes = try RecipeTrial.outcomes(of: nil, input, split, threads: threads)
         let choice = (ContinuousClock.now - tried) / .seconds(1)
