@@ -60,7 +60,8 @@ struct WarmingFleetTests {
             try await eventually("scheduled ones are done", within: 60) {
                 var surfaces: Set<String> = []
                 for number in 1...20 {
-                    guard let job = try? await Self.job(fleet, 0, "w\(number)"), job.scheduled, job.state == "done" else {
+                    guard let job = try? await Self.job(fleet, 0, "w\(number)"), job.scheduled, job.state == "done"
+                    else {
                         continue
                     }
                     #expect(job.total == users.count && job.failed == 0)
