@@ -2,7 +2,7 @@ import Caching
 package import Logging
 import Metrics
 package import RecommendationCore
-package import ServiceLifecycle
+import ServiceLifecycle
 
 /// Lists that were computed ahead, read where a user's own can neither be found nor computed.
 ///
