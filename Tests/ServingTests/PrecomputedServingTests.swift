@@ -3,6 +3,7 @@ import RecommendationCore
 import Synchronization
 import Testing
 
+@testable import Caching
 @testable import Serving
 
 /// Lists that were computed ahead, where none can be computed: one node, its store of histories away.
