@@ -68,7 +68,10 @@ struct OfflineListTests {
             environment
         )
         let figures = compared.split(separator: "\n")
-        #expect(figures.count == 2 && figures[0].contains(#""model":"m3","recipe":"imported-neighbours""#), "\(compared)")
+        #expect(
+            figures.count == 2 && figures[0].contains(#""model":"m3","recipe":"imported-neighbours""#),
+            "\(compared)"
+        )
         #expect(figures[0].contains(#""users":40,"recall":0.0"#), "\(compared)")
         #expect(figures[1].contains(#""model":"m2","recipe":"product""#), "\(compared)")
         #expect(!figures[1].contains(#""recall":0.0"#), "\(compared)")
