@@ -103,7 +103,7 @@ struct PrecomputedServingTests {
             store.delta = ControlDelta(
                 incarnation: "a",
                 head: 2,
-                tenants: [],
+                tenants: store.whole!.tenants,
                 tombstones: Fixture.all([
                     Fixture.tombstone(.item, "i0"), Fixture.tombstone(.creator, "creator-2"),
                 ]),
