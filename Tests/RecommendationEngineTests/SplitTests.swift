@@ -128,8 +128,8 @@ import Testing
 
     @Test("a regression is tried where the catalogue is small")
     func candidates() {
-        #expect(RecipeTrial.candidates(usedItems: 3_000).count == 17)
-        #expect(RecipeTrial.candidates(usedItems: 3_001).count == 15)
+        #expect(RecipeTrial.candidates(usedItems: 5_000).count == 18)
+        #expect(RecipeTrial.candidates(usedItems: 5_001).count == 15)
         #expect(RecipeTrial.candidates(usedItems: 0).count == 15)
         #expect(RecipeTrial.candidates(usedItems: 0)[0] == .standard)
         // Without times one is tried, which does not count popularity off.
