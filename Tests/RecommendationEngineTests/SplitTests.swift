@@ -112,7 +112,7 @@ import Testing
         let input = FitInput(interactions: InteractionColumns(self.rows), itemCount: 24, builtAt: someTime)
         let split = try Split.lastItems(of: input, users: 50, order: (0..<200).map { $0 })
         let all = try RecipeTrial.outcomes(of: nil, input, split, threads: 2)
-        #expect(all.count == 17)
+        #expect(all.count == 18)
         #expect(all[0].recipe == .standard)
         for outcome in all {
             let alone = try RecipeTrial.outcomes(of: [outcome.recipe], input, split, threads: 1)
