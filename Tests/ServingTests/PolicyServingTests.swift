@@ -121,7 +121,11 @@ struct PolicyServingTests {
                 keeper: self.keeper,
                 control: self.control,
                 users: self.users,
-                precomputed: PrecomputedLists(self.precomputed, log: Logger(label: "test")),
+                precomputed: PrecomputedLists(
+                    self.precomputed,
+                    latest: .seconds(3_600),
+                    log: Logger(label: "test")
+                ),
                 signer: TokenSigner(Fixture.keys),
                 limit: ComputeLimit(8),
                 log: Logger(label: "test"),

@@ -168,6 +168,25 @@ struct PrecomputedServingTests {
         #expect(node.precomputed.reads.isEmpty)
     }
 
+    @Test("a request that has little time left does not look for one")
+    func late() async throws {
+        let node = try await Node { _ in }
+        let list = try Self.list(node)
+        node.precomputed.has([list])
+        let lists = PrecomputedLists(node.precomputed, latest: .seconds(60), log: Logger(label: "test"))
+        for (age, expected) in [(Duration.seconds(61), nil), (.zero, list)] {
+            let found = await lists.list(
+                of: list.user,
+                list.lineage,
+                tenant: .default,
+                at: list.computedAt,
+                since: .now - age
+            )
+            #expect(found == expected)
+        }
+        #expect(node.precomputed.reads == [1])
+    }
+
     @Test("of many users they are read together")
     func together() async throws {
         let node = try await Node { _ in }

@@ -127,7 +127,7 @@ package struct Node: Sendable {
             store: store,
             reads: ServingReads(client: postgres, patience: settings.http.limits.deadline / 8)
         )
-        let precomputed = PrecomputedLists(precomputedLists, log: log)
+        let precomputed = PrecomputedLists(precomputedLists, latest: settings.http.limits.deadline / 2, log: log)
         let serving = ServingContext(
             cache: cache,
             keeper: keeper,

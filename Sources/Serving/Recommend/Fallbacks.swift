@@ -108,7 +108,13 @@ extension ServingContext {
     private func precomputed(_ asked: Asked) async -> Recommendation? {
         guard let precomputed, asked.digest.isEmpty, let user = asked.request.named,
             let lineage = asked.state.lineage(surface: asked.request.surface),
-            let list = await precomputed.list(of: user, lineage, tenant: asked.state.tenant, at: asked.opening.now)
+            let list = await precomputed.list(
+                of: user,
+                lineage,
+                tenant: asked.state.tenant,
+                at: asked.opening.now,
+                since: asked.opening.start
+            )
         else { return nil }
         return self.made(
             asked,

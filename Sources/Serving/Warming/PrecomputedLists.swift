@@ -20,20 +20,25 @@ package final class PrecomputedLists: Service {
     }
 
     private let batcher: TickBatcher<Question, PrecomputedList?, RepositoryError>
+    private let latest: Duration
     private let log: Logger
     private let found = PrecomputedLists.counter("found")
     private let missing = PrecomputedLists.counter("missing")
     private let failed = PrecomputedLists.counter("failed")
+    private let skipped = PrecomputedLists.counter("skipped")
 
     /// - Parameters:
     ///   - maximumSize: Users in one statement.
     ///   - width: Statements at once.
+    ///   - latest: A request that has taken as long as this already is to be answered by what needs no store.
     package init(
         _ repository: any PrecomputedListRepository,
         maximumSize: Int = 64,
         width: Int = 2,
+        latest: Duration,
         log: Logger
     ) {
+        self.latest = latest
         self.log = log
         self.batcher = TickBatcher(
             name: "precomputed",
@@ -50,12 +55,19 @@ package final class PrecomputedLists: Service {
     package func run() async throws { try await self.batcher.run() }
 
     /// The list of a user by a lineage that may be served now; nil also where that cannot be told.
+    ///
+    /// - Parameter start: Of the request.
     func list(
         of user: User.ID,
         _ lineage: PrecomputedList.Lineage,
         tenant: Tenant.ID,
-        at now: Timestamp
+        at now: Timestamp,
+        since start: ContinuousClock.Instant
     ) async -> PrecomputedList? {
+        guard ContinuousClock.now - start < self.latest else {
+            self.skipped.increment()
+            return nil
+        }
         do {
             let question = Question(user: user, lineage: lineage, tenant: tenant, since: Self.oldest(at: now))
             let list = try await self.batcher.load(question)
