@@ -8,6 +8,9 @@ import RecommendationEngine
 ///     fit-bench rank TRAIN ROUNDS [RECIPE]             lists of 20 for every user, on one thread: users per second
 ///     fit-bench lists TRAIN FILE 20 [RECIPE]           lists as `vireo recommend` writes them, by the best recipe if none is named
 ///     fit-bench synthetic USERS ITEMS INTERACTIONS THREADS [RECIPE]    a whole model of drawn interactions, and the memory
+///     fit-bench bot USERS ITEMS INTERACTIONS EVENTS THREADS [RECIPE]    the same with one user more, who has that many events
+///     fit-bench ridge RATINGS USERS THREADS    EASE by its ridge beside other recipes on MovieLens' ratings.csv, judged by last
+///                                              items; of films that so many users have rated at least
 @main
 struct FitBench {
     static func main() throws {
@@ -27,7 +30,14 @@ struct FitBench {
                 named,
                 threads: numbers[3]
             )
-        default: print("usage: fit-bench graph|rank|synthetic …, see its source")
+        case ("bot", 5):
+            try Synthetic(users: numbers[0], items: numbers[1], interactions: numbers[2], botEvents: numbers[3]).fit(
+                named,
+                threads: numbers[4]
+            )
+        case ("ridge", 2):
+            try Ratings(path: Array(arguments)[1], users: numbers[0]).ridge(threads: numbers[1])
+        default: print("usage: fit-bench graph|rank|lists|synthetic|bot|ridge …, see its source")
         }
     }
 }
@@ -161,10 +171,12 @@ struct Synthetic {
     let users: Int
     let items: Int
     let interactions: Int
+    /// Of one user who has touched everything.
+    var botEvents = 0
 
     func fit(_ recipe: Recipe, threads: Int) throws {
         var columns = InteractionColumns()
-        columns.reserveCapacity(self.interactions)
+        columns.reserveCapacity(self.interactions + self.botEvents)
         var state: UInt64 = 1
         func draw() -> Double {
             state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
@@ -181,6 +193,15 @@ struct Synthetic {
                 seconds: Int64(row)
             )
         }
+        for event in 0..<self.botEvents {
+            columns.append(
+                user: UInt32(self.users),
+                item: UInt32(event % self.items),
+                type: EventType.click.code,
+                value: 1,
+                seconds: Int64(event)
+            )
+        }
         print("drawn, \(peakMemory()) MiB")
         let input = FitInput(interactions: columns, itemCount: self.items, builtAt: Timestamp(seconds: 0))
         let (start, used) = (ContinuousClock.now, processorSeconds())
@@ -191,10 +212,72 @@ struct Synthetic {
                 + "\(snapshot.collaborative.edgeCount) edges, \(peakMemory()) MiB"
         )
         let tried = ContinuousClock.now
-        let order = (0..<UInt32(self.users)).map { $0 }
+        // Who has the most events is asked first.
+        let order = (0..<UInt32(self.users + (self.botEvents > 0 ? 1 : 0))).reversed().map { $0 }
         let split = try Split.lastItems(of: input, users: 3_000, order: order)
         let outcomes = try RecipeTrial.outcomes(of: nil, input, split, threads: threads)
         let choice = (ContinuousClock.now - tried) / .seconds(1)
         print("choice among \(outcomes.count) \(rounded(choice)) s, \(peakMemory()) MiB")
+    }
+}
+
+/// `userId,movieId,rating,timestamp` a line after the first.
+struct Ratings {
+    private var columns = InteractionColumns()
+    private var users: [UInt32: UInt32] = [:]
+    private var items: [UInt32: UInt32] = [:]
+
+    init(path: String, users least: Int) throws {
+        guard let file = fopen(path, "r") else { throw Histories.Failure(path: path) }
+        defer { fclose(file) }
+        var line: UnsafeMutablePointer<CChar>?
+        var capacity = 0
+        defer { free(line) }
+        var rows: [(user: UInt32, item: UInt32, value: Float, seconds: Int64)] = []
+        while getline(&line, &capacity, file) >= 0, let line {
+            let words = String(cString: line).split { $0 == "," || $0 == "\n" || $0 == "\r\n" }
+            guard words.count == 4, let user = UInt32(words[0]), let item = UInt32(words[1]),
+                let value = Float(words[2]),
+                let seconds = Int64(words[3])
+            else { continue }
+            rows.append((user, item, value, seconds))
+        }
+        let counts = rows.reduce(into: [UInt32: Int]()) { $0[$1.item, default: 0] += 1 }
+        for row in rows where counts[row.item, default: 0] >= least {
+            let user = self.users[row.user] ?? UInt32(self.users.count)
+            let item = self.items[row.item] ?? UInt32(self.items.count)
+            (self.users[row.user], self.items[row.item]) = (user, item)
+            self.columns.append(
+                user: user,
+                item: item,
+                type: EventType.rating.code,
+                value: row.value,
+                seconds: row.seconds
+            )
+        }
+    }
+
+    func ridge(threads: Int) throws {
+        let input = FitInput(
+            interactions: self.columns,
+            itemCount: self.items.count,
+            builtAt: Timestamp(seconds: 0)
+        )
+        let order = (0..<UInt32(self.users.count)).map { $0 }
+        let split = try Split.lastItems(of: input, users: 3_000, order: order)
+        print("\(self.columns.count) ratings of \(self.users.count) users, \(self.items.count) films")
+        let ridges = [10, 50, 100, 250, 500, 1_000, 2_000].map { Recipe.ease(lambda: $0) }
+        for recipe in [.popularity, .cosine, .bm25(k1: 1.2, b: 0.75), .standard] + ridges {
+            let start = ContinuousClock.now
+            guard let outcome = try RecipeTrial.outcomes(of: [recipe], input, split, threads: threads).first else {
+                continue
+            }
+            let wall = (ContinuousClock.now - start) / .seconds(1)
+            let (gain, recall) = (outcome.gain, outcome.metrics["recall_at_20"] ?? 0)
+            let parameters = recipe.name == "ease" ? " \(recipe.parameters["lambda"] ?? 0)" : ""
+            print(
+                "\(recipe.name)\(parameters): NDCG@20 \(rounded(gain)), recall@20 \(rounded(recall)), \(rounded(wall)) s"
+            )
+        }
     }
 }

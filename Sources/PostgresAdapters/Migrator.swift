@@ -55,6 +55,11 @@ package struct Migrator: Sendable {
             isAdditive: true
         ),
         Migration(
+            name: "0009_precomputed_lists",
+            sql: String(decoding: PackageResources._009_precomputed_lists_sql, as: UTF8.self),
+            isAdditive: true
+        ),
+        Migration(
             name: "0010_policy_canaries",
             sql: String(decoding: PackageResources._010_policy_canaries_sql, as: UTF8.self),
             isAdditive: true

@@ -133,6 +133,8 @@ package struct PostgresProfileRepository: ProfileRepository {
                 [row, suppression.kind.rawValue, suppression.key.string]
             ) > 0
         case .reset:
+            // Lists that were computed of them, too.
+            try transaction.execute("DELETE FROM precomputed_lists WHERE user_number = $1", [row])
             // The rows go, so that no reader, and no training, has to know of a mark; their claims stay.
             return try transaction.query(
                 """

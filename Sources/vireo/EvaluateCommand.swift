@@ -5,10 +5,11 @@ import RecommendationEngine
 
 struct Evaluate: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Judge lists: of the active model by a test file, or of recipes by the last part of the data.",
+        abstract: "Judge lists: of models by a test file, or of recipes by the last part of the data.",
         discussion: """
             Example:
               vireo evaluate --test test.txt --at 20
+              vireo evaluate --test test.txt --model m3 --model m4
               vireo evaluate --backtest --recipe product --recipe cosine
 
             Coverage, diversity (one less the mean cosine of two items of a list), novelty (bits) and popularity bias (1 is \
@@ -20,6 +21,8 @@ struct Evaluate: AsyncParsableCommand {
     @OptionGroup var tenant: TenantOption
     @Option(help: "A file of lines `user item item ...`; `-` is standard input. Users must not have these items yet.")
     var test: String?
+    @Option(help: "A model for --test, imported or not; may be repeated. Without one: the active model.")
+    var model: [String] = []
     @Flag(help: "Fit recipes on the first part of the interactions by time, and judge them by the rest.")
     var backtest = false
     @Option(help: "How much comes first in a back-test, 0.1 to 0.99.")
@@ -36,8 +39,19 @@ struct Evaluate: AsyncParsableCommand {
         guard (1...1_000).contains(self.at) else { throw ValidationError("--at must be 1..1000") }
         guard (0.1...0.99).contains(self.share) else { throw ValidationError("--share must be 0.1..0.99") }
         guard self.recipe.isEmpty || self.backtest else { throw ValidationError("--recipe goes with --backtest") }
+        guard self.model.isEmpty || !self.backtest else { throw ValidationError("--model goes with --test") }
+        _ = try self.models()
         _ = try self.recipes()
         _ = try self.tenant.id()
+    }
+
+    private func models() throws -> [ModelVersion.Number] {
+        try self.model.map { name in
+            guard let number = ModelVersion.number(name) else {
+                throw ValidationError("--model must be a version, for example m3")
+            }
+            return number
+        }
     }
 
     private func recipes() throws -> [Recipe] {
@@ -52,10 +66,13 @@ struct Evaluate: AsyncParsableCommand {
     func run() async throws {
         let tenant = try self.tenant.id()
         let recipes = try self.recipes()
+        let models = try self.models()
         let test = try self.test.map(Self.users)
         let outcomes = try await self.options.session { session in
             let operation = EvaluateOperation(session: session)
-            if let test { return [try await operation.run(tenant: tenant, test: test, cutoff: self.at)] }
+            if let test {
+                return try await operation.run(tenant: tenant, test: test, models: models, cutoff: self.at)
+            }
             return try await operation.backtest(tenant: tenant, recipes: recipes, share: self.share, cutoff: self.at)
         }
         for outcome in outcomes {

@@ -59,6 +59,27 @@ struct OfflineListTests {
         // Nine of the sixteen of a kind are left, so all of them are listed.
         #expect(judged.contains("\"at\":9,\"users\":40,\"recall\":1.0"), "\(judged)")
         #expect(judged.contains("\"segments\":{\"warm\":{\"users\":40"), "\(judged)")
+        // One from elsewhere by the same file: its neighbours are those of the other kind, so nothing is found.
+        let neighbours = (0..<32).map { "\($0)\t\(($0 + 16) % 32)\t1" }.joined(separator: "\n")
+        try neighbours.write(toFile: "\(directory)/neighbours.tsv", atomically: true, encoding: .utf8)
+        try await Vireo.succeed(["models", "import", "\(directory)/neighbours.tsv", "--format", "tsv"], environment)
+        let compared = try await Vireo.succeed(
+            ["evaluate", "--test", "\(directory)/test.txt", "--at", "5", "--model", "m3", "--model", "m2", "--json"],
+            environment
+        )
+        let figures = compared.split(separator: "\n")
+        #expect(
+            figures.count == 2 && figures[0].contains(#""model":"m3","recipe":"imported-neighbours""#),
+            "\(compared)"
+        )
+        #expect(figures[0].contains(#""users":40,"recall":0.0"#), "\(compared)")
+        #expect(figures[1].contains(#""model":"m2","recipe":"product""#), "\(compared)")
+        #expect(!figures[1].contains(#""recall":0.0"#), "\(compared)")
+        let unknown = try await Vireo.run(
+            ["evaluate", "--test", "\(directory)/test.txt", "--model", "m99"],
+            environment
+        )
+        #expect(unknown.code == 1 && unknown.errors.contains("no model m99"), "\(unknown.errors)")
         try "0\n".write(toFile: "\(directory)/nobody.txt", atomically: true, encoding: .utf8)
         let nobody = try await Vireo.run(["evaluate", "--test", "\(directory)/nobody.txt"], environment)
         #expect(nobody.code == 1 && nobody.output.isEmpty && nobody.errors.contains("nobody is to be judged"))

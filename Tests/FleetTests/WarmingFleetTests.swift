@@ -8,6 +8,7 @@ struct WarmingFleetTests {
     private struct Job: Decodable {
         let job: String
         let state: String
+        let surface: String
         let scheduled: Bool
         let total: Int?
         let computed: Int
@@ -55,17 +56,25 @@ struct WarmingFleetTests {
                     #expect(["l1", "l2"].contains(tier), "\(user) on node \(node + 1): \(tier)")
                 }
             }
-            // By schedule, home.
-            try await eventually("a scheduled one is done", within: 40) {
+            // By schedule, every surface.
+            try await eventually("scheduled ones are done", within: 60) {
+                var surfaces: Set<String> = []
                 for number in 1...20 {
-                    guard let job = try? await Self.job(fleet, 0, "w\(number)"), job.scheduled else { continue }
-                    return job.state == "done" && job.total == users.count && job.failed == 0
+                    guard let job = try? await Self.job(fleet, 0, "w\(number)"), job.scheduled, job.state == "done"
+                    else {
+                        continue
+                    }
+                    #expect(job.total == users.count && job.failed == 0)
+                    surfaces.insert(job.surface)
                 }
-                return false
+                return surfaces == ["home", "detail", "email"]
             }
             for user in users {
-                let slate = try await fleet.slate(0, user: user)
-                #expect(["l1", "l2"].contains(slate.served_from.tier), "\(user): \(slate.served_from.tier)")
+                for surface in ["home", "email"] {
+                    let response = try await fleet.app(0).get("/v1/recommendations/\(user)?surface=\(surface)")
+                    let tier = try response.json(as: Slate.self).served_from.tier
+                    #expect(["l1", "l2"].contains(tier), "\(user): \(tier)")
+                }
             }
             var computed = 0
             for node in 0...1 {

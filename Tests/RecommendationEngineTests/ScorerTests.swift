@@ -241,4 +241,32 @@ import Testing
         let found = Scorer().ranked(history: history, snapshot: snapshot, limit: 40)
         #expect(found == reference.ranked(limit: 40))
     }
+
+    @Test("so it is where weights cancel and edges are repeated, one user after the other", arguments: 0..<20)
+    func cancelling(seed: Int) throws {
+        var generator = SeededGenerator(UInt64(seed))
+        var edges = GivenNeighbours()
+        for item in UInt32(0)..<60 {
+            for _ in 0..<80 {
+                let neighbour = UInt32.random(in: 0..<60, using: &generator)
+                edges.append(item: item, neighbour: neighbour, weight: Bool.random(using: &generator) ? 1 : -1)
+            }
+        }
+        let input = FitInput(
+            interactions: InteractionColumns(randomRows(300, users: 20, items: 60, using: &generator)),
+            itemCount: 60,
+            builtAt: someTime
+        )
+        let graph = edges.graph(itemCount: 60, limit: GivenNeighbours.maximumNeighbours)
+        let snapshot = try SnapshotBuilder.snapshot(input, collaborative: graph, threads: 1)
+        let scorer = Scorer()
+        for _ in 0..<5 {
+            // Of one moment, so that all weigh the same and sums come back to 0.
+            let history = (0..<8).map { _ in event(UInt32.random(in: 0..<60, using: &generator)) }
+            let reference = ReferenceScorer(history: history, snapshot: snapshot, policy: .builtIn, excluded: [])
+            #expect(
+                scorer.ranked(history: history, snapshot: snapshot, limit: 40) == reference.ranked(limit: 40)
+            )
+        }
+    }
 }

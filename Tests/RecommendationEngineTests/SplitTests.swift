@@ -112,7 +112,7 @@ import Testing
         let input = FitInput(interactions: InteractionColumns(self.rows), itemCount: 24, builtAt: someTime)
         let split = try Split.lastItems(of: input, users: 50, order: (0..<200).map { $0 })
         let all = try RecipeTrial.outcomes(of: nil, input, split, threads: 2)
-        #expect(all.count == 17)
+        #expect(all.count == 18)
         #expect(all[0].recipe == .standard)
         for outcome in all {
             let alone = try RecipeTrial.outcomes(of: [outcome.recipe], input, split, threads: 1)
@@ -128,8 +128,8 @@ import Testing
 
     @Test("a regression is tried where the catalogue is small")
     func candidates() {
-        #expect(RecipeTrial.candidates(usedItems: 3_000).count == 17)
-        #expect(RecipeTrial.candidates(usedItems: 3_001).count == 15)
+        #expect(RecipeTrial.candidates(usedItems: 5_000).count == 18)
+        #expect(RecipeTrial.candidates(usedItems: 5_001).count == 15)
         #expect(RecipeTrial.candidates(usedItems: 0).count == 15)
         #expect(RecipeTrial.candidates(usedItems: 0)[0] == .standard)
         // Without times one is tried, which does not count popularity off.

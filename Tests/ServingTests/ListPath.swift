@@ -7,7 +7,8 @@ import VireoTestKit
 
 /// A way to a list.
 enum ListPath: String, CaseIterable, CustomTestStringConvertible {
-    case computed, filtered, l1, l2, immediate, batch, stale, everybodys, curated, session, sessionWithoutStore
+    case computed, filtered, l1, l2, immediate, batch, stale, precomputed, everybodys, curated, session
+    case sessionWithoutStore
     case similar, popular, trending, latest
 
     /// A list that came by a path.
@@ -30,8 +31,8 @@ enum ListPath: String, CaseIterable, CustomTestStringConvertible {
     /// Whether it leads to one of the policy's surfaces.
     var isOnSurface: Bool { ![.popular, .trending, .latest].contains(self) }
 
-    /// Whether what is stored of the user is known on it.
-    var knowsUser: Bool { ![.everybodys, .curated, .sessionWithoutStore].contains(self) }
+    /// Whether what is stored of the user is known on it; the list that is precomputed here is of one without labels.
+    var knowsUser: Bool { ![.precomputed, .everybodys, .curated, .sessionWithoutStore].contains(self) }
 
     /// The policy that leads there.
     func change(_ policy: inout Policy) {
@@ -42,6 +43,7 @@ enum ListPath: String, CaseIterable, CustomTestStringConvertible {
         switch self {
         case .everybodys, .sessionWithoutStore: policy.fallback = [.popular]
         case .curated: policy.fallback = [.staticList]
+        case .precomputed: policy.fallback = [.precomputed]
         default: policy.fallback = [.stale, .popular, .staticList]
         }
     }
@@ -129,6 +131,9 @@ enum ListPath: String, CaseIterable, CustomTestStringConvertible {
             _ = try await own(named)
             await node.later(.seconds(11))
             return try await away(.stale) { try await own(named) }
+        case .precomputed:
+            node.precomputed.has([try PrecomputedServingTests.list(node, of: named.string, surface: surface)])
+            return try await away(.precomputed) { try await own(named) }
         case .everybodys: return try await away(.popular) { try await own(named) }
         case .curated: return try await away(.staticList) { try await own(named) }
         case .session, .sessionWithoutStore:

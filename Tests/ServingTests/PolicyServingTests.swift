@@ -76,6 +76,7 @@ struct PolicyServingTests {
         let clock = ManualClock()
         let shared: InMemorySharedCache
         let users = Users()
+        let precomputed = PrecomputedServingTests.Lists()
         let versions = StubVersions()
         let store = ControlStateTests.Store()
         let control: ControlState
@@ -137,6 +138,11 @@ struct PolicyServingTests {
                 keeper: self.keeper,
                 control: self.control,
                 users: self.users,
+                precomputed: PrecomputedLists(
+                    self.precomputed,
+                    latest: .seconds(3_600),
+                    log: Logger(label: "test")
+                ),
                 signer: TokenSigner(Fixture.keys),
                 limit: ComputeLimit(8),
                 log: Logger(label: "test"),

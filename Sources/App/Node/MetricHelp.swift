@@ -66,6 +66,9 @@ package enum MetricHelp {
         "vireo_session_events_total": "Events of feedback with a session, by whether Redis keeps them there.",
         "vireo_session_reads_total": "Sessions looked up in Redis, by what was found.",
         "vireo_warming_users_total": "Users whose lists were warmed, by whether they were computed or there already.",
+        "vireo_precomputed_lists_stored_total": "Lists of active users that were stored for when none can be computed.",
+        "vireo_precomputed_reads_total":
+            "Looks for a stored list where none could be computed, by whether there was one that may be served.",
         "vireo_warming_seconds": "Time of one warming of active users, by how it ended.",
         "vireo_feedback_total": "Feedback events, by result.",
         "vireo_feedback_events_total": "Feedback events stored, by type.",

@@ -122,11 +122,18 @@ package struct Node: Sendable {
 
         // A replica is asked for one user at a time, each with the version it has to have.
         let batchedUsers = replica == nil ? BatchedUserRepository(users) : nil
+        // A row by its key is there in far less, or is not worth waiting for: nothing else has come of the request's time.
+        let precomputedLists = PostgresPrecomputedListRepository(
+            store: store,
+            reads: ServingReads(client: postgres, patience: settings.http.limits.deadline / 8)
+        )
+        let precomputed = PrecomputedLists(precomputedLists, latest: settings.http.limits.deadline / 2, log: log)
         let serving = ServingContext(
             cache: cache,
             keeper: keeper,
             control: control,
             users: batchedUsers ?? users,
+            precomputed: precomputed,
             signer: signer,
             limit: ComputeLimit(settings.computeLimit),
             log: log,
@@ -199,6 +206,7 @@ package struct Node: Sendable {
             serving,
             jobs: warmJobs,
             activity: warmJobs,
+            precomputed: precomputedLists,
             leadership: buildLock,
             every: settings.warming.every,
             limit: settings.warming.users
@@ -312,7 +320,7 @@ package struct Node: Sendable {
         self.services =
             [
                 postgres
-            ] + ([replica?.client, batchedUsers, selfCheck] as [(any Service)?]).compactMap(\.self)
+            ] + ([replica?.client, batchedUsers, precomputed, selfCheck] as [(any Service)?]).compactMap(\.self)
             + deployment.services + [
                 subscription,
                 keeper,

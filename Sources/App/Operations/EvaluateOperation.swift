@@ -3,7 +3,7 @@ package import RecommendationCore
 package import RecommendationEngine
 import Training
 
-/// `vireo evaluate`: what the active model's lists are worth against a test file, or what recipes would have been worth after a
+/// `vireo evaluate`: what the lists of models are worth against a test file, or what recipes would have been worth after a
 /// moment of the past.
 package struct EvaluateOperation: Sendable {
     private let session: StoreSession
@@ -32,35 +32,47 @@ package struct EvaluateOperation: Sendable {
         package let report: ListReport
     }
 
-    /// Judges the active model by users with the items that they are known to have taken to.
+    /// Judges models, however they came about, by users with the items that they are known to have taken to.
     ///
     /// Users without a history get what everybody gets; items that the catalogue does not have are never found.
     ///
+    /// - Parameter models: Where there is none, the active one.
     /// - Throws: ``Failure/nobody`` where none has an item.
-    package func run(tenant: Tenant.ID, test: [(user: User.ID, items: [Item.ID])], cutoff: Int) async throws -> Outcome
-    {
+    package func run(
+        tenant: Tenant.ID,
+        test: [(user: User.ID, items: [Item.ID])],
+        models: [ModelVersion.Number],
+        cutoff: Int
+    ) async throws -> [Outcome] {
         guard test.contains(where: { !$0.items.isEmpty }) else { throw Failure.nobody }
         let policy = try await PolicyLookup(session: self.session).active(tenant: tenant)
-        let data = try await OfflineData.read(self.session, tenant: tenant)
+        let data = try await OfflineData.read(self.session, tenant: tenant, model: models.first)
         var numbers: [Item.ID: Item.Number] = [:]
         for numbered in data.set.items { numbers[numbered.item.id] = numbered.number }
         let users = test.filter { !$0.items.isEmpty }.map { user, items in
             let relevant = items.enumerated().map { index, item in numbers[item] ?? .max - UInt32(index) }
             return Split.User(history: data.rows[user].map { data.histories[$0] } ?? [], relevant: relevant)
         }
-        let lists = RecipeTrial.lists(
-            users,
-            data.snapshot,
-            limit: cutoff,
-            terms: EventTerms(.builtIn),
-            threads: System.coreCount
-        )
         let input = data.set.fitInput(builtAt: data.version.builtAt, policy: policy)
-        return Outcome(
-            model: ModelVersion.name(data.version.number),
-            recipe: data.version.recipe,
-            report: try ListReport(lists, users, cutoff: cutoff, input: input)
-        )
+        var outcomes: [Outcome] = []
+        for number in models.isEmpty ? [data.version.number] : models {
+            let judged = try await data.with(number, self.session, tenant: tenant)
+            let lists = RecipeTrial.lists(
+                users,
+                judged.snapshot,
+                limit: cutoff,
+                terms: EventTerms(.builtIn),
+                threads: System.coreCount
+            )
+            outcomes.append(
+                Outcome(
+                    model: ModelVersion.name(number),
+                    recipe: judged.version.recipe,
+                    report: try ListReport(lists, users, cutoff: cutoff, input: input)
+                )
+            )
+        }
+        return outcomes
     }
 
     /// Fits recipes on what was known at a moment, and judges them by what came after.

@@ -2,10 +2,10 @@ import RecommendationCore
 import RecommendationEngine
 import Training
 
-/// The active model of a tenant and everything that lists are made of, in memory.
+/// A model of a tenant, the active one where none is named, and everything that lists are made of, in memory.
 struct OfflineData: Sendable {
-    let version: ModelVersion
-    let snapshot: Snapshot
+    private(set) var version: ModelVersion
+    private(set) var snapshot: Snapshot
     let set: TrainingSet
     let histories: Histories
     let names: ItemNames
@@ -14,25 +14,52 @@ struct OfflineData: Sendable {
 
     enum Failure: Error, CustomStringConvertible, Sendable {
         case noModel(Tenant.ID)
+        case unknown(String)
         case corrupt(String)
 
         var description: String {
             switch self {
             case .noModel(let tenant): "tenant \(tenant) has no active model; run vireo train --activate"
-            case .corrupt(let model): "the artifact of \(model) cannot be read"
+            case .unknown(let model): "there is no model \(model); vireo models list names them"
+            case .corrupt(let model): "the artifact of \(model) cannot be read, or is kept no more"
             }
         }
     }
 
-    static func read(_ session: StoreSession, tenant: Tenant.ID) async throws -> OfflineData {
+    /// The same with another model.
+    func with(_ number: ModelVersion.Number, _ session: StoreSession, tenant: Tenant.ID) async throws -> OfflineData {
+        guard number != self.version.number else { return self }
+        var data = self
+        (data.version, data.snapshot) = try await Self.model(number, session, tenant: tenant)
+        return data
+    }
+
+    private static func model(
+        _ number: ModelVersion.Number?,
+        _ session: StoreSession,
+        tenant: Tenant.ID
+    ) async throws -> (ModelVersion, Snapshot) {
         let versions = try await session.models.versions(tenant: tenant)
-        guard let active = versions.first(where: { $0.state == .active }) else { throw Failure.noModel(tenant) }
-        let snapshot: Snapshot
-        do {
-            snapshot = try SnapshotArtifact(decoding: try await session.models.artifact(active.number)).snapshot
-        } catch is ArtifactError {
-            throw Failure.corrupt(ModelVersion.name(active.number))
+        let isWanted = { (version: ModelVersion) in number.map { $0 == version.number } ?? (version.state == .active) }
+        guard let version = versions.first(where: isWanted) else {
+            throw number.map { Failure.unknown(ModelVersion.name($0)) } ?? Failure.noModel(tenant)
         }
+        do {
+            let artifact = try await session.models.artifact(version.number)
+            return (version, try SnapshotArtifact(decoding: artifact).snapshot)
+        } catch is ArtifactError {
+            throw Failure.corrupt(ModelVersion.name(version.number))
+        } catch RepositoryError.corrupt {
+            throw Failure.corrupt(ModelVersion.name(version.number))
+        }
+    }
+
+    static func read(
+        _ session: StoreSession,
+        tenant: Tenant.ID,
+        model number: ModelVersion.Number? = nil
+    ) async throws -> OfflineData {
+        let (version, snapshot) = try await Self.model(number, session, tenant: tenant)
         let set = try await TrainingSet.read(from: session.data, tenant: tenant)
         let ids = try await session.data.userIDs(tenant: tenant)
         var rows: [User.ID: Int] = [:]
@@ -41,7 +68,7 @@ struct OfflineData: Sendable {
             if let id = ids[number] { rows[id] = row }
         }
         return OfflineData(
-            version: active,
+            version: version,
             snapshot: snapshot,
             set: set,
             histories: set.histories(),

@@ -13,7 +13,9 @@ package enum RecipeTrial {
     }
 
     /// Items up to which a regression is tried beside the sparse products.
-    static let smallCatalogue = 3_000
+    static let smallCatalogue = 5_000
+    /// Of MovieLens' small ratings the middle one finds most, and the others 97 % of that (`fit-bench ridge`).
+    private static let ridges = [100.0, 250, 500]
 
     /// What is tried where no recipe is named: the sparse product with the exponents that differ between catalogues, and the
     /// regression where it costs seconds.
@@ -42,7 +44,7 @@ package enum RecipeTrial {
                 )
             }
         }
-        if (1...Self.smallCatalogue).contains(usedItems) { recipes += [.ease(lambda: 100), .ease(lambda: 500)] }
+        if (1...Self.smallCatalogue).contains(usedItems) { recipes += Self.ridges.map { .ease(lambda: $0) } }
         return recipes
     }
 

@@ -93,15 +93,68 @@ struct ItemScratch {
         for item in items { self.marks[Int(item)] &= ~mark.rawValue }
     }
 
-    /// Offers the heap every touched item with a collaborative sum above 0 that the user has not seen.
-    func insertCollaborative(into top: inout TopKeys) {
-        let touched = self.touched.span
-        let marks = self.marks.span
-        let sums = self.collaborative.span
+    /// Adds as ``addCollaborative(_:neighboursOf:in:)`` does, for ``takeCollaborative(into:)`` alone: an item is listed each time
+    /// that something is added to a sum of 0, which costs less than a look at its mark.
+    mutating func addRanked(_ weight: Float, neighboursOf item: Item.Number, in snapshot: Snapshot) {
+        let graph = snapshot.collaborative
+        let positions = graph.row(Int(item))
+        // What adds nothing, or takes a sum back to 0, lets an item be listed again.
+        let room = self.touchedCount + positions.count + 1
+        if self.touched.count < room { self.touched += [Item.Number](repeating: 0, count: room) }
+        self.touchedCount = Self.add(
+            weight,
+            times: positions,
+            of: graph,
+            to: &self.collaborative,
+            touched: &self.touched,
+            touchedCount: self.touchedCount
+        )
+    }
+
+    private static func add(
+        _ weight: Float,
+        times positions: Range<Int>,
+        of graph: NeighbourGraph,
+        to sums: inout [Float],
+        touched: inout [Item.Number],
+        touchedCount: Int
+    ) -> Int {
+        var sums = sums.mutableSpan
+        var touched = touched.mutableSpan
+        let ids = graph.ids.span
+        let weights = graph.weights.span
+        var count = touchedCount
+        for position in positions {
+            let item = ids[unchecked: position]
+            let sum = sums[unchecked: Int(item)]
+            touched[unchecked: count] = item
+            count &+= sum == 0 ? 1 : 0
+            sums[unchecked: Int(item)] = sum + weight * HalfFloat.decode(weights[unchecked: position])
+        }
+        return count
+    }
+
+    /// Offers the heap every listed item with a sum above 0 that the user has not seen, once; leaves the sums zero.
+    mutating func takeCollaborative(into top: inout TopKeys) {
+        Self.take(self.touched, first: self.touchedCount, sums: &self.collaborative, marks: self.marks, into: &top)
+        self.touchedCount = 0
+    }
+
+    private static func take(
+        _ touched: [Item.Number],
+        first touchedCount: Int,
+        sums: inout [Float],
+        marks: [UInt8],
+        into top: inout TopKeys
+    ) {
+        let touched = touched.span
+        let marks = marks.span
+        var sums = sums.mutableSpan
         var position = 0
-        while position < self.touchedCount {
+        while position < touchedCount {
             let item = touched[unchecked: position]
             let sum = sums[unchecked: Int(item)]
+            sums[unchecked: Int(item)] = 0
             position &+= 1
             // Of equal sums the item decides, which the key knows.
             guard sum >= top.leastScore, sum > 0, marks[unchecked: Int(item)] & Mark.seen.rawValue == 0 else {

@@ -70,15 +70,11 @@ struct ScoringWorkspace {
         defer { self.scratch.clear(self.history) }
         self.touched &+= self.touchCollaborativeRows(snapshot)
         for index in self.history.items.indices where self.history.weights[index] > 0 {
-            self.scratch.addCollaborative(
-                self.history.weights[index],
-                neighboursOf: self.history.items[index],
-                in: snapshot
-            )
+            self.scratch.addRanked(self.history.weights[index], neighboursOf: self.history.items[index], in: snapshot)
         }
         let limit = min(max(limit, 0), snapshot.itemCount)
         self.unseen.reset(capacity: limit)
-        self.scratch.insertCollaborative(into: &self.unseen)
+        self.scratch.takeCollaborative(into: &self.unseen)
         self.unseen.sortDescending()
         ranked.removeAll(keepingCapacity: true)
         for key in self.unseen.keys { ranked.append(RankKey.number(key)) }

@@ -240,6 +240,17 @@ package final class TenantState: Sendable {
         return Self.field(surface, self.model, self.inForce.compiled, filters: digest, self.generations)
     }
 
+    /// What a list is computed of that is computed now for a surface; nil: there is no model.
+    func lineage(surface: String) -> PrecomputedList.Lineage? {
+        guard let model else { return nil }
+        return PrecomputedList.Lineage(
+            surface: surface,
+            model: model.number,
+            policy: self.policy.version,
+            generation: self.generations.generation(surface: surface, model: model.name, policy: self.policy.version)
+        )
+    }
+
     private static func field(
         _ surface: String,
         _ model: LoadedModel?,

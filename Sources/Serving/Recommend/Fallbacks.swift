@@ -76,7 +76,9 @@ extension ServingContext {
                 guard !hasLooked || policy.fallback.first != .stale, let held = await self.held(asked) else { continue }
                 answer = held
             case .precomputed:
-                continue
+                guard let list = await self.precomputed(asked) else { continue }
+                answer = list
+                answer.fallbackReason = cause.reason
             case .popular, .staticList:
                 guard policy.onUnverified == .serve else {
                     refused = true
@@ -99,6 +101,28 @@ extension ServingContext {
         let place = asked.place
         guard let found = await self.cache.held(for: place.key, place.field) else { return nil }
         return self.made(asked, of: found)
+    }
+
+    /// The answer of the list that was computed ahead for the user: its version was read with it. None stands in for one that
+    /// is drawn by other filters.
+    private func precomputed(_ asked: Asked) async -> Recommendation? {
+        guard let precomputed, asked.digest.isEmpty, let user = asked.request.named,
+            let lineage = asked.state.lineage(surface: asked.request.surface),
+            let list = await precomputed.list(
+                of: user,
+                lineage,
+                tenant: asked.state.tenant,
+                at: asked.opening.now,
+                since: asked.opening.start
+            )
+        else { return nil }
+        return self.made(
+            asked,
+            of: list.pool,
+            from: .precomputed,
+            version: list.version,
+            computedAt: list.computedAt.milliseconds
+        )
     }
 
     /// The answer of the pool that everybody shares; nil without a model.

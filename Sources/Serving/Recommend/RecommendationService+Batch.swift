@@ -20,17 +20,35 @@ extension RecommendationService {
             }
         }
         let found = await self.found(pools, opening.state)
-        var answers: [Result<Recommendation, ServingError>] = []
-        for asked in asked {
-            do throws(ServingError) {
-                let (asked, pool) = try asked.get()
-                let answer = try await self.context.answer(asked, from: found[pool], since: .now)
-                answers.append(.success(answer))
-            } catch {
-                answers.append(.failure(error))
+        var answers = [Result<Recommendation, ServingError>?](repeating: nil, count: asked.count)
+        await withTaskGroup(of: (Int, Result<Recommendation, ServingError>).self) { group in
+            for (index, asked) in asked.enumerated() {
+                switch asked {
+                case .failure(let error): answers[index] = .failure(error)
+                case .success(let asked):
+                    let found = found[asked.pool]
+                    if case .failure = found {
+                        // Fallbacks that read do so together.
+                        group.addTask { (index, await self.answer(asked.0, from: found)) }
+                    } else {
+                        answers[index] = await self.answer(asked.0, from: found)
+                    }
+                }
             }
+            for await (index, answer) in group { answers[index] = answer }
         }
-        return answers
+        return answers.compactMap(\.self)
+    }
+
+    private func answer(
+        _ asked: Asked,
+        from found: Result<CacheAnswer, PoolFailure>
+    ) async -> Result<Recommendation, ServingError> {
+        do throws(ServingError) {
+            return .success(try await self.context.answer(asked, from: found, since: .now))
+        } catch {
+            return .failure(error)
+        }
     }
 
     private func found(_ wanted: WantedPools, _ state: TenantState) async -> [Result<CacheAnswer, PoolFailure>] {

@@ -84,7 +84,7 @@ extension ServingContext {
         )
     }
 
-    private func made(
+    func made(
         _ asked: Asked,
         of payload: [UInt8],
         from tier: Tier,
@@ -145,6 +145,8 @@ extension Recommendation {
         if tier == .stale {
             self.fallback = .stale
             self.fallbackReason = "refresh_failed"
+        } else if tier == .precomputed {
+            self.fallback = .precomputed
         } else if !isPersonal {
             self.fallback = .coldStart
             self.fallbackReason = "no_history"

@@ -8,6 +8,8 @@ package struct ServingContext: Sendable {
     let keeper: CoherenceKeeper
     let control: ControlState
     let pools: PoolComputer
+    /// nil: none are kept.
+    let precomputed: PrecomputedLists?
     let signer: TokenSigner
     let metrics = RecommendationMetrics()
     let finalStage = FinalStageMetrics()
@@ -19,6 +21,7 @@ package struct ServingContext: Sendable {
         keeper: CoherenceKeeper,
         control: ControlState,
         users: any UserRepository,
+        precomputed: PrecomputedLists?,
         signer: TokenSigner,
         limit: ComputeLimit,
         log: Logger,
@@ -28,6 +31,7 @@ package struct ServingContext: Sendable {
         self.keeper = keeper
         self.control = control
         self.pools = PoolComputer(users: users, limit: limit, log: log, faults: keeper.faults)
+        self.precomputed = precomputed
         self.signer = signer
         self.log = log
         self.wallClock = wallClock

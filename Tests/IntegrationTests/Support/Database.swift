@@ -26,6 +26,9 @@ struct Database: Sendable {
     var imports: PostgresImportRepository { PostgresImportRepository(store: self.store) }
     var policies: PostgresPolicyRepository { PostgresPolicyRepository(store: self.store) }
     var exports: PostgresExportRepository { PostgresExportRepository(store: self.store) }
+    var precomputed: PostgresPrecomputedListRepository {
+        PostgresPrecomputedListRepository(store: self.store, reads: self.reads)
+    }
     var nodes: PostgresNodeRepository { PostgresNodeRepository(store: self.store) }
     var training: PostgresTrainingData { PostgresTrainingData(store: self.store) }
     var journal: PostgresJournal { PostgresJournal(store: self.store, incarnation: { "test" }) }
