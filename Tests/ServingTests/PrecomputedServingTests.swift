@@ -62,7 +62,8 @@ struct PrecomputedServingTests {
         age: Duration = .seconds(7),
         _ change: (inout PrecomputedList.Lineage) -> Void = { _ in }
     ) throws -> PrecomputedList {
-        var lineage = try #require(node.control.state(of: .default)?.lineage(surface: surface))
+        let state = node.control.state(of: .default)?.serving(User.ID(trusted: user)).on(surface)
+        var lineage = try #require(state?.lineage(surface: surface))
         change(&lineage)
         let milliseconds = node.keeper.milliseconds() - age.components.seconds * 1_000
         return PrecomputedList(

@@ -26,7 +26,6 @@ RULES = dict(
     begin=True,        # a reading proves from its begin
     distrust=True,     # rows that a reading applies end the belief in this Redis until the relay has passed over it
     control=True,      # a reading of the journal reads the control log first
-    drained=True,      # the relay writes a pass after it has drained the journal into that Redis, not before
     fifo=True,         # a heartbeat is reached behind the messages before it
     unread=True,       # a node that knows of a change it has not read has no lease
 )
@@ -111,16 +110,11 @@ def steps(s, rules, kind):
             written = passed_once(s)
         passed = (s.done[0], 1, s.done[2])
         # A pass takes its time: what is committed after it has read the journal is the next one's.
-        if rules["drained"] and s.half is None:
+        if s.half is None:
             add("relay: reads the journal, and drains it", drained._replace(half=(s.v, s.c)))
-        elif rules["drained"]:
+        else:
             add("relay: ends its pass", written._replace(rel=put(s.rel, side, s.half[0]), head=put(s.head, side, s.half[1]),
                                                          done=passed, half=None))
-        elif s.half is None:
-            add("relay: writes a pass", written._replace(half=(0, 0)))
-        else:
-            add("relay: drains", drained._replace(rel=put(s.rel, side, s.v), head=put(s.head, side, s.c), done=passed,
-                                                  half=None))
     # ---- B's heartbeat: published to itself, and answered
     if not s.done[0]:
         t = s._replace(q=s.q + (("H", 0, LEASE),))
