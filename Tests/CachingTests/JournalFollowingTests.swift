@@ -319,6 +319,16 @@ struct JournalFollowingTests {
         }
         #expect(node.keeper.standing() == (true, 1))
         #expect(try await node.ask(primary: 5).tier == .local)
+        // Once the relay is heard of again, it is needed again.
+        node.shared.isLeftByRelay = false
+        for _ in 0..<2 { await node.beat() }
+        node.shared.isLeftByRelay = true
+        for _ in 0..<4 {
+            #expect(node.keeper.standing().isLive)
+            node.clock.advance(by: .milliseconds(250))
+            await node.beat()
+        }
+        #expect(!node.keeper.standing().isLive)
     }
 
     @Test("a writer that reaches no Redis does not wait for a relay it cannot hear of")

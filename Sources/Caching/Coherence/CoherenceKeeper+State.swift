@@ -42,7 +42,16 @@ extension CoherenceKeeper {
         private func isBrought(at now: Instant) -> Bool {
             if !self.followsJournal || self.reading.hasFailed { return true }
             if let since = self.reading.since, now - since >= self.journal.duration / 10 { return true }
-            return self.passes.broughtThrough.map { now < $0.advanced(by: self.journal.duration) } ?? false
+            return self.hasBrought(at: now)
+        }
+
+        private func hasBrought(at now: Instant) -> Bool {
+            self.passes.broughtThrough.map { now < $0.advanced(by: self.journal.duration) } ?? false
+        }
+
+        /// The relay may have been heard of: while it is, a reading that failed before says nothing of the next.
+        mutating func passesHeard(at now: Instant) {
+            if self.hasBrought(at: now) { self.reading.hasFailed = false }
         }
 
         mutating func sessionEnded(_ session: UInt64) {

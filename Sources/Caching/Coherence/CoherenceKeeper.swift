@@ -250,6 +250,7 @@ public final class CoherenceKeeper: Service, Sendable {
             self.state.withLock { state in
                 state.lease.heartbeatReached(heartbeat)
                 state.passes.heartbeatReached(heartbeat)
+                state.passesHeard(at: now)
                 if let sentAt = state.lease.heardAt, sentAt >= state.connections.changedAt ?? sentAt {
                     state.isPaired = true
                 }
@@ -301,6 +302,7 @@ public final class CoherenceKeeper: Service, Sendable {
             state.redisOffset = reply.milliseconds - elapsed
             state.relayed = reply.relayed
             state.passes.heartbeatReplied(heartbeat, pass: reply.pass, sentAt: sentAt)
+            state.passesHeard(at: sentAt)
             if isBehind { state.controlBehind() }
             let finding = state.trust.heartbeatTaken(
                 sentAt: sentAt,
