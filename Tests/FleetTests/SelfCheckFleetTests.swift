@@ -123,6 +123,9 @@ struct SelfCheckFleetTests {
             try await eventually("the other node holds the list", within: 5) {
                 try await fleet.slate(1, user: user).served_from.tier == "l1"
             }
+            try await eventually("it knows of the other tenant's key", within: 5) {
+                try await Self.report(fleet, 1, key: foreign).suspects.isEmpty
+            }
             // What it drops it would read in the journal itself, where the relay is slow.
             try await fleet.nodes[1].links?.postgres.set(.cut)
             // The next version is a multiple of a thousand, which the other node will not hear of.
