@@ -8,7 +8,8 @@ import sys
 import time
 import urllib.request
 
-mode, redis_port, admin, seconds, redis_directory = sys.argv[1], sys.argv[2], sys.argv[3], float(sys.argv[4]), sys.argv[5]
+mode, redis_port, admin, seconds, redis_directory, postgres_port = (
+    sys.argv[1], sys.argv[2], sys.argv[3], float(sys.argv[4]), sys.argv[5], sys.argv[6])
 WINDOW = 0.5
 OUTAGE = 2.0
 
@@ -23,13 +24,13 @@ def read():
     return time.monotonic(), tiers
 
 
-def postgres_pids(signal_number):
+def signal_postgres(number):
     """Stops or continues the server with all that it has begun."""
-    with open(os.path.join(os.path.dirname(redis_directory), "postgres", "data", "postmaster.pid")) as file:
-        parent = int(file.readline())
-    children = subprocess.run(["pgrep", "-P", str(parent)], capture_output=True, text=True).stdout.split()
-    for pid in [parent] + [int(child) for child in children]:
-        os.kill(pid, signal_number)
+    found = subprocess.run(["ss", "-ltnpH", f"sport = :{postgres_port}"], capture_output=True, text=True, check=True).stdout
+    parent = re.search(r"pid=(\d+)", found)[1]
+    children = subprocess.run(["pgrep", "-P", parent], capture_output=True, text=True).stdout.split()
+    for pid in [parent] + children:
+        os.kill(int(pid), number)
 
 
 def hits(rates):
@@ -41,10 +42,10 @@ def redis_pid():
     return int(re.search(r"process_id:(\d+)", info)[1])
 
 
+start = time.monotonic()
 if mode == "dump":
     # What Redis will come back with is from before the load.
     subprocess.run(["redis-cli", "-p", redis_port, "SAVE"], check=True, stdout=subprocess.DEVNULL)
-start = time.monotonic()
 time.sleep(3)
 windows = []
 last = read()
@@ -66,7 +67,7 @@ while time.monotonic() - start < seconds - 1:
             subprocess.run(["redis-cli", "-p", redis_port, "CLIENT", "KILL", "TYPE", "pubsub"], check=True, stdout=subprocess.DEVNULL)
             back_at = time.monotonic() - start
         elif mode == "postgres":
-            postgres_pids(signal.SIGSTOP)
+            signal_postgres(signal.SIGSTOP)
         elif mode == "pause":
             paused = redis_pid()
             os.kill(paused, signal.SIGSTOP)
@@ -76,7 +77,7 @@ while time.monotonic() - start < seconds - 1:
         if mode == "pause":
             os.kill(paused, signal.SIGCONT)
         elif mode == "postgres":
-            postgres_pids(signal.SIGCONT)
+            signal_postgres(signal.SIGCONT)
         else:
             # Another at the same port, empty or with the dump.
             name = "dump.rdb" if mode == "dump" else "none.rdb"
