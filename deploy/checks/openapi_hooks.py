@@ -41,10 +41,27 @@ def feedback(body):
         body["occurred_at"] = "2026-01-02T03:04:05.678Z"
 
 
+def is_rule(rule, depth=1):
+    """Whether a rule is as shallow and as ordered as it must be."""
+    if depth > 3 or not isinstance(rule, dict):
+        return depth <= 3
+    price = rule.get("price")
+    if isinstance(price, dict) and (price.get("min") or 0) > (price.get("max") or 1e9):
+        return False
+    parts = [rule["not"]] if "not" in rule else rule.get("all") or rule.get("any") or []
+    return len(parts) <= 3 and all(is_rule(part, depth + 1) for part in parts)
+
+
 def policy(body):
-    """Sums, orders and what the other requests rely on."""
-    for name in ("weights", "ttl", "event_weights", "diversity"):
+    """Sums, orders, depths and what the other requests rely on."""
+    for name in ("weights", "ttl", "event_weights", "diversity", "surface_overrides"):
         body.pop(name, None)
+    if not is_rule(body.get("eligibility") or {}):
+        body.pop("eligibility")
+    for name in ("boosts", "pins"):
+        # One is in nobody's way.
+        if name in body:
+            body[name] = [rule for rule in body[name] if is_rule(rule.get("when") or {})][:1]
     if "surfaces" in body:
         body["surfaces"] = SURFACES
 
@@ -56,7 +73,7 @@ def before_call(context, case, kwargs):
         return
     path = case.operation.path
     case.path_parameters = fit(case.path_parameters)
-    if path.endswith(":activate") and meta.phase.name != "stateful":
+    if path.endswith((":activate", ":dry_run")) and meta.phase.name != "stateful":
         # One that there is; scenarios activate what they have stored.
         case.path_parameters["version"] = "p0"
     query = case.query
@@ -82,7 +99,7 @@ def before_call(context, case, kwargs):
                 event["occurred_at"] = "2026-01-02T03:04:05.678Z"
     if path.startswith("/v1/admin/policies/") and case.operation.method.upper() == "PUT":
         policy(body)
-    if body.get("surface") is not None and path.startswith(("/v1/recommendations/", "/v1/sessions:", "/v1/admin/precompute")):
+    if body.get("surface") is not None and path.startswith(("/v1/recommendations/", "/v1/sessions:", "/v1/admin/precompute", "/v1/admin/policies/")):
         body["surface"] = surface(body["surface"])
     for request in body.get("requests", []) if path == "/v1/recommendations:batch" else []:
         # A thousand items in all.
