@@ -2,7 +2,7 @@ import Testing
 
 @testable import Caching
 
-/// What heartbeats and passes say together, step by step; each rule has a trace in `deploy/checks/model.py`.
+/// What heartbeats and passes say together, step by step.
 @Suite("Passes of the relay")
 struct RelayPassesTests {
     let start = ContinuousClock.now

@@ -244,8 +244,8 @@ struct RecommendationRouteTests {
         arguments: [
             (ServingError.notReady, 503, "not_ready", []),
             (.unverified, 503, "unverified", []),
-            // Nothing was to be stored.
-            (.notDurable, 503, "unavailable", []),
+            (.notDurable, 503, "not_durable", []),
+            (.storeUnavailable, 503, "unavailable", []),
             (
                 .unknownSurface(allowed: ["home", "email"]), 422, "invalid_parameter",
                 [

@@ -14,7 +14,7 @@ extension ModelUseCases {
     ) {
         self.init(
             list: { tenant async throws(ServingError) in
-                try await AdminService.mapped { () async throws(RepositoryError) in
+                try await AdminService.reading { () async throws(RepositoryError) in
                     (try await models.versions(tenant: tenant), try await models.standing(tenant: tenant))
                 }
             },
@@ -63,7 +63,7 @@ extension ModelUseCases {
                 }
             },
             job: { number, tenant async throws(ServingError) in
-                try await AdminService.mapped { () async throws(RepositoryError) in
+                try await AdminService.reading { () async throws(RepositoryError) in
                     try await jobs.job(number, tenant: tenant)
                 }
             },

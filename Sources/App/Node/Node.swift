@@ -258,10 +258,10 @@ package struct Node: Sendable {
             ),
             warming: WarmingUseCases(warming),
             nodes: { () async throws(ServingError) in
-                try await AdminService.mapped { () async throws(RepositoryError) in try await nodes.nodes() }
+                try await AdminService.reading { () async throws(RepositoryError) in try await nodes.nodes() }
             },
             epoch: { epoch, tenant async throws(ServingError) in
-                try await AdminService.mapped { () async throws(RepositoryError) in
+                try await AdminService.reading { () async throws(RepositoryError) in
                     try await nodes.progress(of: epoch, tenant: tenant)
                 }
             },

@@ -8,7 +8,7 @@ extension CoherenceKeeper {
         /// Redis time minus the time since `origin`, in milliseconds; nil until the first heartbeat.
         var redisOffset: Int64?
         var relayed: JournalPosition?
-        /// Whether this node can read the journal itself, and so need not take the bus at its word.
+        /// Whether this node can read the journal itself, and so need not take the bus at its word; a seeded fault says no.
         let followsJournal: Bool
         var passes = RelayPasses()
         /// Whether the last reading of the journal failed, and since when one is under way.

@@ -13,6 +13,12 @@ extension CoherenceKeeper {
         self.state.withLock { $0.isPaired ? $0.connections.count : nil }
     }
 
+    /// The control log was changed on this node: nothing is served as fresh until it is read, and the caller waits for that.
+    public func controlChangedLocally() async -> Bool {
+        self.state.withLock { $0.controlBehind() }
+        return await self.checks.wait(since: self.now())
+    }
+
     /// Waits until the relay has brought every row of a transaction to Redis; false at the deadline, and earlier where this
     /// node reaches no Redis that could tell it.
     public func relayed(past transaction: UInt64, within limit: Duration) async -> Bool {

@@ -169,12 +169,6 @@ public final class CoherenceKeeper: Service, Sendable {
         self.pollSoon.yield()
     }
 
-    /// The control log was changed on this node: nothing is served as fresh until it is read, and the caller waits for that.
-    public func controlChangedLocally() async -> Bool {
-        self.state.withLock { $0.controlBehind() }
-        return await self.checks.wait(since: self.now())
-    }
-
     /// The fleet knows of this node, and waits for it where a change is to be everywhere, at least until then.
     ///
     /// Where it did not until now, there is no lease before the control log has been read again: whoever looked for nodes

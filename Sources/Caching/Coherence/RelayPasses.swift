@@ -32,7 +32,8 @@ public struct RelayPass: Sendable, Hashable {
 /// heartbeats the passes count. Where a heartbeat was told that a pass had ended, and a later one that two more had, the last of
 /// them began after the first heartbeat was sent: everything committed by then is ahead of the later one on the subscription.
 ///
-/// Each rule here has a trace in `deploy/checks/model.py` that breaks without it.
+/// `deploy/checks/model.py` has a trace that breaks without the second pass, and one without waiting for the heartbeat; that
+/// another name begins anew is argued at `PassCounter` alone.
 struct RelayPasses: Sendable {
     typealias Instant = ContinuousClock.Instant
 

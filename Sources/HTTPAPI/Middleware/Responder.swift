@@ -39,8 +39,7 @@ struct Responder: HTTPResponder {
         switch outcome {
         case .success(let answer):
             response = Self.response(answer, id: id)
-        case .failure(let failure):
-            let problem = [.get, .head].contains(request.method) ? failure.ofReading : failure
+        case .failure(let problem):
             cause = problem.cause
             response = Self.response(problem, path: path, id: id)
         }

@@ -110,18 +110,8 @@ extension Problem {
         Problem(
             status: .gatewayTimeout,
             code: "deadline_exceeded",
-            detail: "there was no answer in time; a write may still take effect, and may be sent again"
+            detail: "there was no answer in time; what it was to change, if anything, may still be changed"
         )
-    }
-
-    /// The same, where nothing was to be stored.
-    var ofReading: Problem {
-        switch self.code {
-        case "not_durable": .unavailable("unavailable", "the store cannot be read")
-        case "deadline_exceeded":
-            Problem(status: self.status, code: self.code, detail: "there was no answer in time")
-        default: self
-        }
     }
 
     /// 500.

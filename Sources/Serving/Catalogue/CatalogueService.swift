@@ -88,7 +88,7 @@ package struct CatalogueService: Sendable {
     }
 
     package func item(_ id: Item.ID, tenant: Tenant.ID) async throws(ServingError) -> StoredItem? {
-        try await AdminService.mapped { () async throws(RepositoryError) in
+        try await AdminService.reading { () async throws(RepositoryError) in
             try await self.items.item(id, tenant: tenant)
         }
     }
@@ -105,7 +105,7 @@ package struct CatalogueService: Sendable {
         }
         let after = last
         // One more tells whether there are more.
-        let found = try await AdminService.mapped { () async throws(RepositoryError) in
+        let found = try await AdminService.reading { () async throws(RepositoryError) in
             try await self.items.items(after: after, limit: limit + 1, tenant: tenant)
         }
         let items = Array(found.prefix(limit))

@@ -80,7 +80,7 @@ package struct AdminService: Sendable {
         }
         let after = last
         // One more tells whether there are more.
-        let found = try await Self.mapped { () async throws(RepositoryError) in
+        let found = try await Self.reading { () async throws(RepositoryError) in
             try await self.control.tombstones(kind: kind, after: after, limit: limit + 1, tenant: tenant)
         }
         let tombstones = Array(found.prefix(limit))
@@ -113,6 +113,18 @@ package struct AdminService: Sendable {
             try await self.control.purge(scope, tenant: tenant)
         }
         return .generation(epoch: generation, await self.invalidator.announce(epoch: generation))
+    }
+
+    /// What a store's failure means to a caller who wants nothing stored.
+    package static func reading<Result>(
+        _ body: () async throws(RepositoryError) -> Result
+    ) async throws(ServingError) -> Result {
+        do throws(ServingError) {
+            return try await Self.mapped(body)
+        } catch {
+            if case .notDurable = error { throw .storeUnavailable }
+            throw error
+        }
     }
 
     /// What a store's failure means to a caller.

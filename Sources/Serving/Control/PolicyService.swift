@@ -35,7 +35,7 @@ package struct PolicyService: Sendable {
     /// The policy of a version; nil where there is none.
     package func policy(_ version: String, tenant: Tenant.ID) async throws(ServingError) -> Policy? {
         if version == Policy.builtIn.version { return .builtIn }
-        let stored = try await AdminService.mapped { () async throws(RepositoryError) in
+        let stored = try await AdminService.reading { () async throws(RepositoryError) in
             try await self.repository.policy(version, tenant: tenant)
         }
         guard let stored else { return nil }
@@ -46,7 +46,7 @@ package struct PolicyService: Sendable {
     package func versions(
         tenant: Tenant.ID
     ) async throws(ServingError) -> (versions: [PolicyVersion], standing: PolicyStanding) {
-        let (versions, standing) = try await AdminService.mapped { () async throws(RepositoryError) in
+        let (versions, standing) = try await AdminService.reading { () async throws(RepositoryError) in
             try await self.repository.versions(tenant: tenant)
         }
         return (versions + [PolicyVersion(version: Policy.builtIn.version, createdAt: nil)], standing)

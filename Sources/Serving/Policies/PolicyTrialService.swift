@@ -26,7 +26,7 @@ package struct PolicyTrialService: Sendable {
         let trying = opening.by(opening.state.trying(policy))
         for side in [opening, trying] { try side.check(surface: trial.surface) }
         guard opening.state.model != nil else { throw .notReady }
-        var rest = try await AdminService.mapped { () async throws(RepositoryError) in
+        var rest = try await AdminService.reading { () async throws(RepositoryError) in
             try await self.activity.sample(trial.users, tenant: tenant)
         }[...]
         var comparison = PolicyComparison(version: version, against: opening.state.policy.version, trial: trial)

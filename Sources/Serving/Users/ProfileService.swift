@@ -30,7 +30,7 @@ package struct ProfileService: Sendable {
     }
 
     package func user(_ user: User.ID, tenant: Tenant.ID) async throws(ServingError) -> StoredUser? {
-        try await AdminService.mapped { () async throws(RepositoryError) in
+        try await AdminService.reading { () async throws(RepositoryError) in
             try await self.profiles.user(user, tenant: tenant)
         }
     }

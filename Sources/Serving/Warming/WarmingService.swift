@@ -61,7 +61,7 @@ package final class WarmingService: Service {
 
     /// How far a warming has come; nil: there is none of that number.
     package func job(_ number: WarmJob.Number, tenant: Tenant.ID) async throws(ServingError) -> WarmJob? {
-        try await AdminService.mapped { () async throws(RepositoryError) in
+        try await AdminService.reading { () async throws(RepositoryError) in
             try await self.jobs.job(number, tenant: tenant)
         }
     }
