@@ -30,6 +30,7 @@ package final class ServingReads: Sendable {
         decode: @escaping @Sendable (borrowing PostgresRow) throws -> Row
     ) async throws(PostgresError) -> [Row] {
         guard self.health.withLock({ $0.callerCame(at: .now) }) else { throw .timedOut }
+        let start = ContinuousClock.now
         do throws(PostgresError) {
             let rows = try await self.client.read(statement, bindings, timeout: self.patience, decode: decode)
             self.health.withLock { $0.answered() }
@@ -39,6 +40,8 @@ package final class ServingReads: Sendable {
                 switch error {
                 case .timedOut, .poolTimeout: health.failed(at: .now)
                 case .cancelled: health.gaveUp(at: .now)
+                // A connection that is taken and never greeted, too.
+                case .connectionFailed where ContinuousClock.now - start >= self.patience: health.failed(at: .now)
                 // It said something, or it is known at once that there is nobody.
                 default: health.answered()
                 }
