@@ -58,7 +58,7 @@ package struct PostgresPrecomputedListRepository: PrecomputedListRepository {
         tenant: Tenant.ID
     ) async throws(RepositoryError) -> [PrecomputedList?] {
         var lists = [PrecomputedList?](repeating: nil, count: users.count)
-        guard !users.isEmpty, let number = try await self.store.number(of: tenant) else { return lists }
+        guard !users.isEmpty, let number = try await self.store.number(of: tenant, by: self.reads) else { return lists }
         let bindings: PostgresBindings = [
             number, users.indices.map { Int64($0) }, users.map(\.user.string), users.map(\.lineage.surface),
             users.map(\.lineage.model), users.map(\.lineage.policy), users.map(\.lineage.generation), time.postgres,

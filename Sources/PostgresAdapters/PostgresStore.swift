@@ -15,12 +15,15 @@ package final class PostgresStore: Sendable {
     package func forget() { self.tenants.withLock { $0 = [:] } }
 
     /// The number of a tenant; nil where there is no such tenant.
-    func number(of tenant: Tenant.ID) async throws(RepositoryError) -> Int32? {
+    ///
+    /// - Parameter reads: Of requests, which do not wait for long for a tenant that this node meets for the first time either.
+    func number(of tenant: Tenant.ID, by reads: ServingReads? = nil) async throws(RepositoryError) -> Int32? {
         if let known = self.tenants.withLock({ $0[tenant] }) { return known }
+        let statement: PostgresStatement = "SELECT tenant FROM tenants WHERE tenant_id = $1"
+        let decode: @Sendable (borrowing PostgresRow) throws -> Int32 = { row in try row.decode(0, as: Int32.self) }
         let rows = try await self.mapped {
-            try await self.client.read("SELECT tenant FROM tenants WHERE tenant_id = $1", [tenant.string]) {
-                row in try row.decode(0, as: Int32.self)
-            }
+            guard let reads else { return try await self.client.read(statement, [tenant.string], decode: decode) }
+            return try await reads.read(statement, [tenant.string], decode: decode)
         }
         guard let number = rows.first else { return nil }
         self.tenants.withLock { $0[tenant] = number }

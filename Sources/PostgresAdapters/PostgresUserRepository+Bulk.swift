@@ -4,7 +4,8 @@ package import RecommendationCore
 extension PostgresUserRepository {
     package func states(of users: [User.ID], tenant: Tenant.ID) async throws(RepositoryError) -> [UserState] {
         var states = [UserState](repeating: .unknown, count: users.count)
-        guard !users.isEmpty, let number = try await self.store.number(of: tenant) else { return states }
+        guard !users.isEmpty, let number = try await self.store.number(of: tenant, by: self.reads)
+        else { return states }
         var places = Array(users.indices)
         if let replica, !replica.isResting {
             // Read on the primary first, after the compute leases: what the replica says has to be as new (coherence, 4).

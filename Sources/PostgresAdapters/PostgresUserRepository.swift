@@ -71,7 +71,7 @@ package struct PostgresUserRepository: UserRepository {
     }
 
     package func version(of user: User.ID, tenant: Tenant.ID) async throws(RepositoryError) -> User.Version {
-        guard let number = try await self.store.number(of: tenant) else { return 0 }
+        guard let number = try await self.store.number(of: tenant, by: self.reads) else { return 0 }
         let rows = try await self.store.mapped {
             try await self.reads.read(
                 "SELECT version FROM user_state WHERE tenant = $1 AND user_id = $2",

@@ -27,7 +27,7 @@ package struct PostgresVersionSource: VersionSource {
                 var tenant: Int32?
                 let parts = key.parts
                 if let parts, parts.namespace == incarnation {
-                    tenant = try await self.store.number(of: Tenant.ID(trusted: parts.owner))
+                    tenant = try await self.store.number(of: Tenant.ID(trusted: parts.owner), by: self.reads)
                 }
                 tenants.append(tenant ?? -1)
                 users.append(parts?.member ?? "")
