@@ -18,7 +18,7 @@ import Glibc
 /// **The clock** is the real one: `poll` knows no other.
 @safe
 final class Connection {
-    static let stopGrace: Duration = .milliseconds(250)
+    static let stopGrace: Duration = .seconds(1)
     private static let cancelInterval: Duration = .milliseconds(200)
 
     let handle: OpaquePointer
