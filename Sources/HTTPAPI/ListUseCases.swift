@@ -8,6 +8,8 @@ package struct ListUseCases: Sendable {
         @Sendable ([RecommendationRequest], Tenant.ID) async throws(ServingError) -> [Result<
             Recommendation, ServingError
         >]
+    /// Why an item is in the list of a request, or why not.
+    package var explain: @Sendable (Item.ID, RecommendationRequest) async throws(ServingError) -> ItemExplanation
     package var similar: @Sendable (SimilarRequest) async throws(ServingError) -> ItemList
     package var list: @Sendable (ListRequest) async throws(ServingError) -> ItemList
     package var session: @Sendable (SessionRequest) async throws(ServingError) -> Recommendation
@@ -17,11 +19,14 @@ package struct ListUseCases: Sendable {
             @escaping @Sendable ([RecommendationRequest], Tenant.ID) async throws(ServingError) -> [Result<
                 Recommendation, ServingError
             >],
+        explain:
+            @escaping @Sendable (Item.ID, RecommendationRequest) async throws(ServingError) -> ItemExplanation,
         similar: @escaping @Sendable (SimilarRequest) async throws(ServingError) -> ItemList,
         list: @escaping @Sendable (ListRequest) async throws(ServingError) -> ItemList,
         session: @escaping @Sendable (SessionRequest) async throws(ServingError) -> Recommendation
     ) {
         self.recommendMany = recommendMany
+        self.explain = explain
         self.similar = similar
         self.list = list
         self.session = session

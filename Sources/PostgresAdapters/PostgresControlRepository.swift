@@ -165,6 +165,9 @@ package struct PostgresControlRepository: ControlRepository {
                 isWarm: try row.decode(2, as: PostgresTimestamp?.self) != nil
             )
         }
+        let withdrawn = try transaction.query("SELECT withdrawn FROM tenants WHERE tenant = $1", [number]) { row in
+            try row.decode(0, as: Int64.self)
+        }
         let standing = try PostgresModelRepository.standing(number, in: &transaction)
         let policies = try PostgresPolicyRepository.inForce(number, in: &transaction)
         return TenantControl(
@@ -180,7 +183,8 @@ package struct PostgresControlRepository: ControlRepository {
             activePolicy: policies.active,
             previousPolicy: policies.previous,
             canaryPolicy: policies.canary,
-            canaryDocument: policies.canaryDocument
+            canaryDocument: policies.canaryDocument,
+            withdrawn: withdrawn.first ?? 0
         )
     }
 

@@ -88,8 +88,12 @@ extension PostgresModelRepository: ModelRouteRepository {
     }
 
     package func retire(_ number: ModelVersion.Number, tenant: Tenant.ID) async throws(RepositoryError) -> Int64 {
-        try await self.change(number, tenant: tenant, "UPDATE model_versions SET state = 'retired', warmed_at = NULL") {
-            standing throws(RepositoryError) in
+        try await self.change(
+            number,
+            tenant: tenant,
+            "UPDATE model_versions SET state = 'retired', warmed_at = NULL",
+            withdraws: true
+        ) { standing throws(RepositoryError) in
             guard standing.active != number, standing.canary?.number != number else {
                 throw .conflict("\(ModelVersion.name(number)) serves; activate another or roll it back first")
             }
@@ -107,6 +111,7 @@ extension PostgresModelRepository: ModelRouteRepository {
         _ number: ModelVersion.Number,
         tenant: Tenant.ID,
         _ update: PostgresStatement,
+        withdraws: Bool = false,
         where allows: @escaping @Sendable (ModelStanding) throws(RepositoryError) -> Void
     ) async throws(RepositoryError) -> Int64 {
         let owner = try await self.store.requiredNumber(of: tenant)
@@ -126,7 +131,8 @@ extension PostgresModelRepository: ModelRouteRepository {
             return try PostgresStore.appendControl(
                 &transaction,
                 tenant: owner,
-                kind: PostgresControlRepository.Kind.model
+                kind: PostgresControlRepository.Kind.model,
+                withdraws: withdraws
             )
         }
     }
@@ -231,7 +237,8 @@ extension PostgresModelRepository: ModelRouteRepository {
         let epoch = try PostgresStore.appendControl(
             &transaction,
             tenant: tenant,
-            kind: PostgresControlRepository.Kind.model
+            kind: PostgresControlRepository.Kind.model,
+            withdraws: isRollback
         )
         try transaction.execute(
             """

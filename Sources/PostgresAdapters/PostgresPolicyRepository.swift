@@ -98,9 +98,21 @@ package struct PostgresPolicyRepository: PolicyRepository {
             guard expected?.contains(standing.epoch) ?? true else { return nil }
             switch try standing.target(ofRollback: version) {
             case .active:
-                return try Self.append(standing.active, before: current?.before, tenant: number, in: &transaction)
+                return try Self.append(
+                    standing.active,
+                    before: current?.before,
+                    isRollback: true,
+                    tenant: number,
+                    in: &transaction
+                )
             case .previous(let previous):
-                return try Self.append(previous, before: current?.beforeThat, tenant: number, in: &transaction)
+                return try Self.append(
+                    previous,
+                    before: current?.beforeThat,
+                    isRollback: true,
+                    tenant: number,
+                    in: &transaction
+                )
             }
         }
     }
@@ -179,13 +191,15 @@ package struct PostgresPolicyRepository: PolicyRepository {
         _ version: String,
         canary: PolicyCanary? = nil,
         before: Int64?,
+        isRollback: Bool = false,
         tenant: Int32,
         in transaction: inout PostgresTransaction
     ) throws(PostgresError) -> PolicyStanding {
         let epoch = try PostgresStore.appendControl(
             &transaction,
             tenant: tenant,
-            kind: PostgresControlRepository.Kind.policy
+            kind: PostgresControlRepository.Kind.policy,
+            withdraws: isRollback
         )
         try transaction.execute(
             """

@@ -71,11 +71,27 @@ package struct PostgresProfileRepository: ProfileRepository {
             let hasChanged = try Self.apply(change, to: row, user, tenant: number, in: &transaction)
             let raised =
                 hasChanged ? try PostgresFeedbackRepository.raise([user], tenant: number, in: &transaction) : []
+            if change.endsCursors, let (_, version) = raised.first {
+                try Self.endCursors(of: user, version, tenant: number, in: &transaction)
+            }
             let transactions = try transaction.query("SELECT pg_current_xact_id()") {
                 row in try row.decode(0, as: UInt64.self)
             }
             return .stored(version: raised.first?.1 ?? version, transaction: transactions[0])
         }
+    }
+
+    /// Lists of a user that are paged through go on no further than this version.
+    static func endCursors(
+        of user: User.ID,
+        _ version: User.Version,
+        tenant: Int32,
+        in transaction: inout PostgresTransaction
+    ) throws(PostgresError) {
+        try transaction.execute(
+            "UPDATE user_state SET changed = $3 WHERE tenant = $1 AND user_id = $2",
+            [tenant, user.string, version]
+        )
     }
 
     /// Whether a user has as many suppressions as may be, and not this one.

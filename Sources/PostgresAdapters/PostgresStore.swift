@@ -80,12 +80,15 @@ package final class PostgresStore: Sendable {
     /// Appends to the control log: one advisory lock in a statement of its own before the INSERT, so that ids commit in
     /// order. Returns the id, which is the epoch of the change.
     ///
-    /// - Parameter sets: Of a change of many tombstones: where they are.
+    /// - Parameters:
+    ///   - sets: Of a change of many tombstones: where they are.
+    ///   - withdraws: Whether it takes a model or a policy out of service again.
     static func appendControl(
         _ transaction: inout PostgresTransaction,
         tenant: Int32,
         kind: String,
-        sets: [Int64] = []
+        sets: [Int64] = [],
+        withdraws: Bool = false
     ) throws(PostgresError) -> Int64 {
         try Self.lockControl(&transaction)
         let ids = try transaction.query(
@@ -96,6 +99,9 @@ package final class PostgresStore: Sendable {
             """,
             [tenant, kind, sets]
         ) { row in try row.decode(0, as: Int64.self) }
+        if withdraws {
+            try transaction.execute("UPDATE tenants SET withdrawn = $2 WHERE tenant = $1", [tenant, ids[0]])
+        }
         return ids[0]
     }
 

@@ -81,6 +81,40 @@ package struct PostgresUserRepository: UserRepository {
         return rows.first ?? 0
     }
 
+    package func standing(of user: User.ID, tenant: Tenant.ID) async throws(RepositoryError) -> UserStanding {
+        guard let number = try await self.store.number(of: tenant, by: self.reads) else { return .unknown }
+        let rows = try await self.store.mapped {
+            try await self.reads.read(
+                """
+                SELECT s.number, s.changed, coalesce(CASE WHEN s.consent THEN u.labels END, '{}'),
+                       ARRAY(SELECT kind FROM suppressions WHERE user_number = s.number ORDER BY kind, key),
+                       ARRAY(SELECT key FROM suppressions WHERE user_number = s.number ORDER BY kind, key)
+                FROM user_state s LEFT JOIN users u USING (tenant, user_id)
+                WHERE s.tenant = $1 AND s.user_id = $2
+                """,
+                [number, user.string]
+            ) { row in
+                let kinds = try row.decode(3, as: [String].self)
+                let keys = try row.decode(4, as: [String].self)
+                return UserStanding(
+                    number: try row.decode(0),
+                    changed: try row.decode(1),
+                    suppressions: try zip(kinds, keys).map { kind, key in
+                        // As in ``Row``: what cannot be kept must not be kept silently.
+                        guard let kind = Suppression.Kind(rawValue: kind) else {
+                            throw RepositoryError.corrupt("a suppression of the kind \(kind)")
+                        }
+                        return Suppression(kind: kind, key: Identifier(trusted: key))
+                    },
+                    labels: try LabelDocument.decode(row, 2).sorted { $0.key < $1.key }.map {
+                        UserLabel(name: $0.key, value: $0.value)
+                    }
+                )
+            }
+        }
+        return rows.first ?? .unknown
+    }
+
     package func raiseVersion(
         of user: User.ID,
         tenant: Tenant.ID
@@ -89,6 +123,7 @@ package struct PostgresUserRepository: UserRepository {
         return try await self.store.transaction { transaction in
             let raised = try PostgresFeedbackRepository.raise([user], tenant: number, in: &transaction)
             guard let version = raised.first?.1 else { return nil }
+            try PostgresProfileRepository.endCursors(of: user, version, tenant: number, in: &transaction)
             let transactions = try transaction.query("SELECT pg_current_xact_id()") {
                 row in try row.decode(0, as: UInt64.self)
             }

@@ -59,6 +59,69 @@ struct FilterRouteTests {
         }
     }
 
+    @Test("a cursor begins a list or goes on with one, and then nothing is said that the first page said")
+    func cursors() async throws {
+        let canned = Canned()
+        try await withServers(canned.useCases) { ports in
+            let path = "/v1/recommendations/u1"
+            for (query, body, page) in [
+                ("", "{}", .whole), ("?cursor=*", #"{"cursor":"*"}"#, .first),
+                ("?cursor=%2A&category=a", #"{"cursor":"*","category":"a"}"#, .first),
+                (
+                    "?cursor=v1.k.AA&limit=5&explain=full", #"{"cursor":"v1.k.AA","limit":5,"explain":"full"}"#,
+                    .next("v1.k.AA")
+                ),
+                ("?limit=3", #"{"cursor":null}"#, .whole),
+            ] as [(String, String, RecommendationRequest.Page)] {
+                #expect(try await request(ports.public, "GET", path + query).status == 200)
+                #expect(canned.last.recommendations.last?.page == page, "\(query)")
+                #expect(try await send(ports.public, "POST", path, body).status == 200)
+                #expect(canned.last.recommendations.last?.page == page, "\(body)")
+            }
+            for (query, body, pointer) in [
+                ("cursor=", #"{"cursor":""}"#, "cursor"), ("cursor=x", #"{"cursor":7}"#, "cursor"),
+                ("cursor=v1.a&surface=home", #"{"cursor":"v1.a","surface":"home"}"#, "surface"),
+                ("cursor=v1.a&category=a", #"{"cursor":"v1.a","category":["a"]}"#, "category"),
+                ("cursor=v1.a&exclude_seen=false", #"{"cursor":"v1.a","exclude_seen":false}"#, "exclude_seen"),
+            ] {
+                for reply in [
+                    try await request(ports.public, "GET", "\(path)?\(query)"),
+                    try await send(ports.public, "POST", path, body),
+                ] {
+                    #expect(reply.status == 422, "\(query)")
+                    #expect(reply.text.contains(##""pointer":"#/\(pointer)""##), "\(reply.text)")
+                }
+            }
+            let batch = #"{"requests":[{"user_id":"u1","cursor":"*"}]}"#
+            #expect(try await send(ports.public, "POST", "/v1/recommendations:batch", batch).status == 400)
+        }
+    }
+
+    @Test("why an item is not in a list is told of the list that the request would have")
+    func explain() async throws {
+        let canned = Canned()
+        try await withServers(canned.useCases) { ports in
+            let path = "/v1/recommendations/u1/explain/"
+            let reply = try await request(ports.public, "GET", path + "i9?surface=detail&limit=3&category=a,b")
+            #expect(reply.status == 200)
+            let begin =
+                #"{"item_id":"i9","user_id":"u1","surface":"home","shown":false,"rank":null,"removed_by":"diversity","#
+                + #""rank_before_filters":4,"candidates":250,"score":0.75,"components":{"collaborative":0.5,"#
+                + #""content":0.25,"popularity":0},"seed_items":["i3"],"model_version":"m42","policy_version":"p7","#
+                + #""served_from":{"tier":"l1""#
+            #expect(reply.text.hasPrefix(begin), "\(reply.text)")
+            let asked = try #require(canned.last.recommendations.last)
+            #expect(asked.surface == "detail" && asked.limit == 3 && asked.filters.categories.count == 2)
+            #expect(try await request(ports.public, "GET", path + "nothing").status == 404)
+            for (query, status) in [("cursor=*", 400), ("explain=full", 400), ("limit=0", 422), ("category=", 422)] {
+                #expect(try await request(ports.public, "GET", path + "i9?" + query).status == status, "\(query)")
+            }
+            let long = String(repeating: "x", count: 129)
+            let refused = try await request(ports.public, "GET", path + long)
+            #expect(refused.status == 422 && refused.text.contains(##""pointer":"#/item_id""##), "\(refused.text)")
+        }
+    }
+
     @Test("unknown parameters and keys, a filter twice that is no list, and bytes that are no text are malformed")
     func malformed() async throws {
         try await withServers { ports in

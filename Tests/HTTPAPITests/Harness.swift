@@ -114,6 +114,11 @@ final class Canned: Sendable {
                         return .success(answer)
                     }
                 },
+                explain: { item, request throws(ServingError) in
+                    self.asked.withLock { $0.recommendations.append(request) }
+                    if item.string == "nothing" { throw .unknownItem }
+                    return .example(item)
+                },
                 similar: { request throws(ServingError) in
                     self.asked.withLock { $0.similar.append(request) }
                     if request.item.string == "nothing" { throw .unknownItem }
@@ -624,4 +629,25 @@ extension EpochProgress {
             Node(id: "n2", appliedAt: nil),
         ]
     )
+}
+
+extension ItemExplanation {
+    /// One that says no.
+    static func example(_ item: Item.ID) -> ItemExplanation {
+        ItemExplanation(
+            item: item,
+            rank: nil,
+            removedBy: .diversity,
+            candidacy: Candidacy(
+                rank: 4,
+                score: 0.75,
+                collaborative: 0.5,
+                content: 0.25,
+                popularity: 0,
+                seed: Item.ID(trusted: "i3")
+            ),
+            candidates: 250,
+            list: .full
+        )
+    }
 }

@@ -309,4 +309,38 @@ struct ProfileTests {
             #expect(try await database.profiles.user(id("ann"), tenant: id("other"))?.suppressions == [])
         }
     }
+
+    @Test("what a user takes back, and a purge, is told from feedback and from what is only said of them")
+    func standing() async throws {
+        try await withDatabase { database in
+            try await database.addItems("i1")
+            func standing() async throws -> UserStanding {
+                try await database.users.standing(of: id("ann"), tenant: .default)
+            }
+            #expect(try await standing() == .unknown)
+            let likes = Profile(labels: ["b": "2", "a": "1"])
+            try await Self.apply(.profile(likes), to: "ann", in: database)
+            var known = try await standing()
+            #expect(known.number > 0 && known.changed == 0 && known.suppressions.isEmpty)
+            #expect(known.labels == [UserLabel(name: "a", value: "1"), UserLabel(name: "b", value: "2")])
+            _ = try await database.feedback.record(
+                [event(by: "ann", id: "e1")],
+                tenant: .default,
+                invalidating: invalidating
+            )
+            #expect(try await standing() == known)
+            let suppression = Self.suppression(.category, "scifi")
+            for change in [.suppress(suppression), .consent(false), .reset] as [UserChange] {
+                let version = try await Self.apply(change, to: "ann", in: database)
+                known = try await standing()
+                #expect(known.changed == version, "\(change)")
+            }
+            #expect(known.suppressions == [suppression] && known.labels.isEmpty)
+            let before = known.changed
+            try await Self.apply(.unsuppress(suppression), to: "ann", in: database)
+            #expect(try await standing().changed == before)
+            let purged = try #require(try await database.users.raiseVersion(of: id("ann"), tenant: .default))
+            #expect(try await standing().changed == purged.version)
+        }
+    }
 }

@@ -129,11 +129,13 @@ import Testing
     @Test("a regression is tried where the catalogue is small")
     func candidates() {
         #expect(RecipeTrial.candidates(usedItems: 5_000).count == 18)
-        #expect(RecipeTrial.candidates(usedItems: 5_001).count == 15)
+        #expect(RecipeTrial.candidates(usedItems: 5_001).count == 16)
+        #expect(RecipeTrial.candidates(usedItems: 10_000).last == .ease(lambda: 250))
+        #expect(RecipeTrial.candidates(usedItems: 10_001).count == 15)
         #expect(RecipeTrial.candidates(usedItems: 0).count == 15)
         #expect(RecipeTrial.candidates(usedItems: 0)[0] == .standard)
         // Without times one is tried, which does not count popularity off.
-        let untimed = RecipeTrial.candidates(usedItems: 9_000, isByTime: false)
+        let untimed = RecipeTrial.candidates(usedItems: 19_000, isByTime: false)
         #expect(untimed.count == 1)
         #expect(untimed.allSatisfy { $0.parameters["neighbour"] == 0 && $0.parameters["column_sum"] == 0 })
     }

@@ -36,6 +36,8 @@ struct BatchedUserRepositoryTests {
 
         func version(of user: User.ID, tenant: Tenant.ID) async throws(RepositoryError) -> User.Version { 0 }
 
+        func standing(of user: User.ID, tenant: Tenant.ID) async throws(RepositoryError) -> UserStanding { .unknown }
+
         func raiseVersion(
             of user: User.ID,
             tenant: Tenant.ID

@@ -7,7 +7,7 @@ import VireoTestKit
 
 /// A way to a list.
 enum ListPath: String, CaseIterable, CustomTestStringConvertible {
-    case computed, filtered, l1, l2, immediate, batch, stale, precomputed, everybodys, curated, session
+    case computed, filtered, paged, l1, l2, immediate, batch, stale, precomputed, everybodys, curated, session
     case sessionWithoutStore
     case similar, popular, trending, latest
 
@@ -91,6 +91,22 @@ enum ListPath: String, CaseIterable, CustomTestStringConvertible {
             let answer = try await own(named)
             #expect(answer.tier == .computed)
             return answer
+        case .paged:
+            // Page after page, of sizes that differ, until there are as many as one list would have.
+            var (places, page): ([Answer.Place], RecommendationRequest.Page) = ([], .first)
+            var last: Recommendation?
+            while places.count < limit {
+                var part = request(named)
+                part.page = page
+                part.limit = min(limit - places.count, 1 + places.count % 4)
+                let answer = try await node.service.recommend(part)
+                #expect(answer.items.map(\.rank) == Array(places.count + 1..<places.count + 1 + answer.items.count))
+                places += answer.items.map(Answer.Place.init)
+                last = answer
+                guard let cursor = answer.nextCursor else { break }
+                page = .next(cursor)
+            }
+            return Answer(places: places, policy: last!.policyVersion, tier: last!.tier, fallback: last!.fallback)
         case .l1:
             _ = try await own(named)
             let answer = try await own(named)

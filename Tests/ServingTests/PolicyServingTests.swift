@@ -20,6 +20,7 @@ struct PolicyServingTests {
             var consent = true
             var suppressions: [Suppression] = []
             var labels: [UserLabel] = []
+            var (number, changed): (Int64, User.Version) = (1, 0)
         }
 
         private let state = Mutex(State())
@@ -36,6 +37,11 @@ struct PolicyServingTests {
         func allows(_ consent: Bool) { self.state.withLock { $0.consent = consent } }
 
         func suppresses(_ suppressions: [Suppression]) { self.state.withLock { $0.suppressions = suppressions } }
+
+        /// Is of another life, or has changed what they allow.
+        func becomes(number: Int64 = 1, changed: User.Version = 0) {
+            self.state.withLock { ($0.number, $0.changed) = (number, changed) }
+        }
 
         func tells(_ labels: [UserLabel]) { self.state.withLock { $0.labels = labels } }
 
@@ -63,6 +69,17 @@ struct PolicyServingTests {
         func version(of user: User.ID, tenant: Tenant.ID) async throws(RepositoryError) -> User.Version {
             if self.isAway { throw .unavailable("told to") }
             return 1
+        }
+
+        func standing(of user: User.ID, tenant: Tenant.ID) async throws(RepositoryError) -> UserStanding {
+            let known = self.state.withLock { $0 }
+            if known.isAway { throw .unavailable("told to") }
+            return UserStanding(
+                number: known.number,
+                changed: known.changed,
+                suppressions: known.suppressions,
+                labels: known.consent ? known.labels : []
+            )
         }
 
         func raiseVersion(

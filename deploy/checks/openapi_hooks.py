@@ -76,6 +76,8 @@ def before_call(context, case, kwargs):
     if path.endswith((":activate", ":dry_run")) and meta.phase.name != "stateful":
         # One that there is; scenarios activate what they have stored.
         case.path_parameters["version"] = "p0"
+    if path.endswith("/explain/{item_id}"):
+        case.path_parameters["item_id"] = "i000001"
     query = case.query
     if isinstance(query, dict):
         case.query = query = fit(query)
@@ -91,6 +93,8 @@ def before_call(context, case, kwargs):
     if not isinstance(body, dict):
         return
     body = fit(body)
+    if path.startswith("/v1/recommendations/") and body.get("cursor"):
+        body["cursor"] = "*"
     if path == "/v1/feedback":
         feedback(body)
     if path == "/v1/sessions:recommend":

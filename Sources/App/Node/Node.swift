@@ -226,6 +226,9 @@ package struct Node: Sendable {
                 recommendMany: { requests, tenant async throws(ServingError) in
                     try await recommendations.recommend(requests, tenant: tenant)
                 },
+                explain: { item, request async throws(ServingError) in
+                    try await recommendations.explain(item, to: request)
+                },
                 similar: { request async throws(ServingError) in try await lists.similar(request) },
                 list: { request async throws(ServingError) in try await lists.list(request) },
                 session: { request async throws(ServingError) in try await sessions.recommend(request) }

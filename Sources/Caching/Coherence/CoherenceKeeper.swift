@@ -152,6 +152,9 @@ public final class CoherenceKeeper: Service, Sendable {
         return await self.checks.wait(since: self.now()) ? .checked : .unverified
     }
 
+    /// Reads the control log once more, whatever the lease; false: it could not be read.
+    public func checkControl() async -> Bool { await self.checks.wait(since: self.now()) }
+
     /// A call to Redis timed out or was refused, or its connection broke: L2 may lack what should have been raised.
     public func sharedDoubted() {
         self.state.withLock { $0.trust.doubted() }

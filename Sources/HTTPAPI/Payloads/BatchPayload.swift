@@ -43,7 +43,7 @@ struct BatchPayload {
         base.append(index)
         var reader = try FieldReader(
             value,
-            fields: ["user_id", "min_version"] + RecommendationQuery.fields,
+            fields: ["user_id", "min_version"] + RecommendationQuery.wholeFields,
             document: "one request object",
             at: base
         )

@@ -33,6 +33,14 @@ struct FieldReader {
         return pointer
     }
 
+    /// Whether something is said of a field.
+    func has(_ field: String) -> Bool {
+        switch self.members.first(where: { field.hasSameBytes(as: $0.name) })?.value {
+        case nil, .null: false
+        default: true
+        }
+    }
+
     /// Throws all that was found wrong, if anything was.
     func check() throws(Problem) {
         try self.errors.check()

@@ -7,10 +7,17 @@ struct RecommendationQuery {
     var explain: Explanation
 
     /// The parameters of a query and the members of a body.
-    static let fields = ["surface", "limit", "explain"] + filterFields
+    static let fields = wholeFields + ["cursor"]
+    /// Those of a list that nothing comes after.
+    static let wholeFields = ["explain"] + explainedFields
+    /// Those that say which list is meant.
+    static let explainedFields = ["surface", "limit"] + filterFields
+    /// Of a list that is gone on with, what the first page says.
+    private static let pinned = ["surface"] + filterFields
     /// Those of a query that are lists.
     static let lists = ["category", "exclude_category", "exclude"]
 
+    private static let allowedCursors = "*, or a next_cursor as it came"
     private static let filterFields = lists + ["exclude_seen", "region", "locale"]
 
     /// A name of a place where lists are shown; which there are is the policy's business.
@@ -28,10 +35,17 @@ struct RecommendationQuery {
             Explanation(rawValue: $0)
         }
         let filters = Self.filters(query, &errors)
+        let page = errors.word(query["cursor"], at: "cursor", allowed: Self.allowedCursors, Self.page)
+        if case .next = page {
+            for name in Self.pinned where query[name] != nil || !query.values(name).isEmpty {
+                errors.add(Pointer(name), "pinned", allowed: Self.onlyFirst)
+            }
+        }
         try errors.check()
         guard let user, let surface else { throw .internalError("an invalid parameter was not noticed") }
         self.request = RecommendationRequest(tenant: tenant, user: user, surface: surface.string, limit: limit)
         self.request.filters = filters
+        self.request.page = page ?? .whole
         self.explain = explain ?? .reason
     }
 
@@ -41,6 +55,10 @@ struct RecommendationQuery {
         let limit = reader.integer("limit", in: Self.limits, allowed: Self.allowedLimits)
         let explain = reader.word("explain", allowed: Self.explanations) { Explanation(rawValue: $0) }
         let filters = Self.filters(&reader)
+        let page = reader.word("cursor", allowed: Self.allowedCursors, Self.page)
+        if case .next = page {
+            for name in Self.pinned where reader.has(name) { reader.add(name, "pinned", allowed: Self.onlyFirst) }
+        }
         try reader.check()
         guard let user else { throw .internalError("a missing user was not noticed") }
         self.request = RecommendationRequest(
@@ -50,7 +68,15 @@ struct RecommendationQuery {
             limit: Int(limit ?? 10)
         )
         self.request.filters = filters
+        self.request.page = page ?? .whole
         self.explain = explain ?? .reason
+    }
+
+    private static let onlyFirst = "nothing: the first page has said it"
+
+    private static func page(_ text: String) -> RecommendationRequest.Page? {
+        if text == "*" { return .first }
+        return text.utf8.starts(with: "v1.".utf8) ? .next(text) : nil
     }
 
     private static let explanations = Explanation.allCases.map(\.rawValue).joined(separator: "|")

@@ -14,6 +14,7 @@ protocol SlateAnswer {
     var degraded: [Degradation] { get }
     var filtered: FilteredCounts { get }
     var userVersion: User.Version { get }
+    var nextCursor: String? { get }
 }
 
 extension Recommendation: SlateAnswer {}
@@ -34,11 +35,20 @@ extension JSONWriter {
 
     /// What stands after the items, to the document's end.
     mutating func endItems(_ answer: some SlateAnswer) {
-        self.raw(#"],"next_cursor":null,"model_version":"#)
+        self.raw(#"],"next_cursor":"#)
+        self.string(answer.nextCursor)
+        self.raw(#","model_version":"#)
         self.string(answer.modelVersion)
         self.raw(#","policy_version":"#)
         self.string(answer.policyVersion)
-        self.raw(#","experiments":[],"served_from":{"tier":"#)
+        self.raw(#","experiments":[]"#)
+        self.standing(of: answer)
+        self.raw("}")
+    }
+
+    /// Where a list comes from, what it does without and what was left out of it: the members that every such document ends with.
+    mutating func standing(of answer: some SlateAnswer) {
+        self.raw(#","served_from":{"tier":"#)
         self.string(answer.tier.rawValue)
         self.raw(#","age_ms":"#)
         self.integer(answer.ageMilliseconds)
@@ -54,7 +64,6 @@ extension JSONWriter {
         self.filtered(answer.filtered)
         self.raw(#","user_version":"#)
         self.integer(answer.userVersion)
-        self.raw("}")
     }
 
     private mutating func filtered(_ counts: FilteredCounts) {

@@ -22,6 +22,12 @@ extension Problem {
                 code: "version_unknown",
                 detail: "the user's version is below the one that is asked for"
             )
+        case .cursorGone(let end):
+            self = Problem(
+                status: .gone,
+                code: "cursor_\(end.rawValue)",
+                detail: "\(end.detail); begin again with cursor=*"
+            )
         case .storeUnavailable:
             self = .unavailable("unavailable", "the store cannot be read, and nothing else will do")
         case .nothingToServe:
@@ -48,6 +54,18 @@ extension Problem {
             )
         case .failed(let cause):
             self = .internalError(cause)
+        }
+    }
+}
+
+extension CursorEnd {
+    fileprivate var detail: String {
+        switch self {
+        case .expired: "the list was begun more than ten minutes ago"
+        case .foreign: "the cursor was not made for this user, or not of these data"
+        case .user: "consent, a suppression, a reset, an erasure or a purge of the user came after the cursor"
+        case .purged: "a purge came after the cursor"
+        case .withdrawn: "a rollback, a retirement or the end of the surface came after the cursor"
         }
     }
 }

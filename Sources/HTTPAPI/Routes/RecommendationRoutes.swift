@@ -3,7 +3,7 @@ import NIOCore
 import RecommendationCore
 import Serving
 
-/// `GET` and `POST /v1/recommendations/{user_id}`, and `POST /v1/recommendations:batch`.
+/// `GET` and `POST /v1/recommendations/{user_id}`, `GET …/explain/{item_id}`, and `POST /v1/recommendations:batch`.
 struct RecommendationRoutes {
     /// The path of a user's own list.
     static let personal = "/v1/recommendations/{user_id}"
@@ -21,6 +21,14 @@ struct RecommendationRoutes {
                 answer: self.recommend
             ),
             Route(.post, Self.personal, scope: .read, takesBody: true, answer: self.recommendByBody),
+            Route(
+                .get,
+                "\(Self.personal)/explain/{item_id}",
+                scope: .read,
+                parameters: RecommendationQuery.explainedFields,
+                lists: RecommendationQuery.lists,
+                answer: self.explain
+            ),
             Route(.post, "/v1/recommendations:batch", scope: .read, takesBody: true, answer: self.recommendMany),
         ]
     }
@@ -32,6 +40,21 @@ struct RecommendationRoutes {
         var query = try RecommendationQuery(call.query, user: user, tenant: call.principal.tenant, &errors)
         query.request.minimumVersion = try Self.minimumVersion(call.headers)
         return try await self.answer(query)
+    }
+
+    @Sendable
+    private func explain(_ call: Call) async throws(Problem) -> Answer {
+        var errors = FieldErrors()
+        let user: User.ID? = errors.identifier(try call.segment(0), at: Pointer("user_id"))
+        let item: Item.ID? = errors.identifier(try call.segment(1), at: Pointer("item_id"))
+        var query = try RecommendationQuery(call.query, user: user, tenant: call.principal.tenant, &errors)
+        query.request.minimumVersion = try Self.minimumVersion(call.headers)
+        guard let item else { throw .internalError("an invalid parameter was not noticed") }
+        let request = query.request
+        let explanation = try await mapped { () async throws(ServingError) in
+            try await self.useCases.lists.explain(item, request)
+        }
+        return .json(JSONWriter.document(explanation))
     }
 
     @Sendable

@@ -64,6 +64,8 @@ public struct TenantControl: Sendable, Equatable {
     public var canaryPolicy: PolicyCanary?
     /// The document of ``canaryPolicy``; nil: there is none, or it is the built-in one.
     public var canaryDocument: StoredPolicy?
+    /// The control log id of the last change that took a model or a policy out of service again; 0: there was none.
+    public var withdrawn: Int64
 
     /// The versions that answers are made of.
     public var servingModels: [ModelVersion.Number] {
@@ -87,7 +89,8 @@ public struct TenantControl: Sendable, Equatable {
         activePolicy: StoredPolicy? = nil,
         previousPolicy: StoredPolicy? = nil,
         canaryPolicy: PolicyCanary? = nil,
-        canaryDocument: StoredPolicy? = nil
+        canaryDocument: StoredPolicy? = nil,
+        withdrawn: Int64 = 0
     ) {
         self.tenant = tenant
         self.generations = generations
@@ -100,6 +103,7 @@ public struct TenantControl: Sendable, Equatable {
         self.previousPolicy = previousPolicy
         self.canaryPolicy = canaryPolicy
         self.canaryDocument = canaryDocument
+        self.withdrawn = withdrawn
     }
 }
 

@@ -56,6 +56,14 @@ public enum UserChange: Sendable, Equatable {
         case .unsuppress, .reset: false
         }
     }
+
+    /// Whether lists from before it are gone on with by nobody who pages through them.
+    public var endsCursors: Bool {
+        switch self {
+        case .consent, .suppress, .reset: true
+        case .profile, .unsuppress: false
+        }
+    }
 }
 
 /// What became of a change of a user.

@@ -73,6 +73,34 @@ public struct UserState: Sendable, Equatable {
     public static let unknown = UserState(version: 0, consent: true, history: [])
 }
 
+/// What a list that was made earlier is held against.
+public struct UserStanding: Sendable, Equatable {
+    /// The store's own name of the row: another one is another life of the user. 0: there is no row.
+    public var number: Int64
+    /// The version of the last change of consent or of what is suppressed, of the last reset or purge; 0: there was none.
+    public var changed: User.Version
+    /// What must not be shown, in no order.
+    public var suppressions: [Suppression]
+    /// What clients tell of the user, in order of name; none where the user does not allow personalisation.
+    public var labels: [UserLabel]
+
+    /// A standing of these parts.
+    public init(
+        number: Int64,
+        changed: User.Version,
+        suppressions: [Suppression] = [],
+        labels: [UserLabel] = []
+    ) {
+        self.number = number
+        self.changed = changed
+        self.suppressions = suppressions
+        self.labels = labels
+    }
+
+    /// Of a user nobody has heard of.
+    public static let unknown = UserStanding(number: 0, changed: 0)
+}
+
 /// Reads of single users.
 public protocol UserRepository: Sendable {
     /// Version, consent, history, suppressions and labels in one statement; without consent neither history nor labels are
@@ -82,6 +110,8 @@ public protocol UserRepository: Sendable {
     func states(of users: [User.ID], tenant: Tenant.ID) async throws(RepositoryError) -> [UserState]
     /// The version alone, on the primary; 0 where the user has no row.
     func version(of user: User.ID, tenant: Tenant.ID) async throws(RepositoryError) -> User.Version
+    /// What a list of the user that was made earlier is held against, on the primary.
+    func standing(of user: User.ID, tenant: Tenant.ID) async throws(RepositoryError) -> UserStanding
     /// Raises the version without an event (a purge) and appends to the journal; the new version and the transaction that
     /// wrote it, nil where the user has no row.
     func raiseVersion(

@@ -12,10 +12,12 @@ package enum RecipeTrial {
         package var gain: Double { self.metrics["ndcg_at_20"] ?? 0 }
     }
 
-    /// Items up to which a regression is tried beside the sparse products.
+    /// Items up to which a regression is tried with several ridges; up to ``RidgeFit/maximumItemCount`` it is tried with one, for
+    /// its time grows with their third power.
     static let smallCatalogue = 5_000
     /// Of MovieLens' small ratings the middle one finds most, and the others 97 % of that (`fit-bench ridge`).
-    private static let ridges = [100.0, 250, 500]
+    private static let ridges = [100.0, middleRidge, 500]
+    private static let middleRidge = 250.0
 
     /// What is tried where no recipe is named: the sparse product with the exponents that differ between catalogues, and the
     /// regression where it costs seconds.
@@ -44,7 +46,11 @@ package enum RecipeTrial {
                 )
             }
         }
-        if (1...Self.smallCatalogue).contains(usedItems) { recipes += Self.ridges.map { .ease(lambda: $0) } }
+        switch usedItems {
+        case 1...Self.smallCatalogue: recipes += Self.ridges.map { .ease(lambda: $0) }
+        case 1...RidgeFit.maximumItemCount: recipes.append(.ease(lambda: Self.middleRidge))
+        default: break
+        }
         return recipes
     }
 

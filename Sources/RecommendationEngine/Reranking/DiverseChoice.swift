@@ -40,13 +40,20 @@ package struct DiverseChoice {
 
     /// Chooses at most `limit` of some candidates, best first.
     ///
-    /// - Parameter chosen: Takes the places of the chosen candidates, in rank order; what was in it is removed.
+    /// - Parameters:
+    ///   - earlier: What stands before them and counts towards the caps, in rank order; without ``lambda`` alone.
+    ///   - chosen: Takes the places of the chosen candidates, in rank order; what was in it is removed.
     /// - Returns: How many candidates were passed over for a cap and did not make it after all.
-    package func choose(_ limit: Int, of candidates: [Candidate], into chosen: inout [Int]) -> Int {
+    package func choose(
+        _ limit: Int,
+        of candidates: [Candidate],
+        after earlier: [Candidate] = [],
+        into chosen: inout [Int]
+    ) -> Int {
         chosen.removeAll(keepingCapacity: true)
         if let lambda { return self.byMarginalRelevance(lambda, limit, candidates, &chosen) }
-        var categories = Window(self.category)
-        var creators = Window(self.creator)
+        var categories = Window(self.category, after: earlier.map(\.category))
+        var creators = Window(self.creator, after: earlier.map(\.creator))
         var waiting: [Int] = []
         var next = 0
         // Whether somebody may be let in whom the last rank did not let in.
@@ -161,9 +168,13 @@ package struct DiverseChoice {
         private var placed: [UInt32] = []
         private var counts: [UInt32: Int] = [:]
 
-        init(_ cap: Policy.DiversityCap?) {
+        init(_ cap: Policy.DiversityCap?, after earlier: [UInt32] = []) {
             // A cap that a window cannot break is none.
             self.cap = cap.flatMap { $0.maximum > 0 && $0.maximum < $0.window ? $0 : nil }
+            for kind in earlier {
+                _ = self.advance()
+                self.place(kind)
+            }
         }
 
         /// Goes on to the next rank; the kind that leaves the window.

@@ -95,6 +95,9 @@ package struct TokenSigner: Sendable {
         self.name = Array("v1.\(keys.signing.id).".utf8)
     }
 
+    /// What makes cursors, by the same keys.
+    var cursors: CursorSigner { CursorSigner(self.keys) }
+
     /// What signs the places of a response.
     func response(
         _ id: RecommendationID,

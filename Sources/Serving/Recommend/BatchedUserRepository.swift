@@ -48,6 +48,10 @@ package struct BatchedUserRepository: UserRepository, Service {
         try await self.users.version(of: user, tenant: tenant)
     }
 
+    package func standing(of user: User.ID, tenant: Tenant.ID) async throws(RepositoryError) -> UserStanding {
+        try await self.users.standing(of: user, tenant: tenant)
+    }
+
     package func raiseVersion(
         of user: User.ID,
         tenant: Tenant.ID

@@ -6,6 +6,11 @@ package struct LanguageTag: Sendable, Hashable {
     /// In lower case.
     private let subtags: [[UInt8]]
 
+    /// The tag in its own form, in lower case.
+    var string: String {
+        self.subtags.map { String(decoding: $0, as: UTF8.self) }.joined(separator: "-")
+    }
+
     package init?(_ text: String) {
         guard (1...35).contains(text.utf8.count) else { return nil }
         let parts = text.utf8.split(omittingEmptySubsequences: false) { byte in

@@ -6,7 +6,7 @@ import RecommendationEngine
 
 /// Pools of users from what the store holds of them now; those who have none of their own share one.
 struct PoolComputer: Sendable {
-    private let users: any UserRepository
+    let users: any UserRepository
     private let limit: ComputeLimit
     private let log: Logger
     private let faults: SeededFaults

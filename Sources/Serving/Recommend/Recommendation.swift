@@ -12,6 +12,19 @@ package struct RecommendationRequest: Sendable {
     package var filters = RequestFilters.none
     /// An answer from before this version of the user will not do; 0: any.
     package var minimumVersion: User.Version = 0
+    /// Which part of a list is asked for.
+    package var page = Page.whole
+
+    /// A part of a list.
+    package enum Page: Sendable, Equatable {
+        /// A list by itself, which nothing comes after.
+        case whole
+        /// The beginning of one that is gone on with.
+        case first
+        /// What comes next, by the cursor of the page before. Surface and filters of the request count for nothing: the first
+        /// page's do.
+        case next(String)
+    }
 
     package init(tenant: Tenant.ID, user: User.ID, surface: String, limit: Int) {
         self.tenant = tenant
@@ -55,6 +68,8 @@ package struct Recommendation: Sendable {
     package var surface: String
     package var generatedAt: Timestamp
     package var items: [RecommendedItem]
+    /// What the next page is asked for by; nil: there is none, or it was not asked for.
+    package var nextCursor: String?
     package var modelVersion: String
     package var policyVersion: String
     package var tier: Tier
@@ -127,6 +142,20 @@ package struct FilteredCounts: Sendable, Equatable {
     package init() {}
 }
 
+/// Why a list that is paged through has no next page any more.
+package enum CursorEnd: String, Sendable, Equatable {
+    /// Its first page is too long ago.
+    case expired
+    /// It is not of this user, or of other data, or of nobody.
+    case foreign
+    /// Consent, a suppression, a reset, an erasure or a purge of the user came after it.
+    case user
+    /// A purge of its tenant, surface, model or policy came after it.
+    case purged
+    /// A model or a policy was rolled back, or a model retired, or its surface is no more.
+    case withdrawn
+}
+
 /// Why a use case could not answer.
 package enum ServingError: Error, Sendable, Equatable {
     /// No model and no list of last resort yet.
@@ -139,6 +168,8 @@ package enum ServingError: Error, Sendable, Equatable {
     case unknownItem
     /// The user's version is below the one that was asked for.
     case versionUnknown
+    /// A list cannot be gone on with.
+    case cursorGone(CursorEnd)
     /// What was asked for can be told from the store alone, and that cannot be read.
     case storeUnavailable
     /// There is no list now that the policy lets serve; try again.

@@ -13,6 +13,11 @@ package final class RecommendationService: Sendable {
     }
 
     package func recommend(_ request: RecommendationRequest) async throws(ServingError) -> Recommendation {
+        switch request.page {
+        case .whole: break
+        case .first: return try await self.firstPage(request)
+        case .next(let cursor): return try await self.nextPage(request, after: cursor)
+        }
         let opening = try await self.context.open(request.tenant)
         let asked = try Asked(request, opening)
         let found: Result<CacheAnswer, PoolFailure>

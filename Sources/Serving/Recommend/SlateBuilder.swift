@@ -175,11 +175,13 @@ struct SlateBuilder {
     /// - Parameters:
     ///   - id: Of the recommendation, for tokens; nil: the places carry none.
     ///   - user: Whom the tokens are for; nil: whoever brings them.
+    ///   - shown: How many places of the same list came before.
     func items(
         _ places: [SlatePlace],
         id: RecommendationID?,
         user: User.ID?,
-        model: ModelVersion.Number
+        model: ModelVersion.Number,
+        after shown: Int = 0
     ) -> [RecommendedItem] {
         let signing = id.map {
             self.signer.response($0, model: model, tenant: self.state.tenant, user: user ?? TokenSigner.nobody)
@@ -188,7 +190,7 @@ struct SlateBuilder {
         items.reserveCapacity(places.count)
         for place in places {
             guard let record = self.state.catalog[place.item] else { continue }
-            let rank = items.count + 1
+            let rank = shown + items.count + 1
             items.append(
                 RecommendedItem(
                     item: record.id,
@@ -229,29 +231,13 @@ struct SlateBuilder {
     ) -> SlatePlace {
         let isTried = pool.tried.contains(candidate)
         let components = Self.components(candidate, of: pool, admission, boosts: boosts && !isTried)
-        let (collaborative, content, popularity) = (components.collaborative, components.content, components.popularity)
-        let reason: Reason =
-            if isTried {
-                .latest
-            } else if pool.isPersonal, collaborative >= content, collaborative >= popularity {
-                .becauseYouLiked
-            } else if pool.isPersonal, content >= popularity {
-                .similarToHistory
-            } else {
-                .popular
-            }
-        let seed =
-            reason == .popular || isTried ? nil : pool.seed(candidate).flatMap { admission.mayBeNamed($0) ? $0 : nil }
         return SlatePlace(
-            item: pool.item(candidate),
-            seed: seed,
-            // "Because you liked" names what; without a seed it is likeness.
-            reason: reason == .becauseYouLiked && seed == nil ? .similarToHistory : reason,
+            pool.item(candidate),
+            components,
+            seed: pool.seed(candidate),
+            isPersonal: pool.isPersonal,
             isTried: isTried,
-            score: components.sum,
-            collaborative: collaborative,
-            content: content,
-            popularity: popularity
+            admission
         )
     }
 }

@@ -17,6 +17,43 @@ package struct SlatePlace: Sendable {
 }
 
 extension SlatePlace {
+    /// Of a candidate of a pool: what its score is the sum of says why it is there.
+    ///
+    /// - Parameter seed: The history item that explains it, which may be one that must not be named.
+    @inline(__always)
+    init(
+        _ item: Item.Number,
+        _ components: ScoreComponents,
+        seed: Item.Number?,
+        isPersonal: Bool,
+        isTried: Bool,
+        _ admission: Admission
+    ) {
+        let (collaborative, content, popularity) = (components.collaborative, components.content, components.popularity)
+        let reason: Reason =
+            if isTried {
+                .latest
+            } else if isPersonal, collaborative >= content, collaborative >= popularity {
+                .becauseYouLiked
+            } else if isPersonal, content >= popularity {
+                .similarToHistory
+            } else {
+                .popular
+            }
+        let named = reason == .popular || isTried ? nil : seed.flatMap { admission.mayBeNamed($0) ? $0 : nil }
+        self.init(
+            item: item,
+            seed: named,
+            // "Because you liked" names what; without a seed it is likeness.
+            reason: reason == .becauseYouLiked && named == nil ? .similarToHistory : reason,
+            isTried: isTried,
+            score: components.sum,
+            collaborative: collaborative,
+            content: content,
+            popularity: popularity
+        )
+    }
+
     /// Of an item that nothing is known of but that the policy gives it a place.
     init(pinned item: Item.Number) {
         self.init(
