@@ -64,6 +64,11 @@ package struct Migrator: Sendable {
             sql: String(decoding: PackageResources._010_policy_canaries_sql, as: UTF8.self),
             isAdditive: true
         ),
+        Migration(
+            name: "0011_impressions",
+            sql: String(decoding: PackageResources._011_impressions_sql, as: UTF8.self),
+            isAdditive: true
+        ),
     ]
 
     private let store: PostgresStore
