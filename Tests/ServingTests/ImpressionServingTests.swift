@@ -2,6 +2,7 @@ import Logging
 import RecommendationCore
 import Synchronization
 import Testing
+import VireoTestKit
 
 @testable import Serving
 
