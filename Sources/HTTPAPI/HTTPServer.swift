@@ -20,6 +20,7 @@ package struct HTTPServer: Service {
                 RecommendationRoutes(useCases: useCases).routes + ListRoutes(useCases: useCases.lists).routes
                     + SessionRoutes(useCases: useCases.lists, wallClock: wallClock).routes
                     + FeedbackRoutes(useCases: useCases).routes
+                    + ImpressionRoutes(useCases: useCases).routes
                     + ItemRoutes(useCases: useCases.catalogue, waiting: waiting).routes
                     + UserRoutes(useCases: useCases.catalogue).routes
             case .admin:

@@ -8,6 +8,8 @@ package struct UseCases: Sendable {
     package var immediate: ImmediateUseCases?
     package var lists: ListUseCases
     package var recordFeedback: @Sendable ([FeedbackRequest], Tenant.ID) async throws(ServingError) -> FeedbackAnswer
+    package var recordImpressions:
+        @Sendable (ImpressionRequest, Tenant.ID) async throws(ServingError) -> ImpressionAnswer
     /// Tombstones, reason, end, tenant.
     package var addTombstones:
         @Sendable ([Tombstone], String?, Timestamp?, Tenant.ID) async throws(ServingError) -> TombstoneAnswer
@@ -40,6 +42,8 @@ package struct UseCases: Sendable {
         lists: ListUseCases,
         recordFeedback:
             @escaping @Sendable ([FeedbackRequest], Tenant.ID) async throws(ServingError) -> FeedbackAnswer,
+        recordImpressions:
+            @escaping @Sendable (ImpressionRequest, Tenant.ID) async throws(ServingError) -> ImpressionAnswer,
         addTombstones:
             @escaping @Sendable ([Tombstone], String?, Timestamp?, Tenant.ID) async throws(ServingError) ->
             TombstoneAnswer,
@@ -63,6 +67,7 @@ package struct UseCases: Sendable {
         self.recommend = recommend
         self.lists = lists
         self.recordFeedback = recordFeedback
+        self.recordImpressions = recordImpressions
         self.addTombstones = addTombstones
         self.removeTombstones = removeTombstones
         self.listTombstones = listTombstones

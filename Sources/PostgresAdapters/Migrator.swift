@@ -65,8 +65,13 @@ package struct Migrator: Sendable {
             isAdditive: true
         ),
         Migration(
-            name: "0011_cursors",
-            sql: String(decoding: PackageResources._011_cursors_sql, as: UTF8.self),
+            name: "0011_impressions",
+            sql: String(decoding: PackageResources._011_impressions_sql, as: UTF8.self),
+            isAdditive: true
+        ),
+        Migration(
+            name: "0013_cursors",
+            sql: String(decoding: PackageResources._013_cursors_sql, as: UTF8.self),
             isAdditive: true
         ),
     ]

@@ -110,10 +110,12 @@ package struct PostgresFeedbackRepository: FeedbackRepository {
         let inserted = try transaction.query(
             """
             INSERT INTO interactions
-                (tenant, user_number, item_number, type, value, occurred_at, event_id, recommendation_id, position)
-            SELECT $1, u, i, t, v, o, e, r, p
+                (tenant, user_number, item_number, type, value, occurred_at, event_id, recommendation_id, position,
+                 model, policy, variant, surface)
+            SELECT $1, u, i, t, v, o, e, r, p, m, y, a, f
             FROM unnest($2::bigint[], $3::integer[], $4::smallint[], $5::real[], $6::timestamptz[], $7::text[],
-                        $8::bytea[], $9::smallint[]) AS given (u, i, t, v, o, e, r, p)
+                        $8::bytea[], $9::smallint[], $10::bigint[], $11::text[], $12::text[], $13::text[])
+                 AS given (u, i, t, v, o, e, r, p, m, y, a, f)
             -- What a profile reset has deleted was stored before; it is a duplicate still.
             WHERE NOT EXISTS (SELECT FROM retired_events WHERE tenant = $1 AND event_id = e)
             ON CONFLICT (tenant, event_id) WHERE event_id IS NOT NULL DO NOTHING
@@ -129,6 +131,10 @@ package struct PostgresFeedbackRepository: FeedbackRepository {
                 events.map(\.eventID),
                 events.map { $0.attribution?.recommendationID },
                 events.map { $0.attribution.map { Int16(clamping: $0.position) } },
+                events.map { $0.attribution?.source?.model },
+                events.map { $0.attribution?.source?.policy },
+                events.map { $0.attribution?.source?.variant },
+                events.map { $0.attribution?.source?.surface },
             ]
         ) { row in try row.decode(0, as: String?.self) }
         // Ids by bytes: as Swift strings, composed and decomposed text would be one.

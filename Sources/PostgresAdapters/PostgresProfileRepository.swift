@@ -151,6 +151,11 @@ package struct PostgresProfileRepository: ProfileRepository {
         case .reset:
             // Lists that were computed of them, too.
             try transaction.execute("DELETE FROM precomputed_lists WHERE user_number = $1", [row])
+            // What was shown to them, of which frequency caps would be counted anew.
+            try transaction.execute(
+                "DELETE FROM impressions WHERE tenant = $1 AND user_id = $2",
+                [tenant, user.string]
+            )
             // The rows go, so that no reader, and no training, has to know of a mark; their claims stay.
             return try transaction.query(
                 """

@@ -70,6 +70,7 @@ final class Canned: Sendable {
         var sessions: [SessionRequest] = []
         var warmings: [(String, Tenant.ID)] = []
         var feedback: [(FeedbackRequest, Tenant.ID)] = []
+        var impressions: [(ImpressionRequest, Tenant.ID)] = []
         var added: [([Tombstone], String?, Timestamp?, Tenant.ID)] = []
         var removed: [([Tombstone], Tenant.ID)] = []
         var listed: [(kind: Tombstone.Kind?, cursor: String?, limit: Int, tenant: Tenant.ID)] = []
@@ -145,6 +146,10 @@ final class Canned: Sendable {
                     userVersions: [(requests[0].user, 119)],
                     propagated: true
                 )
+            },
+            recordImpressions: { request, tenant throws(ServingError) in
+                self.asked.withLock { $0.impressions.append((request, tenant)) }
+                return ImpressionAnswer(accepted: request.items.count)
             },
             addTombstones: { tombstones, reason, expiresAt, tenant throws(ServingError) in
                 self.asked.withLock { $0.added.append((tombstones, reason, expiresAt, tenant)) }

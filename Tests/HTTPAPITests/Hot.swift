@@ -155,7 +155,7 @@ final class Hot: Sendable {
             let builder = SlateBuilder(state: tenant, signer: self.signer, now: Self.now)
             answer.filtered = builder.choose(limit, of: PoolView(bytes)!, into: workspace.slate)
         }
-        let signing = self.signer.response(Self.id, model: 42, tenant: tenant.tenant, user: user)
+        let signing = self.signer.response(Self.id, tenant: tenant.tenant, SlateOrigin(user: user, model: 42))
         return ImmediateAnswer(recommendation: answer, signing: signing, state: tenant)
     }
 
@@ -164,7 +164,7 @@ final class Hot: Sendable {
         var answer = self.envelope(user, surface: surface, tenant)
         PoolCodec.encode(Self.pool(of: user)).withUnsafeBytes { bytes in
             let slate = SlateBuilder(state: tenant, signer: self.signer, now: Self.now)
-                .slate(of: PoolView(bytes)!, limit: limit, id: Self.id, user: user, model: 42)
+                .slate(of: PoolView(bytes)!, limit: limit, id: Self.id, origin: SlateOrigin(user: user, model: 42))
             answer.items = slate.items
             answer.filtered = slate.filtered
         }

@@ -36,10 +36,8 @@ struct CursorTests {
         #expect(items.map(\.item) == whole.items.map(\.item))
         #expect(items.map(\.score) == whole.items.map(\.score))
         #expect(items.map(\.rank) == Array(1...whole.items.count))
-        let signer = TokenSigner(Fixture.keys)
-        let token = try #require(
-            signer.verify(items.last!.trackingToken, tenant: .default, user: Self.user)
-        )
+        let token = try TokenSigner(Fixture.keys).verify(items.last!.trackingToken, tenant: .default)
+        #expect(token.origin.named == Self.user && token.origin.surface == "home" && token.origin.policy == "p8")
         #expect(token.rank == items.count)
     }
 

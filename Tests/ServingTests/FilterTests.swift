@@ -84,8 +84,7 @@ struct FilterTests {
                 limit: limit,
                 filter: SlateFilter(filters, catalog: state.catalog),
                 id: RecommendationID(high: 1, low: 1),
-                user: User.ID(trusted: "u"),
-                model: 1
+                origin: SlateOrigin(user: User.ID(trusted: "u"), model: 1)
             )
             let numbers = slate.items.map { Int($0.item.string.dropFirst())! }
             #expect(Set(numbers).count == numbers.count)
@@ -134,8 +133,7 @@ struct FilterTests {
                 limit: 8,
                 filter: SlateFilter(filters, catalog: state.catalog),
                 id: RecommendationID(high: 1, low: 1),
-                user: User.ID(trusted: "u"),
-                model: 1
+                origin: SlateOrigin(user: User.ID(trusted: "u"), model: 1)
             )
             .items.map(\.item.string)
         }
@@ -154,8 +152,7 @@ struct FilterTests {
                 limit: 20,
                 filter: SlateFilter(filters, catalog: state.catalog),
                 id: RecommendationID(high: 1, low: 1),
-                user: User.ID(trusted: "u"),
-                model: 1
+                origin: SlateOrigin(user: User.ID(trusted: "u"), model: 1)
             )
             .items.count
         }

@@ -27,11 +27,10 @@ extension SlateBuilder {
         limit: Int,
         filter: SlateFilter = .none,
         id: RecommendationID,
-        user: User.ID,
-        model: ModelVersion.Number
+        origin: SlateOrigin
     ) -> Slate {
         PoolCodec.encode(pool).withUnsafeBytes { bytes in
-            self.slate(of: PoolView(bytes)!, limit: limit, filter: filter, id: id, user: user, model: model)
+            self.slate(of: PoolView(bytes)!, limit: limit, filter: filter, id: id, origin: origin)
         }
     }
 }

@@ -71,7 +71,12 @@ struct FreshServingTests {
 
     private static func slate(_ pool: CandidatePool, _ state: TenantState, limit: Int) -> SlateBuilder.Slate {
         SlateBuilder(state: state, signer: TokenSigner(Fixture.keys), now: Fixture.now)
-            .slate(of: pool, limit: limit, id: RecommendationID(high: 1, low: 1), user: User.ID(trusted: "u"), model: 1)
+            .slate(
+                of: pool,
+                limit: limit,
+                id: RecommendationID(high: 1, low: 1),
+                origin: SlateOrigin(user: User.ID(trusted: "u"), model: 1)
+            )
     }
 
     private static func clicked(_ items: Int...) -> [HistoryEvent] {

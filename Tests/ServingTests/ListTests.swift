@@ -53,8 +53,7 @@ struct ListTests {
             filter: SlateFilter(filters, catalog: state.catalog),
             exclusions: exclusions,
             id: nil,
-            user: nil,
-            model: 1
+            origin: SlateOrigin(user: TokenSigner.nobody, model: 1)
         )
     }
 

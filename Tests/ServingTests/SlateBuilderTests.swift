@@ -12,7 +12,7 @@ struct SlateBuilderTests {
         -> SlateBuilder.Slate
     {
         SlateBuilder(state: state, signer: TokenSigner(Fixture.keys), now: now)
-            .slate(of: pool, limit: limit, id: self.id, user: self.user, model: 1)
+            .slate(of: pool, limit: limit, id: self.id, origin: SlateOrigin(user: self.user, model: 1))
     }
 
     func ids(_ slate: SlateBuilder.Slate) -> [String] { slate.items.map(\.item.string) }
@@ -119,8 +119,7 @@ struct SlateBuilderTests {
                 limit: 5,
                 reason: .curated,
                 id: self.id,
-                user: self.user,
-                model: 0
+                origin: SlateOrigin(user: self.user, model: 0)
             )
         #expect(self.ids(slate) == ["i4", "i2"])
         #expect(slate.items.allSatisfy { $0.reason == .curated })

@@ -43,7 +43,12 @@ struct SuppressionTests {
 
     private static func slate(_ pool: CandidatePool, _ state: TenantState = Self.state) -> SlateBuilder.Slate {
         SlateBuilder(state: state, signer: TokenSigner(Fixture.keys), now: Fixture.now)
-            .slate(of: pool, limit: 10, id: RecommendationID(high: 1, low: 1), user: User.ID(trusted: "u"), model: 1)
+            .slate(
+                of: pool,
+                limit: 10,
+                id: RecommendationID(high: 1, low: 1),
+                origin: SlateOrigin(user: User.ID(trusted: "u"), model: 1)
+            )
     }
 
     @Test(

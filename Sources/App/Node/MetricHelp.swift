@@ -71,6 +71,7 @@ package enum MetricHelp {
             "Looks for a stored list where none could be computed, by whether there was one that may be served.",
         "vireo_warming_seconds": "Time of one warming of active users, by how it ended.",
         "vireo_feedback_total": "Feedback events, by result.",
+        "vireo_impressions_total": "Impressions told of, by result.",
         "vireo_feedback_events_total": "Feedback events stored, by type.",
         "vireo_feedback_channel_total": "Feedback events heard over Redis, by result.",
         "vireo_feedback_stream_total":

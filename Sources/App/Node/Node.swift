@@ -161,6 +161,14 @@ package struct Node: Sendable {
             faults: settings.coherence.faults,
             wallClock: WallClock.now
         )
+        let storedImpressions = PostgresImpressionRepository(store: store)
+        let impressions = ImpressionService(
+            repository: storedImpressions,
+            control: control,
+            signer: signer,
+            log: log,
+            wallClock: WallClock.now
+        )
         let admin = AdminService(
             control: controlRepository,
             users: users,
@@ -235,6 +243,9 @@ package struct Node: Sendable {
             ),
             recordFeedback: { events, tenant async throws(ServingError) in
                 try await feedback.record(events, tenant: tenant)
+            },
+            recordImpressions: { request, tenant async throws(ServingError) in
+                try await impressions.record(request, tenant: tenant)
             },
             addTombstones: { tombstones, reason, expiresAt, tenant async throws(ServingError) in
                 try await admin.addTombstones(tombstones, reason: reason, expiresAt: expiresAt, tenant: tenant)
@@ -343,6 +354,7 @@ package struct Node: Sendable {
                     log: log
                 ),
                 ControlUpkeep(control: controlRepository, log: log),
+                ImpressionUpkeep(impressions: storedImpressions, log: log),
                 buildLock,
                 SnapshotSchedule(
                     trainer: trainer,

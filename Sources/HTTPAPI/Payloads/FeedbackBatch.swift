@@ -10,13 +10,7 @@ struct FeedbackBatch {
     /// The events that can be read, with their places in the call.
     private(set) var requests: [FeedbackRequest] = []
     private var places: [Int] = []
-    private var rejected: [Rejected] = []
-
-    /// An event that is not stored, and why.
-    private struct Rejected {
-        let index: Int
-        let error: FieldError
-    }
+    private var rejected = Rejections()
 
     /// - Throws: 400 where an array cannot be read at all; 422 where there are too few events or too many.
     init(_ body: ByteBuffer, as type: MediaType) throws(Problem) {
@@ -70,19 +64,8 @@ struct FeedbackBatch {
         }
     }
 
-    /// Of an event with several errors the first is told.
     private mutating func reject(_ index: Int, _ problem: Problem) {
-        let error = problem.errors.first ?? FieldError(pointer: "#", code: problem.code, allowed: nil)
-        self.rejected.append(
-            Rejected(
-                index: index,
-                error: FieldError(
-                    pointer: "#/\(index)" + error.pointer.dropFirst(),
-                    code: error.code,
-                    allowed: error.allowed
-                )
-            )
-        )
+        self.rejected.add(index, problem, at: "#/\(index)")
     }
 
     /// - Parameter answer: To ``requests``; nil: there were none.
@@ -90,33 +73,11 @@ struct FeedbackBatch {
         var rejected = self.rejected
         for rejection in answer?.rejected ?? [] {
             let index = self.places[rejection.index]
-            let error = FieldError(
-                pointer: "#/\(index)" + Pointer(rejection.field).string.dropFirst(),
-                code: rejection.code,
-                allowed: rejection.allowed
-            )
-            rejected.append(Rejected(index: index, error: error))
+            rejected.add(index, rejection, at: "#/\(index)")
         }
-        rejected.sort { $0.index < $1.index }
         var json = JSONWriter(capacity: 256 + 64 * rejected.count)
-        json.raw(#"{"accepted":"#)
-        json.integer(answer?.accepted ?? 0)
-        json.raw(#","duplicates":"#)
-        json.integer(answer?.duplicates ?? 0)
-        json.raw(#","rejected":"#)
-        json.list(rejected) { json, rejected in
-            json.raw(#"{"index":"#)
-            json.integer(rejected.index)
-            json.raw(#","code":"#)
-            json.string(rejected.error.code)
-            json.raw(#","pointer":"#)
-            json.string(rejected.error.pointer)
-            if let allowed = rejected.error.allowed {
-                json.raw(#","allowed":"#)
-                json.string(allowed)
-            }
-            json.raw("}")
-        }
+        json.raw("{")
+        rejected.write(accepted: answer?.accepted ?? 0, duplicates: answer?.duplicates ?? 0, to: &json)
         json.raw(#","user_versions":{"#)
         for (place, version) in (answer?.userVersions ?? []).enumerated() {
             if place > 0 { json.raw(",") }

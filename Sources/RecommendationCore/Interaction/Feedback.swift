@@ -73,11 +73,34 @@ public struct Attribution: Sendable, Equatable {
     public let recommendationID: [UInt8]
     /// The rank of the item in it, from 1.
     public let position: Int
+    /// What the answer was made of; nil: the token does not say.
+    public let source: Source?
 
     /// An attribution of these parts.
-    public init(recommendationID: [UInt8], position: Int) {
+    public init(recommendationID: [UInt8], position: Int, source: Source? = nil) {
         self.recommendationID = recommendationID
         self.position = position
+        self.source = source
+    }
+
+    /// What an answer was made of, and where it was shown.
+    public struct Source: Sendable, Equatable {
+        /// 0: none.
+        public let model: ModelVersion.Number
+        /// The policy's version.
+        public let policy: String
+        /// The variant of an experiment; empty: of none.
+        public let variant: String
+        /// The surface, or the name of the list.
+        public let surface: String
+
+        /// A source of these parts.
+        public init(model: ModelVersion.Number, policy: String, variant: String, surface: String) {
+            self.model = model
+            self.policy = policy
+            self.variant = variant
+            self.surface = surface
+        }
     }
 }
 

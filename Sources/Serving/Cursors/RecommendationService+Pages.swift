@@ -140,8 +140,13 @@ extension RecommendationService {
         let items = asked.opening.builder.items(
             page.places,
             id: asked.id,
-            user: request.user,
-            model: origin.model,
+            origin: SlateOrigin(
+                user: request.user,
+                model: origin.model,
+                surface: origin.surface,
+                policy: origin.policy,
+                variant: ""
+            ),
             after: list.shown
         )
         var answer = asked.answer(SlateBuilder.Slate(items: items, filtered: page.filtered))

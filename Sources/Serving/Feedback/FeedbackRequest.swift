@@ -36,7 +36,7 @@ package struct FeedbackRequest: Sendable {
 /// Why an event was not stored.
 package struct FeedbackRejection: Sendable, Equatable {
     package let index: Int
-    /// `unknown_type`, `unknown_item`, `out_of_range`, `invalid_token`.
+    /// `unknown_type`, `unknown_item`, `out_of_range`, `invalid_token`, `unknown_key`, `expired_token`.
     package let code: String
     /// The field of the event, without a leading `#/`.
     package let field: String

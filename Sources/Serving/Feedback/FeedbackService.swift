@@ -156,12 +156,15 @@ package final class FeedbackService: Sendable {
         }
         var attribution: Attribution?
         if let text = request.trackingToken {
-            guard
-                let token = self.signer.verify(text, tenant: tenant, user: request.user)
-                    ?? self.signer.verify(text, tenant: tenant, user: TokenSigner.nobody),
-                self.control.state(of: tenant)?.catalog.number(of: request.item).map({ $0 == token.item }) ?? true
-            else { throw rejected("invalid_token", "tracking_token", "a token of this user and item") }
-            attribution = Attribution(recommendationID: token.recommendationID.bytes, position: token.rank)
+            do throws(TokenRefusal) {
+                let token = try self.signer.verify(text, tenant: tenant, user: request.user)
+                guard self.control.state(of: tenant)?.isPossible(token, of: request.item) ?? true else {
+                    throw .invalid
+                }
+                attribution = Attribution(token)
+            } catch {
+                throw rejected(error.code, "tracking_token", error.allowed)
+            }
         }
         return Feedback(
             eventID: request.eventID,
@@ -172,6 +175,24 @@ package final class FeedbackService: Sendable {
             occurredAt: content.occurredAt,
             attribution: attribution
         )
+    }
+}
+
+extension Attribution {
+    init(_ token: TrackingToken) {
+        let origin = token.origin
+        var source: Source?
+        if let surface = origin.surface, let policy = origin.policy, let variant = origin.variant {
+            source = Source(model: origin.model, policy: policy, variant: variant, surface: surface)
+        }
+        self.init(recommendationID: token.recommendationID.bytes, position: token.rank, source: source)
+    }
+}
+
+extension TenantState {
+    /// Whether a token may be of an item: what the catalogue of this node does not know the store decides.
+    func isPossible(_ token: TrackingToken, of item: Item.ID) -> Bool {
+        self.catalog.number(of: item).map { $0 == token.item } ?? true
     }
 }
 

@@ -15,6 +15,23 @@ package struct RecommendationID: Sendable, Hashable {
         self.low = low
     }
 
+    /// The id that a text writes, as ``string`` does; nil for any other.
+    package init?(_ text: String) {
+        guard text.utf8.count == Self.length else { return nil }
+        var (high, low): (UInt64, UInt64) = (0, 0)
+        for character in text.utf8 {
+            guard let digit = Self.digit(character) else { return nil }
+            // The first character of 26 has three bits of 128.
+            guard high >> 59 == 0 else { return nil }
+            high = high << 5 | low >> 59
+            low = low << 5 | digit
+        }
+        self.init(high: high, low: low)
+    }
+
+    /// When the answer was given, since 1970.
+    package var milliseconds: Int64 { Int64(self.high >> 16) }
+
     package var bytes: [UInt8] {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(16)
@@ -45,6 +62,10 @@ package struct RecommendationID: Sendable, Hashable {
             low = low >> 5 | high << 59
             high >>= 5
         }
+    }
+
+    private static func digit(_ character: UInt8) -> UInt64? {
+        (0..<32).first { Self.alphabet.utf8Start[$0] == character }.map { UInt64($0) }
     }
 
     private static var alphabet: StaticString { "0123456789ABCDEFGHJKMNPQRSTVWXYZ" }

@@ -45,8 +45,7 @@ package final class ListService: Sendable {
             exclusions: exclusions.value,
             labels: exclusions.labels,
             id: id,
-            user: request.user,
-            model: state.model?.number ?? 0
+            origin: state.origin(request.user, surface: request.kind.rawValue)
         )
         let query = [request.kind.rawValue, request.window.rawValue, String(request.limit)]
         var list = self.answer(
@@ -74,7 +73,7 @@ package final class ListService: Sendable {
             !state.blocked[Int(number)]
         else { throw .unknownItem }
         try opening.check(surface: request.surface)
-        guard let model = state.model else { throw .notReady }
+        guard state.model != nil else { throw .notReady }
         let exclusions = try await self.exclusions.exclusions(of: request.user, opening)
         let taste = await self.taste(of: request, opening)
         let ranked = self.context.pools.scorers.withScorer { scorer in
@@ -90,8 +89,7 @@ package final class ListService: Sendable {
             isOnSurface: true,
             labels: exclusions.labels,
             id: id,
-            user: request.user,
-            model: model.number
+            origin: state.origin(request.user, surface: request.surface)
         )
         let list = self.answer(opening, slate, id: id, surface: request.surface, exclusions, query: [])
         self.count(list, named: "similar")

@@ -15,7 +15,6 @@ extension SlateBuilder {
     ///     together by hand is not boosted.
     ///   - labels: Of the user.
     ///   - id: Of the recommendation, for tokens; nil: the places carry none.
-    ///   - user: Whom the tokens are for; nil: whoever brings them.
     func slate(
         of ranked: some Sequence<RankedItem>,
         limit: Int,
@@ -26,8 +25,7 @@ extension SlateBuilder {
         isOnSurface: Bool = false,
         labels: [UserLabel] = [],
         id: RecommendationID?,
-        user: User.ID?,
-        model: ModelVersion.Number
+        origin: SlateOrigin
     ) -> Slate {
         var filtered = FilteredCounts()
         let admission = Admission(self.state, at: self.now, exclusions, filter, labels: labels)
@@ -68,7 +66,7 @@ extension SlateBuilder {
             )
         }
         for pin in pins { places.insert(SlatePlace(pinned: pin.item), at: min(pin.place, places.count)) }
-        return Slate(items: self.items(places, id: id, user: user, model: model), filtered: filtered)
+        return Slate(items: self.items(places, id: id, origin: origin), filtered: filtered)
     }
 
     /// Puts candidates in the order of their scores times the policy's boosts, equal ones as they were.

@@ -46,6 +46,9 @@ struct Asked: Sendable {
         )
     }
 
+    /// What its tokens say.
+    var origin: SlateOrigin { self.state.origin(self.request.user, surface: self.request.surface) }
+
     /// Whether a stale copy may be the answer where the cache finds nothing better.
     var servesStale: Bool { self.state.policy.fallback.first == .stale }
 

@@ -143,8 +143,7 @@ extension ServingContext {
                 filter: asked.filter,
                 isOnSurface: true,
                 id: asked.id,
-                user: asked.request.user,
-                model: 0
+                origin: asked.origin.of(model: 0)
             )
         )
     }

@@ -130,7 +130,11 @@ extension RecommendationService {
             return true
         }
         guard isPool else { return nil }
-        let signing = self.context.signer.response(id, model: question.model, tenant: state.tenant, user: user)
+        let signing = self.context.signer.response(
+            id,
+            tenant: state.tenant,
+            state.origin(user, surface: question.request.surface).of(model: question.model)
+        )
         answer.isComputed(at: pool.entry.computedAt, now: milliseconds)
         answer.userVersion = pool.entry.version
         answer.stages = [

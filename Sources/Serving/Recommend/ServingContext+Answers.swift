@@ -111,8 +111,7 @@ extension ServingContext {
             limit: asked.request.limit,
             filter: asked.filter,
             id: asked.id,
-            user: asked.request.user,
-            model: asked.state.model?.number ?? 0
+            origin: asked.origin
         )
     }
 }

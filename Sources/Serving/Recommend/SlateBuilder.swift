@@ -144,12 +144,11 @@ struct SlateBuilder {
         limit: Int,
         filter: SlateFilter = .none,
         id: RecommendationID,
-        user: User.ID,
-        model: ModelVersion.Number
+        origin: SlateOrigin
     ) -> Slate {
         let workspace = SlateWorkspace()
         let filtered = self.choose(limit, of: pool, filter: filter, into: workspace)
-        return Slate(items: self.items(workspace.places, id: id, user: user, model: model), filtered: filtered)
+        return Slate(items: self.items(workspace.places, id: id, origin: origin), filtered: filtered)
     }
 
     /// Chooses among admitted candidates by the policy's diversity.
@@ -174,18 +173,14 @@ struct SlateBuilder {
     ///
     /// - Parameters:
     ///   - id: Of the recommendation, for tokens; nil: the places carry none.
-    ///   - user: Whom the tokens are for; nil: whoever brings them.
     ///   - shown: How many places of the same list came before.
     func items(
         _ places: [SlatePlace],
         id: RecommendationID?,
-        user: User.ID?,
-        model: ModelVersion.Number,
+        origin: SlateOrigin,
         after shown: Int = 0
     ) -> [RecommendedItem] {
-        let signing = id.map {
-            self.signer.response($0, model: model, tenant: self.state.tenant, user: user ?? TokenSigner.nobody)
-        }
+        let signing = id.map { self.signer.response($0, tenant: self.state.tenant, origin) }
         var items: [RecommendedItem] = []
         items.reserveCapacity(places.count)
         for place in places {

@@ -1,0 +1,77 @@
+import Postgres
+package import RecommendationCore
+
+/// Impressions, a row each.
+package struct PostgresImpressionRepository: ImpressionRepository {
+    /// Rows of a tenant that are deleted at once.
+    private static let pruneCount = 10_000
+
+    private let store: PostgresStore
+
+    package init(store: PostgresStore) {
+        self.store = store
+    }
+
+    package func record(
+        _ impressions: [Impression],
+        tenant: Tenant.ID
+    ) async throws(RepositoryError) -> [ImpressionOutcome] {
+        guard !impressions.isEmpty else { return [] }
+        let owner = try await self.store.requiredNumber(of: tenant)
+        let sources = impressions.map(\.attribution.source)
+        // An item's number is 32 bits, and the column's integer has a sign.
+        let bindings: PostgresBindings = [
+            owner, impressions.indices.map { Int64($0) }, impressions.map { Int32(bitPattern: $0.number) },
+            impressions.map(\.item.string), impressions.map(\.attribution.recommendationID),
+            impressions.map { Int16(clamping: $0.attribution.position) }, impressions.map { $0.user?.string },
+            sources.map { $0?.model }, sources.map { $0?.policy }, sources.map { $0?.variant },
+            sources.map { $0?.surface },
+        ]
+        let rows = try await self.store.transaction { transaction in
+            try transaction.query(
+                """
+                WITH shown AS (
+                    SELECT g.*
+                    FROM unnest($2::bigint[], $3::integer[], $4::text[], $5::bytea[], $6::smallint[], $7::text[],
+                                $8::bigint[], $9::text[], $10::text[], $11::text[])
+                         AS g (place, number, id, recommendation, position, viewer, model, policy, variant, surface)
+                    JOIN items i ON i.tenant = $1 AND i.number = g.number AND i.item_id = g.id
+                ), stored AS (
+                    INSERT INTO impressions
+                        (tenant, recommendation_id, item_number, position, user_id, model, policy, variant, surface)
+                    SELECT $1, recommendation, number, position, viewer, model, policy, variant, surface FROM shown
+                    ON CONFLICT DO NOTHING
+                    RETURNING recommendation_id, item_number
+                )
+                SELECT shown.place, stored.item_number IS NOT NULL
+                FROM shown LEFT JOIN stored
+                     ON stored.recommendation_id = shown.recommendation AND stored.item_number = shown.number
+                """,
+                bindings
+            ) { row in (place: try row.decode(0, as: Int.self), isNew: try row.decode(1, as: Bool.self)) }
+        }
+        var outcomes = [ImpressionOutcome](repeating: .unknownItem, count: impressions.count)
+        for row in rows { outcomes[row.place] = row.isNew ? .stored : .duplicate }
+        return outcomes
+    }
+
+    package func prune(before time: Timestamp) async throws(RepositoryError) -> Bool {
+        // Ids begin with 48 bits of milliseconds.
+        let first = (0..<6).map { UInt8(truncatingIfNeeded: time.milliseconds >> Int64(40 - 8 * $0)) }
+        let deleted = try await self.store.mapped {
+            try await self.store.client.execute(
+                """
+                DELETE FROM impressions WHERE ctid = ANY (ARRAY(
+                    SELECT old.ctid FROM tenants t CROSS JOIN LATERAL (
+                        SELECT ctid FROM impressions
+                        WHERE tenant = t.tenant AND recommendation_id < $1
+                        ORDER BY recommendation_id LIMIT $2 FOR UPDATE SKIP LOCKED
+                    ) old
+                ))
+                """,
+                [first, Int64(Self.pruneCount)]
+            )
+        }
+        return deleted > 0
+    }
+}

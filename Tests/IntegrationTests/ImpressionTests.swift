@@ -1,0 +1,135 @@
+import Postgres
+import PostgresAdapters
+import RecommendationCore
+import Testing
+
+@Suite("impressions in PostgreSQL")
+struct ImpressionTests {
+    /// 16 bytes that begin with a time in milliseconds.
+    private static func recommendation(at milliseconds: Int64, _ last: UInt8 = 1) -> [UInt8] {
+        (0..<6).map { UInt8(truncatingIfNeeded: milliseconds >> Int64(40 - 8 * $0)) } + Array(repeating: 0, count: 9)
+            + [last]
+    }
+
+    private static func impression(
+        _ item: String,
+        _ number: UInt32,
+        of recommendation: [UInt8] = ImpressionTests.recommendation(at: 1_780_000_000_000),
+        by user: String? = "ann"
+    ) -> Impression {
+        Impression(
+            item: id(item),
+            number: number,
+            attribution: Attribution(
+                recommendationID: recommendation,
+                position: 3,
+                source: Attribution.Source(model: 42, policy: "p7", variant: "e1.b", surface: "home")
+            ),
+            user: user.map { id($0) }
+        )
+    }
+
+    private static func numbers(in database: Database) async throws -> [String: UInt32] {
+        let rows = try await database.client.query("SELECT item_id, number FROM items") { row in
+            (try row.decode(0, as: String.self), UInt32(try row.decode(1, as: Int32.self)))
+        }
+        return Dictionary(uniqueKeysWithValues: rows)
+    }
+
+    @Test("an item of a recommendation is stored once, with what its token says; of an unknown one nothing")
+    func outcomes() async throws {
+        try await withDatabase { database in
+            try await database.addItems("i1", "i2")
+            let numbers = try await Self.numbers(in: database)
+            let impressions = PostgresImpressionRepository(store: database.store)
+            let shown = [
+                Self.impression("i1", numbers["i1"]!), Self.impression("none", 4_000_000_000),
+                // The number of another item.
+                Self.impression("i2", numbers["i1"]!),
+            ]
+            #expect(try await impressions.record(shown, tenant: .default) == [.stored, .unknownItem, .unknownItem])
+            let more = [Self.impression("i1", numbers["i1"]!), Self.impression("i2", numbers["i2"]!, by: nil)]
+            #expect(try await impressions.record(more, tenant: .default) == [.duplicate, .stored])
+            let rows = try await database.client.query(
+                """
+                SELECT concat_ws('|', user_id, position, model, policy, variant, surface) FROM impressions
+                ORDER BY item_number
+                """
+            ) { row in try row.decode(0, as: String.self) }
+            #expect(rows == ["ann|3|42|p7|e1.b|home", "3|42|p7|e1.b|home"])
+            #expect(try await database.count("user_state") == 0)
+            #expect(try await database.count("invalidations") == 0)
+        }
+    }
+
+    @Test("what was recommended before a time is removed, of every tenant, and nothing else")
+    func pruning() async throws {
+        try await withDatabase { database in
+            try await database.addItems("i1")
+            let number = try #require(try await Self.numbers(in: database)["i1"])
+            let impressions = PostgresImpressionRepository(store: database.store)
+            let now: Int64 = 1_780_000_000_000
+            for age in [-1, 0, 1, 2] as [Int64] {
+                let own = Self.impression("i1", number, of: Self.recommendation(at: now - age))
+                #expect(try await impressions.record([own], tenant: .default) == [.stored])
+            }
+            try await database.client.execute(
+                """
+                INSERT INTO impressions (tenant, recommendation_id, item_number, position)
+                SELECT tenant, $1, 7, 1 FROM tenants WHERE tenant_id = '_fleet'
+                """,
+                [Self.recommendation(at: now - 5)]
+            )
+            let time = Timestamp(microseconds: now * 1_000)
+            #expect(try await impressions.prune(before: time))
+            #expect(try await database.count("impressions") == 2)
+            #expect(try await !impressions.prune(before: time))
+        }
+    }
+
+    @Test("a profile's reset forgets what was shown to the user, and to nobody else")
+    func reset() async throws {
+        try await withDatabase { database in
+            try await database.addItems("i1")
+            let number = try #require(try await Self.numbers(in: database)["i1"])
+            let impressions = PostgresImpressionRepository(store: database.store)
+            _ = try await database.feedback.record([event(by: "ann")], tenant: .default, invalidating: [])
+            for (index, user) in ["ann", "bob", nil].enumerated() {
+                let recommendation = Self.recommendation(at: 1_780_000_000_000, UInt8(index))
+                let own = Self.impression("i1", number, of: recommendation, by: user)
+                #expect(try await impressions.record([own], tenant: .default) == [.stored])
+            }
+            _ = try await database.profiles.apply(.reset, to: id("ann"), tenant: .default)
+            let left = try await database.values(
+                "SELECT coalesce(user_id, '') FROM impressions ORDER BY 1",
+                as: String.self
+            )
+            #expect(left == ["", "bob"])
+        }
+    }
+
+    @Test("an event with a token is attributed to slate, place, model, policy, variant and surface; others to nothing")
+    func attribution() async throws {
+        try await withDatabase { database in
+            try await database.addItems("i1")
+            let source = Attribution.Source(model: 42, policy: "p7", variant: "e1.b", surface: "home")
+            var (told, old) = (event(by: "ann", at: 1), event(by: "ann", at: 2))
+            let recommendation = Self.recommendation(at: 1_780_000_000_000)
+            told.attribution = Attribution(recommendationID: recommendation, position: 3, source: source)
+            old.attribution = Attribution(recommendationID: recommendation, position: 4)
+            _ = try await database.feedback.record(
+                [told, old, event(by: "ann", at: 3)],
+                tenant: .default,
+                invalidating: []
+            )
+            let rows = try await database.client.query(
+                """
+                SELECT concat_ws('|', encode(recommendation_id, 'hex'), position, model, policy, variant, surface)
+                FROM interactions ORDER BY occurred_at
+                """
+            ) { row in try row.decode(0, as: String.self) }
+            let hex = recommendation.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+            #expect(rows == ["\(hex)|3|42|p7|e1.b|home", "\(hex)|4", ""])
+        }
+    }
+}
