@@ -30,7 +30,8 @@ package struct HTTPServer: Service {
                     + PolicyRoutes(useCases: useCases.policies, waiting: waiting).routes
                     + ModelRoutes(useCases: useCases.models, waiting: waiting).routes
                     + JobRoutes(models: useCases.models, warming: useCases.warming).routes
-                    + EpochRoutes(useCases: useCases).routes + SelfCheckRoutes(useCases: useCases.selfCheck).routes
+                    + QualityRoutes(useCases: useCases).routes + EpochRoutes(useCases: useCases).routes
+                    + SelfCheckRoutes(useCases: useCases.selfCheck).routes
                     + FleetRoutes(useCases: useCases).routes + OperationsRoutes(useCases: useCases).routes
             }
         }

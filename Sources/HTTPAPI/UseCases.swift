@@ -29,6 +29,13 @@ package struct UseCases: Sendable {
     package var everywhere: @Sendable (Announcement) async -> Bool
     package var policies: PolicyUseCases
     package var selfCheck = SelfCheckUseCases.off
+    /// Window, surface, tenant; nothing was shown, where nothing else is said.
+    package var quality:
+        @Sendable (QualityReport.Window, String?, Tenant.ID) async throws(ServingError) -> QualityReport = {
+            _,
+            _,
+            _ async throws(ServingError) in QualityReport(since: Timestamp(seconds: 0), figures: [])
+        }
     /// The caller behind a presented key; it compares in constant time or by hash, among keys that are current.
     package var authenticate: @Sendable (String) async throws(ServingError) -> Principal?
     package var readiness: @Sendable () -> Readiness

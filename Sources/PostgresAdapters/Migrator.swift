@@ -74,6 +74,16 @@ package struct Migrator: Sendable {
             sql: String(decoding: PackageResources._013_cursors_sql, as: UTF8.self),
             isAdditive: true
         ),
+        Migration(
+            name: "0014_attributed_events",
+            sql: String(decoding: PackageResources._014_attributed_events_sql, as: UTF8.self),
+            isAdditive: true
+        ),
+        Migration(
+            name: "0015_experiments",
+            sql: String(decoding: PackageResources._015_experiments_sql, as: UTF8.self),
+            isAdditive: true
+        ),
     ]
 
     private let store: PostgresStore

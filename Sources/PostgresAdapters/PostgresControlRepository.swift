@@ -18,6 +18,7 @@ package struct PostgresControlRepository: ControlRepository {
         static let imported = "import"
         static let tenant = "tenant"
         static let policy = "policy"
+        static let experiment = "experiment"
     }
 
     // MARK: Following
@@ -184,8 +185,29 @@ package struct PostgresControlRepository: ControlRepository {
             previousPolicy: policies.previous,
             canaryPolicy: policies.canary,
             canaryDocument: policies.canaryDocument,
-            withdrawn: withdrawn.first ?? 0
+            withdrawn: withdrawn.first ?? 0,
+            experiments: try Self.running(number, in: &transaction)
         )
+    }
+
+    /// The experiments that run, with the policies that they serve by.
+    private static func running(
+        _ tenant: Int32,
+        in transaction: inout PostgresTransaction
+    ) throws(PostgresError) -> [RunningExperiment] {
+        let experiments = try PostgresExperimentRepository.experiments(tenant, isRunning: true, in: &transaction)
+        var running: [RunningExperiment] = []
+        for experiment in experiments {
+            var policies: [StoredPolicy] = []
+            let versions = Set(experiment.variants.compactMap(\.policy)).subtracting([Policy.builtIn.version])
+            for version in versions.sorted() {
+                if let policy = try PostgresPolicyRepository.policy(version, tenant: tenant, in: &transaction) {
+                    policies.append(policy)
+                }
+            }
+            running.append(RunningExperiment(experiment: experiment, policies: policies))
+        }
+        return running
     }
 
     // MARK: Purging

@@ -56,8 +56,6 @@ package struct PostgresImpressionRepository: ImpressionRepository {
     }
 
     package func prune(before time: Timestamp) async throws(RepositoryError) -> Bool {
-        // Ids begin with 48 bits of milliseconds.
-        let first = (0..<6).map { UInt8(truncatingIfNeeded: time.milliseconds >> Int64(40 - 8 * $0)) }
         let deleted = try await self.store.mapped {
             try await self.store.client.execute(
                 """
@@ -69,7 +67,7 @@ package struct PostgresImpressionRepository: ImpressionRepository {
                     ) old
                 ))
                 """,
-                [first, Int64(Self.pruneCount)]
+                [RecommendationTime.bytes(time), Int64(Self.pruneCount)]
             )
         }
         return deleted > 0

@@ -211,7 +211,7 @@ package struct PostgresPolicyRepository: PolicyRepository {
         return try Self.activation(tenant: tenant, in: &transaction)?.standing ?? .initial
     }
 
-    private static func policy(
+    static func policy(
         _ version: String,
         tenant: Int32,
         in transaction: inout PostgresTransaction

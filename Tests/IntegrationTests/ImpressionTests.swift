@@ -132,4 +132,97 @@ struct ImpressionTests {
             #expect(rows == ["\(hex)|3|42|p7|e1.b|home", "\(hex)|4", ""])
         }
     }
+
+    @Test("what came of slates is counted by what they were made of: of what was shown, each item of a slate once")
+    func quality() async throws {
+        try await withDatabase { database in
+            try await database.addItems("i1", "i2", "i3", "i4")
+            try await database.client.execute(
+                """
+                UPDATE items SET categories = CASE item_id WHEN 'i1' THEN '{a}' WHEN 'i2' THEN '{a,b}' WHEN 'i3' THEN '{b}'
+                    ELSE '{}' END::text[]
+                """
+            )
+            let numbers = try await Self.numbers(in: database)
+            let home = Attribution.Source(model: 42, policy: "p7", variant: "", surface: "home")
+            let detail = Attribution.Source(model: 42, policy: "p7", variant: "", surface: "detail")
+            let now: Int64 = 1_780_000_000_000
+            let impressions = PostgresImpressionRepository(store: database.store)
+            for (slate, source, items) in [
+                (UInt8(1), home, ["i1", "i2", "i3"]), (2, home, ["i1"]), (3, detail, ["i4", "i3"]),
+            ] {
+                let shown = items.map { item in
+                    Impression(
+                        item: id(item),
+                        number: numbers[item]!,
+                        attribution: Attribution(
+                            recommendationID: Self.recommendation(at: now, slate),
+                            position: 1,
+                            source: source
+                        ),
+                        user: id("ann")
+                    )
+                }
+                #expect(try await impressions.record(shown, tenant: .default).allSatisfy { $0 == .stored })
+            }
+            let events = [
+                ("i1", EventType.click, UInt8(1)), ("i1", .click, 1), ("i1", .purchase, 1), ("i2", .view, 1),
+                // Of a slate of which nothing is known to have been shown, and of an item that was not.
+                ("i2", .click, 9), ("i4", .click, 1),
+            ].map { item, type, slate in
+                Feedback(
+                    eventID: nil,
+                    user: id("ann"),
+                    item: id(item),
+                    type: type,
+                    value: 1,
+                    occurredAt: Timestamp(seconds: now / 1_000),
+                    attribution: Attribution(
+                        recommendationID: Self.recommendation(at: now, slate),
+                        position: 1,
+                        source: home
+                    )
+                )
+            }
+            _ = try await database.feedback.record(events, tenant: .default, invalidating: invalidating)
+            let quality = PostgresQualityRepository(store: database.store)
+            func counts(since seconds: Int64, surface: String? = nil, limit: Int = 10) async throws -> [SlateCounts] {
+                try await quality.counts(
+                    since: Timestamp(seconds: seconds),
+                    surface: surface,
+                    limit: limit,
+                    tenant: .default
+                )
+            }
+            let all = try await counts(since: now / 1_000)
+            let ofHome = SlateCounts(
+                source: home,
+                slates: 2,
+                impressions: 4,
+                clicks: 1,
+                purchases: 1,
+                pairs: 3,
+                alike: 1,
+                items: ["i1", "i2", "i3"].map { numbers[$0]! },
+                shown: [2, 1, 1]
+            )
+            let ofDetail = SlateCounts(
+                source: detail,
+                slates: 1,
+                impressions: 2,
+                clicks: 0,
+                purchases: 0,
+                pairs: 1,
+                alike: 0,
+                items: ["i3", "i4"].map { numbers[$0]! },
+                shown: [1, 1]
+            )
+            #expect(all == [ofHome, ofDetail])
+            #expect(try await counts(since: now / 1_000, surface: "detail") == [ofDetail])
+            #expect(try await counts(since: now / 1_000, limit: 1) == [ofHome])
+            #expect(try await counts(since: now / 1_000 + 1).isEmpty)
+            let other = try await quality.counts(since: Timestamp(seconds: 0), surface: nil, limit: 9, tenant: id("t9"))
+            #expect(other.isEmpty)
+        }
+    }
 }

@@ -47,6 +47,7 @@ struct ImpressionServingTests {
             repository: self.store,
             control: self.node.control,
             signer: signer ?? self.signer,
+            quality: QualityMetrics(),
             log: Logger(label: "test"),
             wallClock: { Timestamp(microseconds: clock.milliseconds * 1_000) }
         )

@@ -54,7 +54,7 @@ def patiently(what, seconds, condition):
 
 
 # What stands in a rule beside metrics: functions, labels to group by, numbers, durations.
-words = set("sum by rate increase histogram_quantile and job instance kind part pool le s m".split())
+words = set("sum by rate increase histogram_quantile and job instance kind part pool surface le s m".split())
 selector = re.compile(r'\b((?:vireo|redis|process)_\w+|up)\b(\{(?:[^{}"]|"[^"]*")*\})?')
 wanted = set()
 for rule in rules:
@@ -77,7 +77,10 @@ for rule in rules:
         wanted |= {metric + option for option in options}
 
 app, admin = os.environ["APP_KEY"], os.environ["ADMIN_KEY"]
-call(f"{api}/v1/recommendations/u000001", app)
+shown = call(f"{api}/v1/recommendations/u000001", app)
+tokens = [{"item_id": item["item_id"], "tracking_token": item["tracking_token"]} for item in shown["items"]]
+call(f"{api}/v1/impressions", app, {"recommendation_id": shown["recommendation_id"], "items": tokens})
+call(f"{api}/v1/feedback", app, tokens[0] | {"user_id": "u000001", "type": "click"})
 call(f"{api}/v1/feedback", app, {"event_id": "alerts", "user_id": "u000001", "item_id": "i000001", "type": "purchase"})
 call(f"{administration}/v1/admin/tombstones", admin, {"kind": "item", "ids": ["i000002"]})
 # The last check of the self-check is after a minute.

@@ -2,6 +2,11 @@
 package enum MetricHelp {
     package static let texts: [String: String] = [
         "vireo_recommendations_total": "Recommendations served, by the tier the pool came from.",
+        "vireo_shown_items_total":
+            "Items of slates that were shown, as impressions tell it, by what the slate was made of; other: beyond 200 sources of a process.",
+        "vireo_attributed_events_total":
+            "Clicks and purchases that came with a tracking token, by what the slate was made of.",
+        "vireo_shown_categories": "First categories among what was shown of a slate, by what it was made of.",
         "vireo_fallbacks_total": "Recommendations that were not the user's own fresh list, by kind.",
         "vireo_degraded_total":
             "Recommendations marked degraded, by the part that they had to do without; unverified: what the user has seen or does not want was not known.",

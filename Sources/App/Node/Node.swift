@@ -151,12 +151,14 @@ package struct Node: Sendable {
             sessions: sessionEvents,
             interactions: PostgresInteractionRepository(store: store)
         )
+        let quality = QualityMetrics()
         let feedback = FeedbackService(
             repository: PostgresFeedbackRepository(store: store),
             sessions: sessionEvents,
             invalidator: invalidator,
             control: control,
             signer: signer,
+            quality: quality,
             log: log,
             faults: settings.coherence.faults,
             wallClock: WallClock.now
@@ -166,6 +168,7 @@ package struct Node: Sendable {
             repository: storedImpressions,
             control: control,
             signer: signer,
+            quality: quality,
             log: log,
             wallClock: WallClock.now
         )
@@ -297,6 +300,14 @@ package struct Node: Sendable {
                 return registry.render()
             }
         )
+        let reports = QualityService(
+            repository: PostgresQualityRepository(store: store),
+            control: control,
+            wallClock: WallClock.now
+        )
+        useCases.quality = { window, surface, tenant async throws(ServingError) in
+            try await reports.report(window, surface: surface, tenant: tenant)
+        }
         useCases.selfCheck = SelfCheckUseCases(
             selfCheck,
             node: settings.nodeID,

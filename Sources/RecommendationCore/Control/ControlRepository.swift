@@ -66,10 +66,13 @@ public struct TenantControl: Sendable, Equatable {
     public var canaryDocument: StoredPolicy?
     /// The control log id of the last change that took a model or a policy out of service again; 0: there was none.
     public var withdrawn: Int64
+    /// The experiments that run.
+    public var experiments: [RunningExperiment]
 
     /// The versions that answers are made of.
     public var servingModels: [ModelVersion.Number] {
         [self.activeModel, self.canaryModel?.number].compactMap(\.self)
+            + self.experiments.flatMap { $0.experiment.variants.compactMap(\.model) }
     }
 
     /// The versions that may be next, to be loaded ahead.
@@ -90,7 +93,8 @@ public struct TenantControl: Sendable, Equatable {
         previousPolicy: StoredPolicy? = nil,
         canaryPolicy: PolicyCanary? = nil,
         canaryDocument: StoredPolicy? = nil,
-        withdrawn: Int64 = 0
+        withdrawn: Int64 = 0,
+        experiments: [RunningExperiment] = []
     ) {
         self.tenant = tenant
         self.generations = generations
@@ -104,6 +108,7 @@ public struct TenantControl: Sendable, Equatable {
         self.canaryPolicy = canaryPolicy
         self.canaryDocument = canaryDocument
         self.withdrawn = withdrawn
+        self.experiments = experiments
     }
 }
 

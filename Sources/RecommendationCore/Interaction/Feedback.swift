@@ -84,7 +84,7 @@ public struct Attribution: Sendable, Equatable {
     }
 
     /// What an answer was made of, and where it was shown.
-    public struct Source: Sendable, Equatable {
+    public struct Source: Sendable, Hashable {
         /// 0: none.
         public let model: ModelVersion.Number
         /// The policy's version.

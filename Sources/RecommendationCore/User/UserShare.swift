@@ -7,13 +7,16 @@ enum UserShare {
     /// smaller one of the same salt.
     ///
     /// - Parameter share: In hundredths of a percent of the users.
-    static func takes(_ user: User.ID, salt: UInt64, share: Int) -> Bool {
+    static func takes(_ user: User.ID, salt: UInt64, share: Int) -> Bool { Self.bucket(user, salt: salt) < share }
+
+    /// One of ten thousand.
+    static func bucket(_ user: User.ID, salt: UInt64) -> Int {
         // FNV-1a over the bytes, then the finaliser of SplitMix64, which spreads what FNV leaves in its high bits.
         var hash = Self.bytes(user.string, 0xcbf2_9ce4_8422_2325 ^ salt &* 0x9e37_79b9_7f4a_7c15)
         hash = (hash ^ (hash >> 30)) &* 0xbf58_476d_1ce4_e5b9
         hash = (hash ^ (hash >> 27)) &* 0x94d0_49bb_1331_11eb
         hash ^= hash >> 31
-        return hash.multipliedFullWidth(by: UInt64(Self.whole)).high < UInt64(share)
+        return Int(hash.multipliedFullWidth(by: UInt64(Self.whole)).high)
     }
 
     /// A salt of a name.

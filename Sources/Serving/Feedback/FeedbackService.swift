@@ -10,6 +10,7 @@ package final class FeedbackService: Sendable {
     private let invalidator: Invalidator
     private let control: ControlState
     private let signer: TokenSigner
+    private let quality: QualityMetrics
     private let log: Logger
     private let wallClock: @Sendable () -> Timestamp
     /// How long an answer waits for the relay where this node cannot reach Redis.
@@ -23,6 +24,7 @@ package final class FeedbackService: Sendable {
         invalidator: Invalidator,
         control: ControlState,
         signer: TokenSigner,
+        quality: QualityMetrics,
         log: Logger,
         propagationLimit: Duration = .milliseconds(800),
         faults: SeededFaults = SeededFaults(),
@@ -33,6 +35,7 @@ package final class FeedbackService: Sendable {
         self.invalidator = invalidator
         self.control = control
         self.signer = signer
+        self.quality = quality
         self.log = log
         self.propagationLimit = propagationLimit
         self.faults = faults
@@ -83,6 +86,7 @@ package final class FeedbackService: Sendable {
             case .stored(let version):
                 answer.accepted += 1
                 self.metrics.stored(event.type)
+                if let source = event.attribution?.source { self.quality.done(event.type, source) }
                 if invalidating.contains(event.type) { invalidated[event.user] = version }
                 if versions.updateValue(version, forKey: event.user) == nil { order.append(event.user) }
             case .duplicate(let version):

@@ -17,17 +17,20 @@ package struct ImpressionService: Sendable {
     private let log: Logger
     private let wallClock: @Sendable () -> Timestamp
     private let metrics = ImpressionMetrics()
+    private let quality: QualityMetrics
 
     package init(
         repository: any ImpressionRepository,
         control: ControlState,
         signer: TokenSigner,
+        quality: QualityMetrics,
         log: Logger,
         wallClock: @escaping @Sendable () -> Timestamp
     ) {
         self.repository = repository
         self.control = control
         self.signer = signer
+        self.quality = quality
         self.log = log
         self.wallClock = wallClock
     }
@@ -76,7 +79,15 @@ package struct ImpressionService: Sendable {
         }
         answer.rejected.sort { $0.index < $1.index }
         self.metrics.count(answer)
+        self.count(zip(impressions, outcomes).lazy.filter { $0.1 == .stored }.map(\.0), tenant)
         return answer
+    }
+
+    /// Counts what was shown of a slate; all of it is of one source.
+    private func count(_ stored: some Collection<Impression>, _ tenant: Tenant.ID) {
+        guard let source = stored.first?.attribution.source, let state = self.control.state(of: tenant) else { return }
+        let categories = Set(stored.map { state.catalog.category(of: $0.number) })
+        self.quality.shown(source, items: stored.count, categories: categories.count)
     }
 
     /// Why one impression is not taken.

@@ -1,0 +1,128 @@
+/// Users of a surface in parts, each served in its own way, to see which way does best.
+public struct Experiment: Sendable, Equatable {
+    /// One way to serve.
+    public struct Variant: Sendable, Equatable {
+        /// A plain name.
+        public var name: String
+        /// Of the experiment's users, in hundredths of a percent: 0 to 10,000.
+        public var weight: Int
+        /// The version of the policy; nil: the one that serves the user anyway.
+        public var policy: String?
+        /// The model; nil: the one that serves the user anyway.
+        public var model: ModelVersion.Number?
+
+        /// A variant of these parts.
+        public init(name: String, weight: Int, policy: String? = nil, model: ModelVersion.Number? = nil) {
+            self.name = name
+            self.weight = weight
+            self.policy = policy
+            self.model = model
+        }
+    }
+
+    /// What is counted of users who were shown a variant.
+    public enum Metric: String, CaseIterable, Sendable {
+        /// Who clicked something that was shown to them in it.
+        case clickThrough = "ctr"
+        /// Who bought something, whatever it was, after they were first shown it.
+        case conversion
+
+        /// The type of the event.
+        public var event: EventType {
+            switch self {
+            case .clickThrough: .click
+            case .conversion: .purchase
+            }
+        }
+    }
+
+    /// What is looked for, and how surely.
+    public struct Design: Sendable, Equatable {
+        /// What is counted.
+        public var metric: Metric
+        /// The share that is expected of the first variant.
+        public var baseline: Double
+        /// The relative difference that is to be seen.
+        public var effect: Double
+        /// How often a difference may be seen that is none.
+        public var alpha: Double
+        /// How often one that is there is to be seen.
+        public var power: Double
+
+        /// A design of these parts.
+        public init(
+            metric: Metric,
+            baseline: Double = 0.05,
+            effect: Double = 0.1,
+            alpha: Double = 0.05,
+            power: Double = 0.8
+        ) {
+            self.metric = metric
+            self.baseline = baseline
+            self.effect = effect
+            self.alpha = alpha
+            self.power = power
+        }
+    }
+
+    /// A plain name, of one experiment of its tenant for good.
+    public var id: String
+    /// Where lists are in it.
+    public var surface: String
+    /// Experiments of one layer share no user.
+    public var layer: String
+    /// Random: who is in which variant says nothing of any other experiment.
+    public var salt: UInt64
+    /// The first is what the others are held against.
+    public var variants: [Variant]
+    /// What is looked for.
+    public var design: Design
+    /// Which of the layer's users are in it.
+    public var users: Buckets
+    /// Which of its users are in which variant, by place.
+    public var slots: Buckets
+    /// Since when.
+    public var startedAt: Timestamp
+    /// Since when the variants and their weights are these.
+    public var weighedAt: Timestamp
+    /// nil: it runs.
+    public var stoppedAt: Timestamp?
+
+    /// An experiment of these parts.
+    public init(
+        id: String,
+        surface: String,
+        layer: String,
+        salt: UInt64,
+        variants: [Variant],
+        design: Design,
+        users: Buckets,
+        slots: Buckets,
+        startedAt: Timestamp,
+        weighedAt: Timestamp,
+        stoppedAt: Timestamp? = nil
+    ) {
+        self.id = id
+        self.surface = surface
+        self.layer = layer
+        self.salt = salt
+        self.variants = variants
+        self.design = design
+        self.users = users
+        self.slots = slots
+        self.startedAt = startedAt
+        self.weighedAt = weighedAt
+        self.stoppedAt = stoppedAt
+    }
+
+    /// What tokens say of a variant.
+    public func label(of variant: Variant) -> String { "\(self.id)=\(variant.name)" }
+
+    /// The variant of a user: always the same on every node, until variants or weights are changed; nil: the user is not in it.
+    public func variant(of user: User.ID, tenant: Tenant.ID) -> Variant? {
+        let layer = UserShare.salt("\(tenant.string)\0layer\0\(self.layer)")
+        guard self.users.place(of: UserShare.bucket(user, salt: layer)) != nil else { return nil }
+        let salt = UserShare.salt("\(tenant.string)\0experiment\0\(self.id)") ^ self.salt
+        return self.slots.place(of: UserShare.bucket(user, salt: salt)).map { self.variants[$0] }
+    }
+}
