@@ -29,6 +29,7 @@ package struct HTTPServer: Service {
                     + CacheRoutes(useCases: useCases.catalogue).routes
                     + PolicyRoutes(useCases: useCases.policies, waiting: waiting).routes
                     + ModelRoutes(useCases: useCases.models, waiting: waiting).routes
+                    + ExperimentRoutes(useCases: useCases.experiments, waiting: waiting).routes
                     + JobRoutes(models: useCases.models, warming: useCases.warming).routes
                     + QualityRoutes(useCases: useCases).routes + EpochRoutes(useCases: useCases).routes
                     + SelfCheckRoutes(useCases: useCases.selfCheck).routes

@@ -29,6 +29,7 @@ package struct UseCases: Sendable {
     package var everywhere: @Sendable (Announcement) async -> Bool
     package var policies: PolicyUseCases
     package var selfCheck = SelfCheckUseCases.off
+    package var experiments: ExperimentUseCases
     /// Window, surface, tenant; nothing was shown, where nothing else is said.
     package var quality:
         @Sendable (QualityReport.Window, String?, Tenant.ID) async throws(ServingError) -> QualityReport = {
@@ -66,6 +67,7 @@ package struct UseCases: Sendable {
         epoch: @escaping @Sendable (Int64, Tenant.ID?) async throws(ServingError) -> EpochProgress?,
         everywhere: @escaping @Sendable (Announcement) async -> Bool,
         policies: PolicyUseCases,
+        experiments: ExperimentUseCases,
         authenticate: @escaping @Sendable (String) async throws(ServingError) -> Principal?,
         readiness: @escaping @Sendable () -> Readiness,
         isStopping: @escaping @Sendable () -> Bool = { false },
@@ -86,6 +88,7 @@ package struct UseCases: Sendable {
         self.epoch = epoch
         self.everywhere = everywhere
         self.policies = policies
+        self.experiments = experiments
         self.authenticate = authenticate
         self.readiness = readiness
         self.isStopping = isStopping

@@ -137,18 +137,23 @@ package struct PostgresExperimentRepository: ExperimentRepository {
 
     // MARK: Rules
 
-    /// What is changed on a surface in two layers would be changed by both for some users.
+    /// What two layers change would be changed by both for some users, and what tokens say has room for so many.
     private static func check(
         _ variants: [Experiment.Variant],
         surface: String,
         layer: String,
         beside running: [Experiment]
     ) throws(RepositoryError) {
-        for other in running where other.surface == surface && other.layer != layer {
-            for (what, changes) in [
-                ("policy", { (variant: Experiment.Variant) in variant.policy != nil }), ("model", { $0.model != nil }),
-            ] where variants.contains(where: changes) && other.variants.contains(where: changes) {
-                throw .conflict("\(other.id) changes the \(what) on \(surface), too: take its layer, \(other.layer)")
+        let beside = running.filter { $0.surface == surface }
+        guard beside.count < Experiment.maximumOnSurface else {
+            throw .conflict("\(beside.count) experiments run on \(surface) already")
+        }
+        func changes(_ variant: Experiment.Variant) -> Bool { variant.policy != nil || variant.model != nil }
+        for other in beside where other.layer != layer && other.variants.contains(where: changes) {
+            guard !variants.contains(where: changes) else {
+                throw .conflict(
+                    "\(other.id) has its own policies or models on \(surface), too: take its layer, \(other.layer)"
+                )
             }
         }
     }

@@ -89,6 +89,7 @@ final class Canned: Sendable {
         /// What was done with which version of whom.
         var policyCalls: [String] = []
         var epochs: [(Int64, Tenant.ID?)] = []
+        var experiments: [ExperimentOrder] = []
         /// Changes that were waited for.
         var waits: [Announcement] = []
     }
@@ -190,6 +191,44 @@ final class Canned: Sendable {
                 return announcement.isPropagated
             },
             policies: self.policies,
+            experiments: ExperimentUseCases(
+                start: { order, _ throws(ServingError) in
+                    self.asked.withLock { $0.experiments.append(order) }
+                    return ExperimentChange(experiment: .example(order), epoch: 9, announcement: .example(9))
+                },
+                setVariants: { variants, id, _ throws(ServingError) in
+                    var experiment = Experiment.example
+                    experiment.variants = variants
+                    return id == "none"
+                        ? nil : ExperimentChange(experiment: experiment, epoch: 9, announcement: .example(9))
+                },
+                stop: { id, _ throws(ServingError) in
+                    id == "none" ? nil : ExperimentChange(experiment: .example, epoch: 9, announcement: .example(9))
+                },
+                experiments: { _ throws(ServingError) in [.example] },
+                experiment: { id, _ throws(ServingError) in id == "none" ? nil : .example },
+                results: { id, _ throws(ServingError) in
+                    id == "none"
+                        ? nil
+                        : ExperimentResults(
+                            experiment: .example,
+                            variants: [
+                                ExperimentResults.Variant(name: "a", proportion: Proportion(5, of: 10), best: 0.25),
+                                ExperimentResults.Variant(
+                                    name: "b",
+                                    proportion: Proportion(6, of: 10),
+                                    lift: 0.2,
+                                    pValue: 0.6,
+                                    sequentialPValue: 0.9,
+                                    best: 0.75
+                                ),
+                            ],
+                            required: 31_235,
+                            ratio: 1,
+                            verdict: "insufficient"
+                        )
+                }
+            ),
             authenticate: { key in
                 self.asked.withLock { $0.presentedKeys.append(key) }
                 return switch key {

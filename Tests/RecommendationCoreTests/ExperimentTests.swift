@@ -29,7 +29,8 @@ struct ExperimentTests {
     }
 
     private static func assigned(_ experiment: Experiment, tenant: Tenant.ID = .default) -> [String?] {
-        self.users.map { experiment.variant(of: $0, tenant: tenant)?.name }
+        let draw = experiment.draw(tenant: tenant)
+        return self.users.map { user in experiment.variant(of: user, draw).map { experiment.variants[$0].name } }
     }
 
     @Test("users are in variants by their weights, each time the same, and whoever is not in it is in none")

@@ -62,7 +62,7 @@ struct PrecomputedServingTests {
         age: Duration = .seconds(7),
         _ change: (inout PrecomputedList.Lineage) -> Void = { _ in }
     ) throws -> PrecomputedList {
-        let state = node.control.state(of: .default)?.serving(User.ID(trusted: user)).on(surface)
+        let state = node.control.state(of: .default)?.answering(User.ID(trusted: user), on: surface).state
         var lineage = try #require(state?.lineage(surface: surface))
         change(&lineage)
         let milliseconds = node.keeper.milliseconds() - age.components.seconds * 1_000

@@ -287,6 +287,13 @@ package struct Node: Sendable {
                 policies,
                 PolicyTrialService(serving, policies: policies, activity: warmJobs)
             ),
+            experiments: ExperimentUseCases(
+                ExperimentService(
+                    repository: PostgresExperimentRepository(store: store),
+                    control: control,
+                    invalidator: invalidator
+                )
+            ),
             authenticate: { key async throws(ServingError) in
                 // A revocation is as critical as a tombstone: without a lease, keys are read before they are believed.
                 _ = await keeper.controlStanding()

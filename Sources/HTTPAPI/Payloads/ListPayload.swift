@@ -23,4 +23,5 @@ extension JSONWriter {
 extension ItemList: SlateAnswer {
     var tier: Tier { .computed }
     var ageMilliseconds: Int64 { 0 }
+    var nextCursor: String? { nil }
 }

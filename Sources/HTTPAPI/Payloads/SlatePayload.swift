@@ -7,6 +7,7 @@ protocol SlateAnswer {
     var generatedAt: Timestamp { get }
     var modelVersion: String { get }
     var policyVersion: String { get }
+    var experiments: [ExperimentVariant] { get }
     var tier: Tier { get }
     var ageMilliseconds: Int64 { get }
     var fallback: Fallback? { get }
@@ -41,7 +42,14 @@ extension JSONWriter {
         self.string(answer.modelVersion)
         self.raw(#","policy_version":"#)
         self.string(answer.policyVersion)
-        self.raw(#","experiments":[]"#)
+        self.raw(#","experiments":"#)
+        self.list(answer.experiments) { json, experiment in
+            json.raw(#"{"id":"#)
+            json.string(experiment.id)
+            json.raw(#","variant":"#)
+            json.string(experiment.variant)
+            json.raw("}")
+        }
         self.standing(of: answer)
         self.raw("}")
     }

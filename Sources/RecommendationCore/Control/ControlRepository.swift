@@ -72,7 +72,7 @@ public struct TenantControl: Sendable, Equatable {
     /// The versions that answers are made of.
     public var servingModels: [ModelVersion.Number] {
         [self.activeModel, self.canaryModel?.number].compactMap(\.self)
-            + self.experiments.flatMap { $0.experiment.variants.compactMap(\.model) }
+            + self.experiments.flatMap(\.models)
     }
 
     /// The versions that may be next, to be loaded ahead.

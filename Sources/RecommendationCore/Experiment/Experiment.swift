@@ -1,5 +1,12 @@
 /// Users of a surface in parts, each served in its own way, to see which way does best.
 public struct Experiment: Sendable, Equatable {
+    /// The most that run on one surface.
+    public static let maximumOnSurface = 3
+    /// The most variants.
+    public static let maximumVariants = 10
+    /// The longest id, and the longest name of a variant, in bytes: a token says both of each.
+    public static let maximumName = 32
+
     /// One way to serve.
     public struct Variant: Sendable, Equatable {
         /// A plain name.
@@ -118,11 +125,24 @@ public struct Experiment: Sendable, Equatable {
     /// What tokens say of a variant.
     public func label(of variant: Variant) -> String { "\(self.id)=\(variant.name)" }
 
-    /// The variant of a user: always the same on every node, until variants or weights are changed; nil: the user is not in it.
-    public func variant(of user: User.ID, tenant: Tenant.ID) -> Variant? {
-        let layer = UserShare.salt("\(tenant.string)\0layer\0\(self.layer)")
-        guard self.users.place(of: UserShare.bucket(user, salt: layer)) != nil else { return nil }
-        let salt = UserShare.salt("\(tenant.string)\0experiment\0\(self.id)") ^ self.salt
-        return self.slots.place(of: UserShare.bucket(user, salt: salt)).map { self.variants[$0] }
+    /// What users are drawn by.
+    public struct Draw: Sendable, Equatable {
+        fileprivate let layer: UInt64
+        fileprivate let own: UInt64
+    }
+
+    /// What the users of a tenant are drawn by.
+    public func draw(tenant: Tenant.ID) -> Draw {
+        Draw(
+            layer: UserShare.salt("\(tenant.string)\0layer\0\(self.layer)"),
+            own: UserShare.salt("\(tenant.string)\0experiment\0\(self.id)") ^ self.salt
+        )
+    }
+
+    /// The variant of a user, by its place: always the same on every node, until variants or weights are changed; nil: the user is
+    /// not in it.
+    public func variant(of user: User.ID, _ draw: Draw) -> Int? {
+        guard self.users.place(of: UserShare.bucket(user, salt: draw.layer)) != nil else { return nil }
+        return self.slots.place(of: UserShare.bucket(user, salt: draw.own))
     }
 }

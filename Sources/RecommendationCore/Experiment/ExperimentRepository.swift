@@ -38,6 +38,9 @@ public struct RunningExperiment: Sendable, Equatable {
     /// The policies that its variants name, but for the built-in one.
     public var policies: [StoredPolicy]
 
+    /// The models that its variants name.
+    public var models: [ModelVersion.Number] { self.experiment.variants.compactMap(\.model) }
+
     /// An experiment with its policies.
     public init(experiment: Experiment, policies: [StoredPolicy]) {
         self.experiment = experiment

@@ -34,8 +34,14 @@ package struct ExperimentFindings: Sendable, Equatable {
 
     /// - Parameters:
     ///   - counts: Of each variant, users who were shown it, and of them those who did what is counted.
-    ///   - weights: Of the variants, for as long as these counts were taken.
-    package init(_ experiment: Experiment.Design, counts: [Proportion], weights: [Double]) {
+    ///   - lately: How many of the users were shown it first since the variants have their weights; nil: all.
+    ///   - weights: Of the variants.
+    package init(
+        _ experiment: Experiment.Design,
+        counts: [Proportion],
+        lately: [Int]? = nil,
+        weights: [Double]
+    ) {
         let required = SampleSize.perVariant(
             baseline: experiment.baseline,
             effect: experiment.effect,
@@ -56,7 +62,7 @@ package struct ExperimentFindings: Sendable, Equatable {
         }
         self.variants = variants
         self.required = required
-        self.ratio = SampleRatio.chance(of: counts.map(\.trials), weights: weights)
+        self.ratio = SampleRatio.chance(of: lately ?? counts.map(\.trials), weights: weights)
         // As many chances to be wrong as variants are compared (Bonferroni).
         let alpha = experiment.alpha / Double(max(1, counts.count - 1))
         let verdicts = variants.dropFirst().map {

@@ -23,6 +23,8 @@ package final class TenantState: Sendable {
     private let trial: TenantState?
     /// The same by the policies of surfaces that have one of their own.
     private let surfaces: [(surface: String, state: TenantState)]
+    /// The experiments that run, and what their variants are served by.
+    private let experiments: [ExperimentStates]
     /// Tells states that serve side by side apart, but for their models.
     let variant: String
     /// The rules of the policy.
@@ -87,6 +89,7 @@ package final class TenantState: Sendable {
         blocked: Bitmap? = nil,
         model: LoadedModel?,
         canary: LoadedModel? = nil,
+        experiments: [ExperimentWays] = [],
         before: TenantState? = nil,
         changed: [Item.Number] = [],
         faults: SeededFaults = SeededFaults()
@@ -101,7 +104,15 @@ package final class TenantState: Sendable {
             faults: faults,
             changed: changed
         )
-        self.init(parts, policy, trial: trial, model: model, canary: canary, before: before)
+        self.init(
+            parts,
+            policy,
+            trial: trial,
+            model: model,
+            canary: canary,
+            experiments: experiments,
+            before: before
+        )
     }
 
     /// - Parameters:
@@ -114,6 +125,7 @@ package final class TenantState: Sendable {
         surface: String? = nil,
         model: LoadedModel?,
         canary: LoadedModel? = nil,
+        experiments: [ExperimentWays] = [],
         rules: PolicyRules? = nil,
         before: TenantState?
     ) {
@@ -150,6 +162,24 @@ package final class TenantState: Sendable {
             )
             let known = before?.surfaces.first { $0.surface == surface }?.state
             return (surface, TenantState(parts, own, surface: surface, model: model, before: known))
+        }
+        self.experiments = experiments.map { ways in
+            let known = before?.experiments.first { $0.experiment.id == ways.experiment.id }?.states ?? []
+            return ExperimentStates(
+                ways.experiment,
+                tenant: parts.control.tenant,
+                states: ways.ways.enumerated().map { index, way in
+                    guard let way else { return nil }
+                    return TenantState(
+                        parts,
+                        way.policy ?? inForce,
+                        model: way.model ?? model,
+                        // Who is to have a model of the experiment has no other.
+                        canary: way.model == nil ? canary : nil,
+                        before: index < known.count ? known[index] : nil
+                    )
+                }
+            )
         }
         self.variant = "\(inForce.policy.version)|\(surface ?? "")"
         let excluded = Self.excluded(parts.blocked, catalog, rules)
@@ -195,6 +225,13 @@ package final class TenantState: Sendable {
     /// Where the policy of a share of the users comes from.
     var trialPolicy: PolicyInForce? { self.trial?.inForce }
 
+    /// What a variant of an experiment is served by; nil: there is no such experiment, or it is served as without it.
+    func state(of variant: Int, in experiment: String) -> TenantState? {
+        self.experiments.first { $0.experiment.id == experiment }.flatMap { running in
+            variant < running.states.count ? running.states[variant] : nil
+        }
+    }
+
     /// What a snapshot does not know of the catalogue.
     func freshIndex(of snapshot: Snapshot) -> FreshIndex {
         func make() -> FreshIndex { FreshIndex(self.catalog, snapshot, explores: self.policy.exploration.share > 0) }
@@ -218,6 +255,22 @@ package final class TenantState: Sendable {
         return canary
     }
 
+    /// What answers for a user on a surface are made of, and the variants of experiments that the user is in there.
+    func answering(_ user: User.ID?, on surface: String) -> (state: TenantState, variants: [ExperimentVariant]) {
+        guard let user else { return (self.on(surface), []) }
+        var state = self.serving(user)
+        guard !self.experiments.isEmpty else { return (state.on(surface), []) }
+        var variants: [ExperimentVariant] = []
+        for running in self.experiments where running.experiment.surface.utf8.elementsEqual(surface.utf8) {
+            guard let place = running.experiment.variant(of: user, running.draw) else { continue }
+            variants.append(
+                ExperimentVariant(id: running.experiment.id, variant: running.experiment.variants[place].name)
+            )
+            if let own = running.states[place] { state = own.byModel(of: user) }
+        }
+        return (state.on(surface), variants)
+    }
+
     /// What answers on a surface are made of: this state, or the same by the surface's own policy.
     func on(_ surface: String) -> TenantState {
         guard !self.surfaces.isEmpty else { return self }
@@ -226,7 +279,9 @@ package final class TenantState: Sendable {
 
     /// The types of events that make void what was computed before them, by any policy that serves.
     var invalidatingEvents: Set<EventType> {
-        self.policy.invalidatingEvents.union(self.trial?.policy.invalidatingEvents ?? [])
+        self.experiments.flatMap(\.states).reduce(
+            self.policy.invalidatingEvents.union(self.trial?.policy.invalidatingEvents ?? [])
+        ) { events, state in events.union(state?.policy.invalidatingEvents ?? []) }
     }
 
     /// The cache field of unfiltered pools for a surface; nil where the policy has no such surface.
@@ -303,6 +358,9 @@ package final class TenantState: Sendable {
         self.trial = before.trial.map { TenantState($0, epoch: epoch, catalog: catalog, changed: changed) }
         self.surfaces = before.surfaces.map { surface, state in
             (surface, TenantState(state, epoch: epoch, catalog: catalog, changed: changed))
+        }
+        self.experiments = before.experiments.map { running in
+            running.mapped { TenantState($0, epoch: epoch, catalog: catalog, changed: changed) }
         }
         self.denials = before.denials
         var blocked = before.blocked

@@ -36,6 +36,8 @@ struct PinnedList: Equatable {
         /// 0: there was no model.
         let model: ModelVersion.Number
         let policy: String
+        /// As tokens say it.
+        let variant: String
         /// As in its cache field.
         let generation: Int64
         /// The control log as far as the first page knew it.

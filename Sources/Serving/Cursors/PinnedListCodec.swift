@@ -4,7 +4,7 @@ import RecommendationCore
 ///
 ///     format (1)  tier (1)  shown (1)
 ///     model, generation, epoch, user, changed, version, computed-at, issued-at (8 each)
-///     surface, policy, region, locale (each 1 and text; no region, no locale: 0)
+///     surface, policy, variant, region, locale (each 1 and text; no region, no locale: 0)
 ///     number of categories (1) and they (1 and text each)
 ///     number of items shown lately (1) and they (4 each)
 ///     number of marks (1) and of each item (4), kind (1), factor (4)
@@ -30,6 +30,7 @@ enum PinnedListCodec {
         for number in numbers { put(number) }
         put(origin.surface)
         put(origin.policy)
+        put(origin.variant)
         put(list.filters.region?.string ?? "")
         put(list.filters.locale?.string ?? "")
         bytes.append(UInt8(clamping: list.filters.categories.count))
@@ -73,7 +74,8 @@ enum PinnedListCodec {
             let shown = integer(UInt8.self), let model = integer(Int64.self), let generation = integer(Int64.self),
             let epoch = integer(Int64.self), let user = integer(Int64.self), let changed = integer(Int64.self),
             let version = integer(Int64.self), let computedAt = integer(Int64.self),
-            let issuedAt = integer(Int64.self), let surface = text(), let policy = text(), let region = text(),
+            let issuedAt = integer(Int64.self), let surface = text(), let policy = text(), let variant = text(),
+            let region = text(),
             let locale = text(), let categories = list(text), let lately = list({ integer(UInt32.self) }),
             let marks = list({ () -> PinnedList.Mark? in
                 guard let item = integer(UInt32.self),
@@ -95,6 +97,7 @@ enum PinnedListCodec {
                 surface: surface,
                 model: model,
                 policy: policy,
+                variant: variant,
                 generation: generation,
                 epoch: epoch,
                 user: user,

@@ -108,6 +108,7 @@ extension RecommendationService {
             surface: asked.request.surface,
             model: model?.number ?? 0,
             policy: state.policy.version,
+            variant: asked.opening.experiments.text,
             generation: generations.generation(
                 surface: asked.request.surface,
                 model: model?.name ?? "",
@@ -145,7 +146,7 @@ extension RecommendationService {
                 model: origin.model,
                 surface: origin.surface,
                 policy: origin.policy,
-                variant: ""
+                variant: origin.variant
             ),
             after: list.shown
         )
@@ -154,6 +155,7 @@ extension RecommendationService {
         answer.isComputed(at: origin.computedAt, now: self.context.keeper.milliseconds())
         answer.modelVersion = origin.model == 0 ? "none" : ModelVersion.name(origin.model)
         answer.policyVersion = origin.policy
+        answer.experiments = [ExperimentVariant](text: origin.variant)
         answer.userVersion = origin.version
         answer.nextCursor = page.rest.map { rest in
             self.context.signer.cursors.seal(

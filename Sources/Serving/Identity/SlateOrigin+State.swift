@@ -6,13 +6,14 @@ extension TenantState {
     /// - Parameters:
     ///   - user: nil: it is nobody's.
     ///   - surface: Where it is shown: a surface, or the list's own name.
-    func origin(_ user: User.ID?, surface: String) -> SlateOrigin {
+    ///   - variants: What it is of.
+    func origin(_ user: User.ID?, surface: String, _ variants: [ExperimentVariant] = []) -> SlateOrigin {
         SlateOrigin(
             user: user ?? TokenSigner.nobody,
             model: self.model?.number ?? 0,
             surface: surface,
             policy: self.policy.version,
-            variant: ""
+            variant: variants.isEmpty ? "" : variants.text
         )
     }
 }

@@ -92,6 +92,7 @@ package struct ItemList: Sendable {
     package var items: [RecommendedItem]
     package var modelVersion: String
     package var policyVersion: String
+    package var experiments: [ExperimentVariant] = []
     package var fallback: Fallback?
     package var fallbackReason: String?
     package var degraded: [Degradation]

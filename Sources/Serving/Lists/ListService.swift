@@ -66,7 +66,7 @@ package final class ListService: Sendable {
 
     /// What is like an item.
     package func similar(_ request: SimilarRequest) async throws(ServingError) -> ItemList {
-        let opening = try await self.context.open(request.tenant).serving(request.user).on(request.surface)
+        let opening = try await self.context.open(request.tenant).answering(request.user, on: request.surface)
         let state = opening.state
         // An item that is denied is not told from one that is not there.
         guard let number = state.catalog.number(of: request.item), state.catalog.holds(number),
@@ -89,7 +89,7 @@ package final class ListService: Sendable {
             isOnSurface: true,
             labels: exclusions.labels,
             id: id,
-            origin: state.origin(request.user, surface: request.surface)
+            origin: state.origin(request.user, surface: request.surface, opening.experiments)
         )
         let list = self.answer(opening, slate, id: id, surface: request.surface, exclusions, query: [])
         self.count(list, named: "similar")
@@ -140,6 +140,7 @@ package final class ListService: Sendable {
             filtered: slate.filtered,
             userVersion: exclusions.version
         )
+        list.experiments = opening.experiments
         for degradation in exclusions.degraded { list.degraded.note(degradation) }
         list.tag = Self.tag(opening, list, query: query)
         list.stages = [

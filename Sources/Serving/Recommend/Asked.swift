@@ -14,15 +14,14 @@ struct Asked: Sendable {
 
     /// - Throws: Where the surface is not one of the policy's.
     init(_ request: RecommendationRequest, _ opening: Opening) throws(ServingError) {
-        let opening = opening.serving(request.named)
-        try opening.check(surface: request.surface)
+        try opening.serving(request.named).check(surface: request.surface)
         self.init(request, checked: opening)
     }
 
     /// Of a surface that is one of the policy's.
     init(_ request: RecommendationRequest, checked opening: Opening) {
         self.request = request
-        let opening = opening.serving(request.named).on(request.surface)
+        let opening = opening.answering(request.named, on: request.surface)
         self.opening = opening
         self.id = opening.makeID()
         self.digest = request.filters.poolDigest(in: opening.state.catalog, policy: opening.state.policy)
@@ -47,7 +46,9 @@ struct Asked: Sendable {
     }
 
     /// What its tokens say.
-    var origin: SlateOrigin { self.state.origin(self.request.user, surface: self.request.surface) }
+    var origin: SlateOrigin {
+        self.state.origin(self.request.user, surface: self.request.surface, self.opening.experiments)
+    }
 
     /// Whether a stale copy may be the answer where the cache finds nothing better.
     var servesStale: Bool { self.state.policy.fallback.first == .stale }
@@ -78,6 +79,7 @@ struct Asked: Sendable {
         answer.items = slate.items
         answer.filtered = slate.filtered
         answer.degraded = self.opening.degraded
+        answer.experiments = self.opening.experiments
         return answer
     }
 }

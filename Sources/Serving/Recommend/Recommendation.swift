@@ -72,6 +72,7 @@ package struct Recommendation: Sendable {
     package var nextCursor: String?
     package var modelVersion: String
     package var policyVersion: String
+    package var experiments: [ExperimentVariant] = []
     package var tier: Tier
     /// Milliseconds since the pool was computed.
     package var ageMilliseconds: Int64

@@ -6,6 +6,7 @@ package struct ImmediateQuestion: Sendable {
     let request: ImmediateRequest
     let state: TenantState
     let model: ModelVersion.Number
+    let experiments: [ExperimentVariant]
     let place: CachePlace
     let start: ContinuousClock.Instant
     let controlled: ContinuousClock.Instant
@@ -107,7 +108,8 @@ extension Asked {
                 now: now,
                 degraded: [],
                 start: question.start,
-                controlled: question.controlled
+                controlled: question.controlled,
+                experiments: question.experiments
             )
         )
     }

@@ -73,9 +73,9 @@ extension RecommendationService {
         standing: ImmediateStanding,
         in workspace: ImmediateWorkspace
     ) -> ImmediateOutcome {
+        guard let known = self.state(of: tenant, standing: standing, in: workspace) else { return .wait }
+        let (state, experiments) = known.answering(request.user, on: request.surface)
         guard
-            let state = self.state(of: tenant, standing: standing, in: workspace)?.serving(request.user)
-                .on(request.surface),
             let model = state.model,
             // An answer by the last good policy has to say so.
             !state.isOnLastGoodPolicy, let field = state.field(surface: request.surface)
@@ -86,6 +86,7 @@ extension RecommendationService {
             request: request,
             state: state,
             model: model.number,
+            experiments: experiments,
             place: CachePlace(key: key, field: field),
             start: standing.moment.instant,
             controlled: controlled
@@ -133,10 +134,11 @@ extension RecommendationService {
         let signing = self.context.signer.response(
             id,
             tenant: state.tenant,
-            state.origin(user, surface: question.request.surface).of(model: question.model)
+            state.origin(user, surface: question.request.surface, question.experiments).of(model: question.model)
         )
         answer.isComputed(at: pool.entry.computedAt, now: milliseconds)
         answer.userVersion = pool.entry.version
+        answer.experiments = question.experiments
         answer.stages = [
             Recommendation.Stage(name: "control", duration: question.controlled - question.start),
             Recommendation.Stage(name: "cache", duration: pool.lookup),

@@ -72,6 +72,8 @@ struct Opening: Sendable {
     let degraded: [Degradation]
     let start: ContinuousClock.Instant
     let controlled: ContinuousClock.Instant
+    /// The variants that they are of.
+    var experiments: [ExperimentVariant] = []
 
     var control: Recommendation.Stage {
         Recommendation.Stage(name: "control", duration: self.controlled - self.start)
@@ -83,8 +85,14 @@ struct Opening: Sendable {
         return self.by(self.state.serving(user))
     }
 
-    /// The same for one surface: by the policy of that surface.
-    func on(_ surface: String) -> Opening { self.by(self.state.on(surface)) }
+    /// The same for one user on one surface: by the policy and the model of that surface, of the user's canaries and experiments.
+    func answering(_ user: User.ID?, on surface: String) -> Opening {
+        let (state, variants) = self.state.answering(user, on: surface)
+        var opening = self.by(state)
+        // What was found before is found by the state of before alone.
+        opening.experiments = self.experiments.isEmpty ? variants : self.experiments
+        return opening
+    }
 
     /// The same by another state of the tenant.
     func by(_ state: TenantState) -> Opening {
@@ -96,7 +104,8 @@ struct Opening: Sendable {
             now: self.now,
             degraded: self.degraded,
             start: self.start,
-            controlled: self.controlled
+            controlled: self.controlled,
+            experiments: self.experiments
         )
     }
 
