@@ -30,6 +30,12 @@ struct ImpressionServingTests {
             }
         }
 
+        func shown(
+            to user: User.ID,
+            since time: Timestamp,
+            tenant: Tenant.ID
+        ) async throws(RepositoryError) -> [ShownItem] { [] }
+
         func prune(before time: Timestamp) async throws(RepositoryError) -> Bool { false }
     }
 
@@ -47,6 +53,7 @@ struct ImpressionServingTests {
             repository: self.store,
             control: self.node.control,
             signer: signer ?? self.signer,
+            caps: self.node.context.caps,
             log: Logger(label: "test"),
             wallClock: { Timestamp(microseconds: clock.milliseconds * 1_000) }
         )

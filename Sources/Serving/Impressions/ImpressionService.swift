@@ -14,6 +14,7 @@ package struct ImpressionService: Sendable {
     private let repository: any ImpressionRepository
     private let control: ControlState
     private let signer: TokenSigner
+    private let caps: FrequencyCapService?
     private let log: Logger
     private let wallClock: @Sendable () -> Timestamp
     private let metrics = ImpressionMetrics()
@@ -22,12 +23,14 @@ package struct ImpressionService: Sendable {
         repository: any ImpressionRepository,
         control: ControlState,
         signer: TokenSigner,
+        caps: FrequencyCapService? = nil,
         log: Logger,
         wallClock: @escaping @Sendable () -> Timestamp
     ) {
         self.repository = repository
         self.control = control
         self.signer = signer
+        self.caps = caps
         self.log = log
         self.wallClock = wallClock
     }
@@ -67,13 +70,22 @@ package struct ImpressionService: Sendable {
             self.log.warning("impressions not stored", metadata: ["error": "\(error)"])
             throw error
         }
-        for (index, outcome) in zip(indices, outcomes) {
+        var shown: [User.ID: [ShownItem]] = [:]
+        for (place, outcome) in outcomes.enumerated() {
+            let impression = impressions[place]
             switch outcome {
             case .stored: answer.accepted += 1
+            // The node that stored it may have died before it was counted: the same step again.
             case .duplicate: answer.duplicates += 1
-            case .unknownItem: answer.rejected.append(Refusal.unknownItem.rejection(index))
+            case .unknownItem:
+                answer.rejected.append(Refusal.unknownItem.rejection(indices[place]))
+                continue
+            }
+            if let user = impression.user {
+                shown[user, default: []].append(ShownItem(impression.number, impression.attribution))
             }
         }
+        if let caps { answer.isCounted = await caps.confirm(shown, tenant: tenant) }
         answer.rejected.sort { $0.index < $1.index }
         self.metrics.count(answer)
         return answer
@@ -120,6 +132,16 @@ package struct ImpressionService: Sendable {
             number: token.item,
             attribution: Attribution(token),
             user: token.origin.named
+        )
+    }
+}
+
+extension ShownItem {
+    init(_ number: Item.Number, _ attribution: Attribution) {
+        self.init(
+            number: number,
+            recommendationID: attribution.recommendationID,
+            surface: attribution.source?.surface ?? ""
         )
     }
 }
