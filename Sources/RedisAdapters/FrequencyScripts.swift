@@ -19,13 +19,16 @@ enum FrequencyScripts {
         local kind = redis.call('TYPE', key).ok
         if kind ~= 'hash' and kind ~= 'none' then redis.call('UNLINK', key) end
         local hold = tonumber(ARGV[1])
+        local function counts(began, shown)
+            -- Clocks of two servers are not a minute apart.
+            return began <= now + 60000 and began + (shown == 1 and 2592000000 or hold) > now
+        end
         local function entries(value)
             local kept = {}
             if not value or #value % 29 ~= 0 then return kept end
             for at = 1, #value, 29 do
                 local began, shown = struct.unpack('<i8B', value, at)
-                -- Clocks of two servers are not a minute apart.
-                if began <= now + 60000 and began + (shown == 1 and 2592000000 or hold) > now then
+                if counts(began, shown) then
                     kept[#kept + 1] = {
                         began, shown, string.sub(value, at + 9, at + 24), string.sub(value, at + 25, at + 28)
                     }
@@ -79,16 +82,22 @@ enum FrequencyScripts {
                 local maximum, isOfSurface, window = struct.unpack('<BBi8', ARGV[5], at)
                 caps[#caps + 1] = { maximum, isOfSurface == 1, now - window }
             end
-            local function isFull(kept, bits)
+            local function isFull(value, bits)
+                if not value or #value % 29 ~= 0 then return false end
                 for index, cap in ipairs(caps) do
                     if bit.band(bits, bit.lshift(1, index - 1)) ~= 0 then
                         local count = 0
-                        for _, entry in ipairs(kept) do
-                            if entry[1] > cap[3] and entry[3] ~= own and (not cap[2] or entry[4] == surface) then
+                        -- The newest are last.
+                        for at = #value - 28, 1, -29 do
+                            local began, shown = struct.unpack('<i8B', value, at)
+                            if began > cap[3] and counts(began, shown)
+                                and (not cap[2] or string.sub(value, at + 25, at + 28) == surface)
+                                and string.sub(value, at + 9, at + 24) ~= own
+                            then
                                 count = count + 1
+                                if count >= cap[1] then return true end
                             end
                         end
-                        if count >= cap[1] then return true end
                     end
                 end
                 return false
@@ -122,7 +131,7 @@ enum FrequencyScripts {
                     if entry[3] == own then isHeld = true end
                 end
                 if not isHeld then
-                    if isFull(kept, bits) then
+                    if isFull(values[index], bits) then
                         refused[#refused + 1] = struct.pack('<I4', number)
                     else
                         kept[#kept + 1] = { now, 0, own, surface }
@@ -141,7 +150,7 @@ enum FrequencyScripts {
                 names, values = read(ARGV[7], 5)
                 for index in ipairs(names) do
                     local number, bits = struct.unpack('<I4B', ARGV[7], index * 5 - 4)
-                    if values[index] and isFull(entries(values[index]), bits) then
+                    if isFull(values[index], bits) then
                         full[#full + 1] = struct.pack('<I4', number)
                     end
                 end
