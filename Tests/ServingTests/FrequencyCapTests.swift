@@ -9,8 +9,6 @@ import VireoTestKit
 struct FrequencyCapTests {
     private typealias Node = PolicyServingTests.Node
     private static let day = Duration.seconds(86_400)
-    /// The lists that are made for a user; what is answered at once has no caps.
-    private static let paths = ListPath.allCases.filter { $0 != .immediate }
     private static let ann = User.ID(trusted: "ann")
 
     private static func cap(
@@ -29,8 +27,11 @@ struct FrequencyCapTests {
         }
     }
 
-    @Test("a list's items are shown as often as the cap allows, and then others, on every path", arguments: paths)
-    func paths(_ path: ListPath) async throws {
+    @Test(
+        "a list's items are shown as often as the cap allows, and then others, on every path but those that have no caps",
+        arguments: ListPath.allCases.filter { $0 != .immediate }
+    )
+    func everyPath(_ path: ListPath) async throws {
         let node = try await Self.node(path, [Self.cap(2)])
         let uncapped = try await Self.node(path, [])
         let expected = try await path.items(uncapped, limit: 4)
