@@ -6,10 +6,16 @@ package struct PostgresImpressionRepository: ImpressionRepository {
     /// Rows of a tenant that are deleted at once.
     private static let pruneCount = 10_000
 
-    private let store: PostgresStore
+    /// The most that is read of a user.
+    private static let shownLimit: Int64 = 5_000
 
-    package init(store: PostgresStore) {
+    private let store: PostgresStore
+    private let reads: ServingReads
+
+    /// - Parameter reads: Of the same store, for requests.
+    package init(store: PostgresStore, reads: ServingReads) {
         self.store = store
+        self.reads = reads
     }
 
     package func record(
@@ -53,6 +59,30 @@ package struct PostgresImpressionRepository: ImpressionRepository {
         var outcomes = [ImpressionOutcome](repeating: .unknownItem, count: impressions.count)
         for row in rows { outcomes[row.place] = row.isNew ? .stored : .duplicate }
         return outcomes
+    }
+
+    package func shown(
+        to user: User.ID,
+        since time: Timestamp,
+        tenant: Tenant.ID
+    ) async throws(RepositoryError) -> [ShownItem] {
+        guard let owner = try await self.store.number(of: tenant, by: self.reads) else { return [] }
+        return try await self.store.mapped {
+            try await self.reads.read(
+                """
+                SELECT item_number, recommendation_id, coalesce(surface, '') FROM impressions
+                WHERE tenant = $1 AND user_id = $2 AND recommendation_id >= $3
+                ORDER BY recommendation_id DESC LIMIT $4
+                """,
+                [owner, user.string, RecommendationTime.bytes(time), Self.shownLimit]
+            ) { row in
+                ShownItem(
+                    number: UInt32(bitPattern: try row.decode(0, as: Int32.self)),
+                    recommendationID: try row.decode(1),
+                    surface: try row.decode(2)
+                )
+            }
+        }
     }
 
     package func prune(before time: Timestamp) async throws(RepositoryError) -> Bool {

@@ -11,6 +11,7 @@ import Synchronization
 ///     vireo:INCARNATION:heartbeat:NODE       the last heartbeat of a node; likewise
 ///     vireo:INCARNATION:warm:NODE            what the node was asked for most; vireo:INCARNATION:warm: the last node's
 ///     vireo:session:INCARNATION:{TENANT/SESSION}   the newest events of a session (the parts encoded as in a CacheKey)
+///     vireo:shown:INCARNATION:{TENANT/USER}  what is shown to a user, for frequency caps (likewise)
 ///     vireo:bus, vireo:heartbeat:NODE        channels; in a cluster both are sharded and of the slot of `vireo:bus`, the second
 ///                                            as {vireo:bus}:heartbeat:NODE
 package final class RedisNamespace: Sendable {
@@ -50,8 +51,14 @@ package final class RedisNamespace: Sendable {
     }
 
     func sessionKey(_ session: Session.ID, tenant: Tenant.ID) -> [UInt8] {
+        self.key("session", tenant, session.string)
+    }
+
+    func shownKey(_ user: User.ID, tenant: Tenant.ID) -> [UInt8] { self.key("shown", tenant, user.string) }
+
+    private func key(_ kind: String, _ tenant: Tenant.ID, _ member: String) -> [UInt8] {
         let incarnation = self.incarnation.withLock { $0 }
-        let key = CacheKey(namespace: incarnation, owner: tenant.string, member: session.string)
-        return Array("vireo:session:".utf8) + key.bytes
+        let key = CacheKey(namespace: incarnation, owner: tenant.string, member: member)
+        return Array("vireo:\(kind):".utf8) + key.bytes
     }
 }

@@ -76,7 +76,7 @@ package struct RedisSessionRepository: SessionRepository {
         }
     }
 
-    private static func mapped<Result>(
+    static func mapped<Result>(
         _ body: () async throws(RedisError) -> Result
     ) async throws(RepositoryError) -> Result {
         do throws(RedisError) {

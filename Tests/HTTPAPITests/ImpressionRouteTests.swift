@@ -21,6 +21,7 @@ struct ImpressionRouteTests {
             var answer = try await record(request, tenant)
             answer.accepted -= 1
             answer.duplicates = 1
+            answer.isCounted = false
             answer.rejected = [
                 FeedbackRejection(index: 1, code: "unknown_key", field: "tracking_token", allowed: "another")
             ]
@@ -40,7 +41,7 @@ struct ImpressionRouteTests {
                 + ##"{"index":2,"code":"invalid","pointer":"#/items/2","allowed":"one impression"},"##
                 + ##"{"index":3,"code":"unknown_parameter","pointer":"#/items/3/rank","allowed":"item_id|tracking_token"},"##
                 + ##"{"index":4,"code":"required","pointer":"#/items/4/tracking_token"},"##
-                + ##"{"index":5,"code":"unknown_key","pointer":"#/items/5/tracking_token","allowed":"another"}]}"##
+                + ##"{"index":5,"code":"unknown_key","pointer":"#/items/5/tracking_token","allowed":"another"}],"counted":false}"##
             #expect(reply.text == expected)
         }
         let (request, tenant) = try #require(canned.last.impressions.first)

@@ -90,6 +90,40 @@ struct PolicyDocumentTests {
         #expect(problem.errors.map { Wrong($0.pointer, $0.code, $0.allowed) }.contains(wrong))
     }
 
+    private static let windows = "1m..30d: whole minutes, hours or days, for example 24h"
+
+    @Test("frequency caps are taken, and written in the largest unit; surfaces of their own inherit them")
+    func frequencyCaps() throws {
+        let policy = try Self.read(
+            #"""
+            {"frequency_caps":[{"surface":"shelf","max":3,"per":"24h"},{"max":100,"per":"30d","when":{"creators":["c1"]}},
+                {"surface":"popular","max":1,"per":"1m"},{"max":2,"per":"90m"},{"max":2,"per":"90m"}],
+             "surfaces":["shelf","home"],"surface_overrides":{"home":{"pool_size":50}}}
+            """#
+        )
+        let expected = [
+            Policy.FrequencyCap(surface: "shelf", maximum: 3, window: .seconds(86_400)),
+            Policy.FrequencyCap(
+                maximum: 100,
+                window: .seconds(30 * 86_400),
+                when: .creators([ItemExpression.Text(trusted: "c1")])
+            ), Policy.FrequencyCap(surface: "popular", maximum: 1, window: .seconds(60)),
+            Policy.FrequencyCap(maximum: 2, window: .seconds(5_400)),
+            Policy.FrequencyCap(maximum: 2, window: .seconds(5_400)),
+        ]
+        #expect(policy.frequencyCaps == expected)
+        #expect(policy.effective(on: "home").frequencyCaps == expected)
+        let written = String(buffer: JSONWriter.document(policy))
+        #expect(
+            written.contains(
+                #""frequency_caps":[{"surface":"shelf","max":3,"per":"1d"},"#
+                    + #"{"max":100,"per":"30d","when":{"creators":["c1"]}},{"surface":"popular","max":1,"per":"1m"},"#
+                    + #"{"max":2,"per":"90m"},{"max":2,"per":"90m"}],"#
+            )
+        )
+        #expect(try Self.read(written) == policy)
+    }
+
     private static let rules = #"""
         {"eligibility":{"all":[{"not":{"categories":["adult","caf\u00e9"]}},{"any":[{"price":{"min":0.5,"max":20}},
             {"label":{"name":"free"}},{"same_label":{"item":"lang","user":"speaks"}}]},{"regions":["DE"]}]},
@@ -359,10 +393,29 @@ struct PolicyDocumentTests {
                     Wrong("#/diversity/0/max_per_window", "invalid", "an integer from 1..10"),
                 ]
             ),
-            (#"{"frequency_caps":{}}"#, [Wrong("#/frequency_caps", "invalid", "[]")]),
+            (#"{"frequency_caps":{}}"#, [Wrong("#/frequency_caps", "invalid", "an array of 0 to 8 caps")]),
             (
-                #"{"frequency_caps":[{"surface":"home","max":3,"per":"24h"}]}"#,
-                [Wrong("#/frequency_caps", "unsupported", "[]")]
+                #"{"frequency_caps":[{"surface":"shelf","max":0,"per":"59s"},{"max":101,"per":"31d"},{"max":"3","per":1},{},"#
+                    + #"{"max":1,"per":"0m","when":{"price":{}}},{"max":1,"per":"-5m"},{"max":1,"per":"999999999d"}]}"#,
+                [
+                    Wrong("#/frequency_caps/0/surface", "invalid", "home|detail|email|popular|trending|latest"),
+                    Wrong("#/frequency_caps/0/max", "out_of_range", "1..100"),
+                    Wrong("#/frequency_caps/0/per", "invalid", Self.windows),
+                    Wrong("#/frequency_caps/1/max", "out_of_range", "1..100"),
+                    Wrong("#/frequency_caps/1/per", "out_of_range", Self.windows),
+                    Wrong("#/frequency_caps/2/max", "invalid", "an integer from 1..100"),
+                    Wrong("#/frequency_caps/2/per", "invalid", Self.windows),
+                    Wrong("#/frequency_caps/3/max", "required", nil),
+                    Wrong("#/frequency_caps/3/per", "required", nil),
+                    Wrong("#/frequency_caps/4/per", "out_of_range", Self.windows),
+                    Wrong("#/frequency_caps/4/when/price", "invalid", "min, max, or both"),
+                    Wrong("#/frequency_caps/5/per", "invalid", Self.windows),
+                    Wrong("#/frequency_caps/6/per", "invalid", Self.windows),
+                ]
+            ),
+            (
+                #"{"frequency_caps":[\#(Array(repeating: #"{"max":1,"per":"1m"}"#, count: 9).joined(separator: ","))]}"#,
+                [Wrong("#/frequency_caps", "invalid", "an array of 0 to 8 caps")]
             ),
             (#"{"seen_filter":"yes"}"#, [Wrong("#/seen_filter", "invalid", "true|false")]),
             (#"{"event_weights":[]}"#, [Wrong("#/event_weights", "invalid", "one object")]),

@@ -33,11 +33,14 @@ struct PolicyRouteTests {
                 ports.admin,
                 "PUT",
                 Self.policies + "/p8",
-                #"{"pool_size":1,"frequency_caps":[{"surface":"home","max":3,"per":"24h"}]}"#
+                #"{"pool_size":1,"frequency_caps":[{"surface":"home","max":0,"per":"24h"}]}"#
             ).expectProblem(
                 422,
                 "invalid_parameter",
-                [Wrong("#/frequency_caps", "unsupported", "[]"), Wrong("#/pool_size", "out_of_range", "10..1000")]
+                [
+                    Wrong("#/pool_size", "out_of_range", "10..1000"),
+                    Wrong("#/frequency_caps/0/max", "out_of_range", "1..100"),
+                ]
             )
             try await send(ports.admin, "PUT", Self.policies + "/p8", #"{"pool":1}"#).expectProblem(
                 400,

@@ -41,7 +41,7 @@ struct ImpressionTests {
         try await withDatabase { database in
             try await database.addItems("i1", "i2")
             let numbers = try await Self.numbers(in: database)
-            let impressions = PostgresImpressionRepository(store: database.store)
+            let impressions = database.impressions
             let shown = [
                 Self.impression("i1", numbers["i1"]!), Self.impression("none", 4_000_000_000),
                 // The number of another item.
@@ -67,7 +67,7 @@ struct ImpressionTests {
         try await withDatabase { database in
             try await database.addItems("i1")
             let number = try #require(try await Self.numbers(in: database)["i1"])
-            let impressions = PostgresImpressionRepository(store: database.store)
+            let impressions = database.impressions
             let now: Int64 = 1_780_000_000_000
             for age in [-1, 0, 1, 2] as [Int64] {
                 let own = Self.impression("i1", number, of: Self.recommendation(at: now - age))
@@ -92,7 +92,7 @@ struct ImpressionTests {
         try await withDatabase { database in
             try await database.addItems("i1")
             let number = try #require(try await Self.numbers(in: database)["i1"])
-            let impressions = PostgresImpressionRepository(store: database.store)
+            let impressions = database.impressions
             _ = try await database.feedback.record([event(by: "ann")], tenant: .default, invalidating: [])
             for (index, user) in ["ann", "bob", nil].enumerated() {
                 let recommendation = Self.recommendation(at: 1_780_000_000_000, UInt8(index))
@@ -105,6 +105,34 @@ struct ImpressionTests {
                 as: String.self
             )
             #expect(left == ["", "bob"])
+        }
+    }
+
+    @Test("what was shown to a user since a time is read, the newest first, and nothing of others")
+    func shown() async throws {
+        try await withDatabase { database in
+            try await database.addItems("i1")
+            let number = try #require(try await Self.numbers(in: database)["i1"])
+            let impressions = database.impressions
+            let now: Int64 = 1_780_000_000_000
+            for (age, user) in [(0, "ann"), (1, "ann"), (2, "ann"), (0, "anna"), (1, nil)] as [(Int64, String?)] {
+                let id = Self.recommendation(at: now - age, UInt8(user?.utf8.count ?? 0))
+                let own = Self.impression("i1", number, of: id, by: user)
+                #expect(try await impressions.record([own], tenant: .default) == [.stored])
+            }
+            let since = Timestamp(microseconds: (now - 1) * 1_000)
+            let read = try await impressions.shown(to: id("ann"), since: since, tenant: .default)
+            #expect(
+                read
+                    == [0, 1].map { age in
+                        ShownItem(
+                            number: number,
+                            recommendationID: Self.recommendation(at: now - age, 3),
+                            surface: "home"
+                        )
+                    }
+            )
+            #expect(try await impressions.shown(to: id("ann"), since: since, tenant: id("nobody")).isEmpty)
         }
     }
 

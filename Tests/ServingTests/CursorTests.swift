@@ -304,6 +304,7 @@ struct CursorTests {
                 of: pinned,
                 state,
                 .unknown,
+                pinned.filter(state.catalog),
                 now: Fixture.now
             )
             for place in page.places { #expect(!tombstones.contains { $0.tombstone.key.string == "i\(place.item)" }) }

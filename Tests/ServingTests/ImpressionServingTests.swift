@@ -30,6 +30,12 @@ struct ImpressionServingTests {
             }
         }
 
+        func shown(
+            to user: User.ID,
+            since time: Timestamp,
+            tenant: Tenant.ID
+        ) async throws(RepositoryError) -> [ShownItem] { [] }
+
         func prune(before time: Timestamp) async throws(RepositoryError) -> Bool { false }
     }
 
@@ -48,6 +54,7 @@ struct ImpressionServingTests {
             control: self.node.control,
             signer: signer ?? self.signer,
             quality: QualityMetrics(),
+            caps: self.node.context.caps,
             log: Logger(label: "test"),
             wallClock: { Timestamp(microseconds: clock.milliseconds * 1_000) }
         )

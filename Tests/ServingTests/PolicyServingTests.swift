@@ -96,6 +96,8 @@ struct PolicyServingTests {
         let precomputed = PrecomputedServingTests.Lists()
         let versions = StubVersions()
         let store = ControlStateTests.Store()
+        let counters: FakeCounters
+        let shown = ShownBefore()
         let control: ControlState
         let keeper: CoherenceKeeper
         let context: ServingContext
@@ -131,6 +133,7 @@ struct PolicyServingTests {
                 wallClock: { Timestamp(microseconds: clock.milliseconds * 1_000) },
                 incarnationChanged: { _ in }
             )
+            self.counters = FakeCounters(clock: clock)
             let journal = StubJournal()
             let settings = CoherenceSettings()
             self.keeper = CoherenceKeeper(
@@ -161,6 +164,12 @@ struct PolicyServingTests {
                     log: Logger(label: "test")
                 ),
                 signer: TokenSigner(Fixture.keys),
+                caps: FrequencyCapService(
+                    counters: self.counters,
+                    impressions: self.shown,
+                    control: self.control,
+                    log: Logger(label: "test")
+                ),
                 limit: ComputeLimit(8),
                 log: Logger(label: "test"),
                 wallClock: { Timestamp(microseconds: clock.milliseconds * 1_000) }

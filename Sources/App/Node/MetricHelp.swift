@@ -76,6 +76,11 @@ package enum MetricHelp {
             "Looks for a stored list where none could be computed, by whether there was one that may be served.",
         "vireo_warming_seconds": "Time of one warming of active users, by how it ended.",
         "vireo_feedback_total": "Feedback events, by result.",
+        "vireo_frequency_cap_items_total":
+            "Items under frequency caps that lists wanted to show, by whether the counters reserved them; and showings, by whether they were counted.",
+        "vireo_frequency_cap_failures_total":
+            "Lists without what is under a frequency cap, because the counters could not be asked.",
+        "vireo_frequency_cap_rebuilds_total": "Counters of a user that were made of stored impressions.",
         "vireo_impressions_total": "Impressions told of, by result.",
         "vireo_feedback_events_total": "Feedback events stored, by type.",
         "vireo_feedback_channel_total": "Feedback events heard over Redis, by result.",

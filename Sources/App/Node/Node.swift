@@ -128,6 +128,16 @@ package struct Node: Sendable {
             reads: ServingReads(client: postgres, patience: settings.http.limits.deadline / 8)
         )
         let precomputed = PrecomputedLists(precomputedLists, latest: settings.http.limits.deadline / 2, log: log)
+        let storedImpressions = PostgresImpressionRepository(
+            store: store,
+            reads: ServingReads(client: postgres, patience: settings.http.limits.deadline / 8)
+        )
+        let caps = FrequencyCapService(
+            counters: RedisFrequencyCounters(client: redis, namespace: namespace),
+            impressions: storedImpressions,
+            control: control,
+            log: log
+        )
         let serving = ServingContext(
             cache: cache,
             keeper: keeper,
@@ -135,6 +145,7 @@ package struct Node: Sendable {
             users: batchedUsers ?? users,
             precomputed: precomputed,
             signer: signer,
+            caps: caps,
             limit: ComputeLimit(settings.computeLimit),
             log: log,
             wallClock: WallClock.now
@@ -159,16 +170,17 @@ package struct Node: Sendable {
             control: control,
             signer: signer,
             quality: quality,
+            caps: caps,
             log: log,
             faults: settings.coherence.faults,
             wallClock: WallClock.now
         )
-        let storedImpressions = PostgresImpressionRepository(store: store)
         let impressions = ImpressionService(
             repository: storedImpressions,
             control: control,
             signer: signer,
             quality: quality,
+            caps: caps,
             log: log,
             wallClock: WallClock.now
         )
@@ -187,7 +199,8 @@ package struct Node: Sendable {
         let profiles = ProfileService(
             profiles: PostgresProfileRepository(store: store),
             state: control,
-            invalidator: invalidator
+            invalidator: invalidator,
+            caps: caps
         )
         let policies = PolicyService(
             repository: PostgresPolicyRepository(store: store),

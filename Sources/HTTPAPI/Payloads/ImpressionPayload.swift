@@ -54,6 +54,8 @@ struct ImpressionPayload {
         var json = JSONWriter(capacity: 128 + 64 * rejected.count)
         json.raw("{")
         rejected.write(accepted: answer.accepted, duplicates: answer.duplicates, to: &json)
+        json.raw(#","counted":"#)
+        json.bool(answer.isCounted)
         json.raw("}")
         return json.buffer
     }

@@ -38,7 +38,6 @@ extension DocumentReader {
         func at(_ name: String) -> Pointer { document.pointer.member(name) }
         if let value = document["weights"] { self.weights(value, at("weights"), &policy.weights) }
         if let value = document["diversity"] { self.diversity(value, at("diversity"), &policy) }
-        if let value = document["frequency_caps"] { self.frequencyCaps(value, at("frequency_caps")) }
         if let value = document["mmr"] {
             policy.marginalRelevance = self.marginalRelevance(value, at("mmr")) ?? policy.marginalRelevance
         }
@@ -84,6 +83,10 @@ extension DocumentReader {
             policy.surfaces = self.distinct(value, at: at("surfaces"), count: 1...64, of: "names") {
                 $0.name($1, $2)
             }
+        }
+        // After the surfaces that they name.
+        if let value = document["frequency_caps"] {
+            policy.frequencyCaps = self.frequencyCaps(value, at("frequency_caps"), surfaces: policy.surfaces)
         }
         if let value = document["exploration"] { self.exploration(value, at("exploration"), &policy.exploration) }
         if let value = document["eligibility"] { policy.eligibility = self.expression(value, at("eligibility")) }
@@ -167,15 +170,6 @@ extension DocumentReader {
             return nil
         }
         return self.number(lambda, at: pointer.member("lambda"), in: 0...1)
-    }
-
-    /// Nothing enforces caps yet, so none may be asked for.
-    private mutating func frequencyCaps(_ value: JSONValue, _ pointer: Pointer) {
-        guard case .array(let caps) = value else {
-            self.add(pointer, "invalid", allowed: "[]")
-            return
-        }
-        if !caps.isEmpty { self.add(pointer, "unsupported", allowed: "[]") }
     }
 
     private mutating func eventWeights(
@@ -264,7 +258,8 @@ extension JSONWriter {
         var json = JSONWriter(capacity: 1_024)
         json.raw("{")
         json.scoring(policy)
-        json.raw(#","frequency_caps":[],"#)
+        json.frequencyCaps(policy.frequencyCaps)
+        json.raw(",")
         json.choosing(policy)
         json.raw(#","invalidating_events":"#)
         let invalidating = EventType.allCases.filter(policy.invalidatingEvents.contains)

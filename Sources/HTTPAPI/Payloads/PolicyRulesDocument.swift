@@ -215,7 +215,7 @@ extension JSONWriter {
         }
     }
 
-    private mutating func expression(_ expression: ItemExpression) {
+    mutating func expression(_ expression: ItemExpression) {
         switch expression {
         case .all(let parts):
             self.raw(#"{"all":"#)

@@ -32,6 +32,8 @@ public enum ImpressionOutcome: Sendable, Equatable {
 public protocol ImpressionRepository: Sendable {
     /// Stores impressions of different items of one recommendation; an outcome for each, in order.
     func record(_ impressions: [Impression], tenant: Tenant.ID) async throws(RepositoryError) -> [ImpressionOutcome]
+    /// What was shown to a user of what was recommended since a time, the newest of it.
+    func shown(to user: User.ID, since time: Timestamp, tenant: Tenant.ID) async throws(RepositoryError) -> [ShownItem]
     /// Removes some of what was recommended before a time, of all tenants; whether there may be more.
     func prune(before time: Timestamp) async throws(RepositoryError) -> Bool
 }

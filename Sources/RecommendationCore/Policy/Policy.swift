@@ -91,6 +91,8 @@ public struct Policy: Sendable, Equatable {
     public var boosts: [Boost] = []
     /// Items with a place of their own, in order of position.
     public var pins: [Pin] = []
+    /// How often one item is shown to one user.
+    public var frequencyCaps: [FrequencyCap] = []
     /// What holds on single surfaces, in order of the surface's name.
     public var surfaceOverrides: [SurfaceOverride] = []
 

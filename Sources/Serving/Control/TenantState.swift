@@ -284,6 +284,11 @@ package final class TenantState: Sendable {
         ) { events, state in events.union(state?.policy.invalidatingEvents ?? []) }
     }
 
+    /// The longest window of a frequency cap of any policy that serves; nil: none has caps.
+    var longestCapWindow: Duration? {
+        [self.policy, self.trial?.policy].compactMap { $0?.longestCapWindow }.max()
+    }
+
     /// The cache field of unfiltered pools for a surface; nil where the policy has no such surface.
     func field(surface: String) -> CacheField? {
         self.fields.first { $0.surface == surface }?.field

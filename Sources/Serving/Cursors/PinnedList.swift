@@ -154,6 +154,11 @@ struct PinnedList: Equatable {
         )
     }
 
+    /// What the final stage looks at on every page.
+    func filter(_ catalog: Catalog) -> SlateFilter {
+        self.filters == Filters() ? .none : SlateFilter(self.filters.request, catalog: catalog)
+    }
+
     /// Whether there is anything left.
     var isOver: Bool { self.pool.unseen.isEmpty }
 

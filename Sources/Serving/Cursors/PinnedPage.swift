@@ -11,10 +11,15 @@ struct PinnedPage {
     /// - Parameters:
     ///   - limit: The most places.
     ///   - state: What serves the user on the list's surface.
-    init(_ limit: Int, of list: PinnedList, _ state: TenantState, _ standing: UserStanding, now: Timestamp) {
-        let filter =
-            list.filters == PinnedList.Filters()
-            ? SlateFilter.none : SlateFilter(list.filters.request, catalog: state.catalog)
+    ///   - filter: ``PinnedList/filter(_:)``, with what frequency caps let through.
+    init(
+        _ limit: Int,
+        of list: PinnedList,
+        _ state: TenantState,
+        _ standing: UserStanding,
+        _ filter: SlateFilter,
+        now: Timestamp
+    ) {
         let admission = Admission(
             state,
             at: now,

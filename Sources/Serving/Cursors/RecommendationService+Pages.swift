@@ -28,10 +28,12 @@ extension RecommendationService {
         if let standing, case .success(let pool) = found, pool.entry.version >= request.minimumVersion,
             let (list, filtered) = self.pinned(asked, pool, standing)
         {
-            var answer = self.page(of: list, asked, standing)
-            let isExhausted = answer.filtered.poolExhausted
+            var answer = await self.page(of: list, asked, standing)
+            // What was left out of the list as a whole, and of this page of it.
+            let ofPage = answer.filtered
             answer.filtered = filtered
-            answer.filtered.poolExhausted = isExhausted
+            answer.filtered.frequencyCap = ofPage.frequencyCap
+            answer.filtered.poolExhausted = ofPage.poolExhausted
             if pool.withoutShared || !self.context.keeper.isSharedReachable { answer.degraded.note(.redis) }
             answer.stages = [
                 opening.control, Recommendation.Stage(name: "cache", duration: pool.lookup),
@@ -88,7 +90,7 @@ extension RecommendationService {
         var asked = request
         asked.surface = origin.surface
         asked.filters = list.filters.request
-        var answer = self.page(of: list, try Asked(asked, opening), standing)
+        var answer = await self.page(of: list, try Asked(asked, opening), standing)
         if !self.context.keeper.isSharedReachable { answer.degraded.note(.redis) }
         answer.stages = [opening.control]
         self.context.metrics.served(answer)
@@ -135,29 +137,37 @@ extension RecommendationService {
         }
     }
 
-    private func page(of list: PinnedList, _ asked: Asked, _ standing: UserStanding) -> Recommendation {
+    private func page(of list: PinnedList, _ asked: Asked, _ standing: UserStanding) async -> Recommendation {
         let (request, origin) = (asked.request, list.origin)
-        let page = PinnedPage(request.limit, of: list, asked.state, standing, now: asked.opening.now)
-        let items = asked.opening.builder.items(
-            page.places,
-            id: asked.id,
-            origin: SlateOrigin(
-                user: request.user,
-                model: origin.model,
-                surface: origin.surface,
-                policy: origin.policy,
-                variant: origin.variant
-            ),
-            after: list.shown
+        let tokens = SlateOrigin(
+            user: request.user,
+            model: origin.model,
+            surface: origin.surface,
+            policy: origin.policy,
+            variant: origin.variant
         )
-        var answer = asked.answer(SlateBuilder.Slate(items: items, filtered: page.filtered))
+        var page: PinnedPage?
+        let drawn = await self.context.slate(asked.capSubject, list.filter(asked.state.catalog)) { filter in
+            let made = PinnedPage(request.limit, of: list, asked.state, standing, filter, now: asked.opening.now)
+            page = made
+            let items = asked.opening.builder.items(made.places, id: asked.id, origin: tokens, after: list.shown)
+            let slate = SlateBuilder.Slate(items: items, filtered: made.filtered)
+            guard !filter.gate.isNone else { return SlateDraft(slate: slate) }
+            return SlateDraft(
+                slate: slate,
+                candidates: list.pool.unseen.map(\.item),
+                labels: asked.state.rules.compiled.asked(of: standing.labels)
+            )
+        }
+        var answer = asked.answer(drawn?.slate ?? SlateBuilder.Slate(items: [], filtered: FilteredCounts()))
+        for degradation in drawn?.degraded ?? [] { answer.degraded.note(degradation) }
         answer.comes(from: origin.tier, isPersonal: list.pool.isPersonal)
         answer.isComputed(at: origin.computedAt, now: self.context.keeper.milliseconds())
         answer.modelVersion = origin.model == 0 ? "none" : ModelVersion.name(origin.model)
         answer.policyVersion = origin.policy
         answer.experiments = [ExperimentVariant](text: origin.variant)
         answer.userVersion = origin.version
-        answer.nextCursor = page.rest.map { rest in
+        answer.nextCursor = page?.rest.map { rest in
             self.context.signer.cursors.seal(
                 rest,
                 tenant: request.tenant,
@@ -165,7 +175,7 @@ extension RecommendationService {
                 incarnation: asked.state.incarnation
             )
         }
-        self.context.finalStage.served(page.filtered, from: origin.tier, suppressedBefore: 0)
+        self.context.finalStage.served(answer.filtered, from: origin.tier, suppressedBefore: 0)
         return answer
     }
 }

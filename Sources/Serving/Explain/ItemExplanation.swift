@@ -5,6 +5,8 @@ package struct ItemExplanation: Sendable {
     /// The rule that keeps an item out; the first that says no, in the order of the final stage.
     package enum Removal: String, CaseIterable, Sendable {
         case tombstone, unavailable, policy, suppressed, seen, diversity
+        /// Shown to the user as often as a policy allows.
+        case frequencyCap = "frequency_cap"
         /// Others come before it.
         case limit
         /// Neither the model nor the catalogue brings it up for this user.

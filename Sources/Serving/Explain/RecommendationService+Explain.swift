@@ -29,11 +29,31 @@ extension RecommendationService {
             throw .storeUnavailable
         }
         guard found.entry.version >= request.minimumVersion else { throw .versionUnknown }
+        let (gate, degraded) = await self.gate(asked, found.entry.payload, known, number)
+        var filter = asked.filter
+        filter.gate = gate
         let explanation = found.entry.payload.withUnsafeBytes { bytes in
-            PoolView(bytes).map { Question(asked, $0, known, number).answer(item, from: found, in: self.context) }
+            PoolView(bytes).map {
+                Question(asked, $0, known, number, filter, degraded).answer(item, from: found, in: self.context)
+            }
         }
         guard let explanation else { throw .nothingToServe }
         return explanation
+    }
+
+    /// What frequency caps let through: nothing is reserved.
+    private func gate(
+        _ asked: Asked,
+        _ payload: [UInt8],
+        _ known: UserState,
+        _ item: Item.Number
+    ) async -> (CapGate, [Degradation]) {
+        guard let subject = asked.capSubject else { return (.none, []) }
+        let items = payload.withUnsafeBytes { PoolView($0)?.items ?? [] }
+        let labels = asked.state.rules.compiled.asked(of: known.labels)
+        let full = await self.context.caps?.full(among: items + [item], subject, asked.filter, labels: labels)
+        guard let full else { return (.reserved([], subject.caps), [.frequencyCap]) }
+        return (.shut(full), [])
     }
 }
 
@@ -45,8 +65,19 @@ private struct Question {
     private let item: Item.Number
     private let admission: Admission
     private let excludesSeen: Bool
+    private let filter: SlateFilter
+    private let degraded: [Degradation]
 
-    init(_ asked: Asked, _ pool: PoolView, _ known: UserState, _ item: Item.Number) {
+    init(
+        _ asked: Asked,
+        _ pool: PoolView,
+        _ known: UserState,
+        _ item: Item.Number,
+        _ filter: SlateFilter,
+        _ degraded: [Degradation]
+    ) {
+        self.filter = filter
+        self.degraded = degraded
         self.asked = asked
         self.pool = pool
         self.known = known
@@ -56,7 +87,7 @@ private struct Question {
             state,
             at: asked.opening.now,
             UserExclusions(seen: [], suppressed: state.catalog.suppressed(by: known.suppressions)),
-            asked.filter,
+            filter,
             labels: state.rules.compiled.asked(of: known.labels)
         )
         self.excludesSeen = asked.filter.excludesSeen ?? state.policy.seenFilter
@@ -67,7 +98,7 @@ private struct Question {
         let filtered = self.asked.opening.builder.choose(
             self.asked.request.limit,
             of: self.pool,
-            filter: self.asked.filter,
+            filter: self.filter,
             into: workspace
         )
         let candidate = (0..<self.pool.tried.upperBound).first { self.pool.item($0) == self.item }
@@ -76,6 +107,7 @@ private struct Question {
         list.comes(from: Tier(found.tier), isPersonal: self.pool.isPersonal)
         list.isComputed(at: found.entry.computedAt, now: context.keeper.milliseconds())
         list.userVersion = found.entry.version
+        for degradation in self.degraded { list.degraded.note(degradation) }
         if found.withoutShared || !context.keeper.isSharedReachable { list.degraded.note(.redis) }
         return ItemExplanation(
             item: name,
@@ -132,7 +164,7 @@ private struct Question {
         if filtered.tombstone > 0 { return .tombstone }
         if filtered.unavailable > 0 { return .unavailable }
         if filtered.suppressed > 0 { return self.known.consent ? .suppressed : .withheld }
-        return .policy
+        return filtered.frequencyCap > 0 ? .frequencyCap : .policy
     }
 
     /// How many that are admitted come before a candidate, by score alone.

@@ -11,6 +11,7 @@ package final class FeedbackService: Sendable {
     private let control: ControlState
     private let signer: TokenSigner
     private let quality: QualityMetrics
+    private let caps: FrequencyCapService?
     private let log: Logger
     private let wallClock: @Sendable () -> Timestamp
     /// How long an answer waits for the relay where this node cannot reach Redis.
@@ -25,6 +26,7 @@ package final class FeedbackService: Sendable {
         control: ControlState,
         signer: TokenSigner,
         quality: QualityMetrics,
+        caps: FrequencyCapService? = nil,
         log: Logger,
         propagationLimit: Duration = .milliseconds(800),
         faults: SeededFaults = SeededFaults(),
@@ -36,6 +38,7 @@ package final class FeedbackService: Sendable {
         self.control = control
         self.signer = signer
         self.quality = quality
+        self.caps = caps
         self.log = log
         self.propagationLimit = propagationLimit
         self.faults = faults
@@ -77,10 +80,18 @@ package final class FeedbackService: Sendable {
         var order: [User.ID] = []
         var invalidated: [User.ID: User.Version] = [:]
         var sessions: [Session.ID: [SessionEvent]] = [:]
+        var shown: [User.ID: [ShownItem]] = [:]
+        let catalog = self.control.state(of: tenant)?.catalog
         for (place, outcome) in recorded.outcomes.enumerated() {
             let event = events[place]
             if outcome != .unknownItem, let session = requests[indices[place]].session {
                 sessions[session, default: []].append(SessionEvent(event))
+            }
+            // Who did something with an item of an answer has seen it there.
+            if outcome != .unknownItem, let attribution = event.attribution,
+                let number = catalog?.number(of: event.item)
+            {
+                shown[event.user, default: []].append(ShownItem(number, attribution))
             }
             switch outcome {
             case .stored(let version):
@@ -106,7 +117,9 @@ package final class FeedbackService: Sendable {
         self.metrics.rejected.increment(by: answer.rejected.count)
         answer.userVersions = order.map { ($0, versions[$0]!) }
         let incarnation = self.control.incarnation
+        let known = shown
         async let isKept: Void = self.keep(sessions, tenant)
+        async let isCounted = self.caps?.confirm(known, tenant: tenant)
         answer.propagated = await self.invalidator.propagate(
             invalidated.map { user, version in
                 Invalidation(
@@ -119,6 +132,7 @@ package final class FeedbackService: Sendable {
         )
         // Before the answer: who asks for the session after it finds the event there.
         await isKept
+        _ = await isCounted
         return answer
     }
 

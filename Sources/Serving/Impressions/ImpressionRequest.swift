@@ -29,10 +29,18 @@ package struct ImpressionAnswer: Sendable, Equatable {
     package var accepted = 0
     package var duplicates = 0
     package var rejected: [FeedbackRejection] = []
+    /// Whether frequency caps count them already, if the policy has any; false: once the counters are made anew.
+    package var isCounted = true
 
-    package init(accepted: Int = 0, duplicates: Int = 0, rejected: [FeedbackRejection] = []) {
+    package init(
+        accepted: Int = 0,
+        duplicates: Int = 0,
+        rejected: [FeedbackRejection] = [],
+        isCounted: Bool = true
+    ) {
         self.accepted = accepted
         self.duplicates = duplicates
         self.rejected = rejected
+        self.isCounted = isCounted
     }
 }

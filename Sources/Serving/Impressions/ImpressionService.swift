@@ -14,6 +14,7 @@ package struct ImpressionService: Sendable {
     private let repository: any ImpressionRepository
     private let control: ControlState
     private let signer: TokenSigner
+    private let caps: FrequencyCapService?
     private let log: Logger
     private let wallClock: @Sendable () -> Timestamp
     private let metrics = ImpressionMetrics()
@@ -24,6 +25,7 @@ package struct ImpressionService: Sendable {
         control: ControlState,
         signer: TokenSigner,
         quality: QualityMetrics,
+        caps: FrequencyCapService? = nil,
         log: Logger,
         wallClock: @escaping @Sendable () -> Timestamp
     ) {
@@ -31,6 +33,7 @@ package struct ImpressionService: Sendable {
         self.control = control
         self.signer = signer
         self.quality = quality
+        self.caps = caps
         self.log = log
         self.wallClock = wallClock
     }
@@ -70,13 +73,22 @@ package struct ImpressionService: Sendable {
             self.log.warning("impressions not stored", metadata: ["error": "\(error)"])
             throw error
         }
-        for (index, outcome) in zip(indices, outcomes) {
+        var shown: [User.ID: [ShownItem]] = [:]
+        for (place, outcome) in outcomes.enumerated() {
+            let impression = impressions[place]
             switch outcome {
             case .stored: answer.accepted += 1
+            // The node that stored it may have died before it was counted: the same step again.
             case .duplicate: answer.duplicates += 1
-            case .unknownItem: answer.rejected.append(Refusal.unknownItem.rejection(index))
+            case .unknownItem:
+                answer.rejected.append(Refusal.unknownItem.rejection(indices[place]))
+                continue
+            }
+            if let user = impression.user {
+                shown[user, default: []].append(ShownItem(impression.number, impression.attribution))
             }
         }
+        if let caps { answer.isCounted = await caps.confirm(shown, tenant: tenant) }
         answer.rejected.sort { $0.index < $1.index }
         self.metrics.count(answer)
         self.count(zip(impressions, outcomes).lazy.filter { $0.1 == .stored }.map(\.0), tenant)
@@ -131,6 +143,16 @@ package struct ImpressionService: Sendable {
             number: token.item,
             attribution: Attribution(token),
             user: token.origin.named
+        )
+    }
+}
+
+extension ShownItem {
+    init(_ number: Item.Number, _ attribution: Attribution) {
+        self.init(
+            number: number,
+            recommendationID: attribution.recommendationID,
+            surface: attribution.source?.surface ?? ""
         )
     }
 }

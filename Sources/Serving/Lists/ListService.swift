@@ -35,24 +35,37 @@ package final class ListService: Sendable {
         filters.categories = request.categories
         let id = request.isTracked ? opening.makeID() : nil
         let candidates = ListCandidates(state: state)
-        let slate = opening.builder.slate(
-            of: isStatic
-                ? candidates.curated
-                : candidates.items(of: request.kind, window: request.window, categories: request.categories),
-            limit: request.limit,
-            reason: isStatic ? .curated : Reason(request.kind),
-            filter: SlateFilter(filters, catalog: state.catalog),
-            exclusions: exclusions.value,
-            labels: exclusions.labels,
-            id: id,
-            origin: state.origin(request.user, surface: request.kind.rawValue)
-        )
+        let ranked =
+            isStatic
+            ? candidates.curated
+            : candidates.items(of: request.kind, window: request.window, categories: request.categories)
+        let surface = request.kind.rawValue
+        let subject = state.capSubject(of: request.user, on: surface, id: id ?? opening.makeID())
+        let drawn = await self.context.slate(subject, SlateFilter(filters, catalog: state.catalog)) { filter in
+            let slate = opening.builder.slate(
+                of: ranked,
+                limit: request.limit,
+                reason: isStatic ? .curated : Reason(request.kind),
+                filter: filter,
+                exclusions: exclusions.value,
+                labels: exclusions.labels,
+                id: id,
+                origin: state.origin(request.user, surface: surface)
+            )
+            guard !filter.gate.isNone else { return SlateDraft(slate: slate) }
+            return SlateDraft(
+                slate: slate,
+                candidates: SlateBuilder.candidates(of: ranked),
+                labels: exclusions.labels
+            )
+        }
+        guard let drawn else { throw .failed("a list has no slate") }
         let query = [request.kind.rawValue, request.window.rawValue, String(request.limit)]
         var list = self.answer(
             opening,
-            slate,
+            drawn,
             id: id,
-            surface: request.kind.rawValue,
+            surface: surface,
             exclusions,
             query: query + request.categories.map(\.string)
         )
@@ -80,18 +93,25 @@ package final class ListService: Sendable {
             ListCandidates(state: state).similar(to: number, by: taste, scorer: scorer)
         }
         let id = opening.makeID()
-        let slate = opening.builder.slate(
-            of: ranked,
-            limit: request.limit,
-            reason: .similarToItem,
-            seed: number,
-            exclusions: exclusions.value,
-            isOnSurface: true,
-            labels: exclusions.labels,
-            id: id,
-            origin: state.origin(request.user, surface: request.surface, opening.experiments)
-        )
-        let list = self.answer(opening, slate, id: id, surface: request.surface, exclusions, query: [])
+        let subject = state.capSubject(of: request.user, on: request.surface, id: id)
+        let drawn = await self.context.slate(subject, .none) { filter in
+            let slate = opening.builder.slate(
+                of: ranked,
+                limit: request.limit,
+                reason: .similarToItem,
+                seed: number,
+                filter: filter,
+                exclusions: exclusions.value,
+                isOnSurface: true,
+                labels: exclusions.labels,
+                id: id,
+                origin: state.origin(request.user, surface: request.surface, opening.experiments)
+            )
+            guard !filter.gate.isNone else { return SlateDraft(slate: slate) }
+            return SlateDraft(slate: slate, candidates: ranked.map(\.item), labels: exclusions.labels)
+        }
+        guard let drawn else { throw .failed("a list has no slate") }
+        let list = self.answer(opening, drawn, id: id, surface: request.surface, exclusions, query: [])
         self.count(list, named: "similar")
         return list
     }
@@ -122,7 +142,7 @@ package final class ListService: Sendable {
 
     private func answer(
         _ opening: Opening,
-        _ slate: SlateBuilder.Slate,
+        _ drawn: (slate: SlateBuilder.Slate, degraded: [Degradation]),
         id: RecommendationID?,
         surface: String,
         _ exclusions: ReadExclusions,
@@ -133,15 +153,15 @@ package final class ListService: Sendable {
             id: id,
             surface: surface,
             generatedAt: opening.now,
-            items: slate.items,
+            items: drawn.slate.items,
             modelVersion: state.model?.name ?? "none",
             policyVersion: state.policy.version,
             degraded: opening.degraded,
-            filtered: slate.filtered,
+            filtered: drawn.slate.filtered,
             userVersion: exclusions.version
         )
         list.experiments = opening.experiments
-        for degradation in exclusions.degraded { list.degraded.note(degradation) }
+        for degradation in exclusions.degraded + drawn.degraded { list.degraded.note(degradation) }
         list.tag = Self.tag(opening, list, query: query)
         list.stages = [
             opening.control,

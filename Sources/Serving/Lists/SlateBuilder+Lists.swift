@@ -69,6 +69,11 @@ extension SlateBuilder {
         return Slate(items: self.items(places, id: id, origin: origin), filtered: filtered)
     }
 
+    /// What could stand in the slate of a list, as far as it is looked at where nobody is kept out.
+    static func candidates(of ranked: some Sequence<RankedItem>) -> [Item.Number] {
+        ranked.prefix(Self.listRoom).map(\.item)
+    }
+
     /// Puts candidates in the order of their scores times the policy's boosts, equal ones as they were.
     private static func boost(_ ranked: inout [RankedItem], _ admission: Admission) {
         var scored = ranked.enumerated().map { place, item in

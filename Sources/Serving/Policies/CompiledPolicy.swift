@@ -10,6 +10,7 @@ final class CompiledPolicy: Sendable {
     let eligibility: ItemRule?
     let boosts: [(factor: Float, rule: ItemRule)]
     let pins: [(pin: Policy.Pin, rule: ItemRule?)]
+    let frequencyCaps: [(cap: Policy.FrequencyCap, rule: ItemRule?)]
     /// The user's labels that some rule asks for.
     let userLabels: Set<ItemExpression.Text>
     /// Tells pools apart: the same for all policies that make the same pools, whatever they do with them in the final stage.
@@ -24,6 +25,7 @@ final class CompiledPolicy: Sendable {
         self.eligibility = policy.eligibility.map(ItemRule.init)
         self.boosts = policy.boosts.map { ($0.factor, ItemRule($0.when)) }
         self.pins = policy.pins.map { ($0, $0.when.map(ItemRule.init)) }
+        self.frequencyCaps = policy.frequencyCaps.map { ($0, $0.when.map(ItemRule.init)) }
         let labels = policy.ruleLabels
         self.userLabels = Set(labels)
         self.poolDigest = PoolDigest.text(policy, labels)
@@ -49,7 +51,9 @@ extension Policy {
 
     /// The user's labels that its rules ask for, each once, in order.
     fileprivate var ruleLabels: [ItemExpression.Text] {
-        let rules = [self.eligibility].compactMap(\.self) + self.boosts.map(\.when) + self.pins.compactMap(\.when)
+        let rules =
+            [self.eligibility].compactMap(\.self) + self.boosts.map(\.when) + self.pins.compactMap(\.when)
+            + self.frequencyCaps.compactMap(\.when)
         return Set(rules.flatMap(\.userLabels)).sorted()
     }
 }

@@ -12,6 +12,8 @@ struct PolicyRules: Sendable {
     let compiled: CompiledPolicy
     private var eligibility: MatchedRule?
     private var boosts: [Boost]
+    /// Of all surfaces.
+    private(set) var frequencyCaps: [(cap: Policy.FrequencyCap, rule: MatchedRule?)]
     /// Whether who may be shown an item depends on what is asked, and by whom.
     let isEligibilityAsked: Bool
 
@@ -19,6 +21,7 @@ struct PolicyRules: Sendable {
         self.compiled = compiled
         self.eligibility = compiled.eligibility.map { MatchedRule($0, catalog) }
         self.boosts = compiled.boosts.map { Boost(factor: $0.factor, rule: MatchedRule($0.rule, catalog)) }
+        self.frequencyCaps = compiled.frequencyCaps.map { cap, rule in (cap, rule.map { MatchedRule($0, catalog) }) }
         self.isEligibilityAsked = compiled.eligibility.map { !$0.isOfItemAlone } ?? false
     }
 
@@ -29,12 +32,13 @@ struct PolicyRules: Sendable {
         for item in changed {
             updated.eligibility?.update(item, catalog)
             for index in updated.boosts.indices { updated.boosts[index].rule.update(item, catalog) }
+            for index in updated.frequencyCaps.indices { updated.frequencyCaps[index].rule?.update(item, catalog) }
         }
         return updated
     }
 
     /// Whether nothing but pins has to be looked at.
-    private var isNone: Bool { self.eligibility == nil && self.boosts.isEmpty }
+    private var isNone: Bool { self.eligibility == nil && self.boosts.isEmpty && self.frequencyCaps.isEmpty }
 
     var hasBoosts: Bool { !self.boosts.isEmpty }
 

@@ -38,7 +38,8 @@ struct Admission {
         self.exclusions = exclusions
         self.filter = filter
         self.context = RuleContext(region: filter.region, locale: filter.locale, labels: labels)
-        self.isPersonal = !(exclusions.isNone && filter.isNone) || state.rules.isEligibilityAsked
+        self.isPersonal =
+            !(exclusions.isNone && filter.isNone && filter.gate.isOpen) || state.rules.isEligibilityAsked
     }
 
     /// Whether an item may be in the answer, counted under the rule that says no.
@@ -96,10 +97,22 @@ struct Admission {
             filtered.policy += 1
         } else if !self.state.rules.isEligible(item, self.state.catalog, in: self.context) {
             filtered.policy += 1
+        } else if self.isCapped(item) {
+            filtered.frequencyCap += 1
         } else {
             return true
         }
         return false
+    }
+
+    /// By what the user was shown already.
+    private func isCapped(_ item: Item.Number) -> Bool {
+        switch self.filter.gate {
+        case .none, .open: false
+        case .shut(let items): items.contains(item)
+        case .reserved(let items, let caps):
+            !items.contains(item) && caps.bits(of: item, self.state.catalog, in: self.context) != 0
+        }
     }
 
     /// What the score of an item is multiplied by.

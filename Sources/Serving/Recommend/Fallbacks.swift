@@ -84,7 +84,7 @@ extension ServingContext {
                     refused = true
                     continue
                 }
-                guard let list = step == .popular ? self.popular(asked) : self.curated(asked) else { continue }
+                guard let list = await step == .popular ? self.popular(asked) : self.curated(asked) else { continue }
                 answer = list
                 answer.fallback = step == .popular ? .popular : .staticList
                 answer.fallbackReason = cause.reason
@@ -100,7 +100,7 @@ extension ServingContext {
         guard asked.state.model != nil else { return nil }
         let place = asked.place
         guard let found = await self.cache.held(for: place.key, place.field) else { return nil }
-        return self.made(asked, of: found)
+        return await self.made(asked, of: found)
     }
 
     /// The answer of the list that was computed ahead for the user: its version was read with it. None stands in for one that
@@ -116,7 +116,7 @@ extension ServingContext {
                 since: asked.opening.start
             )
         else { return nil }
-        return self.made(
+        return await self.made(
             asked,
             of: list.pool,
             from: .precomputed,
@@ -126,25 +126,29 @@ extension ServingContext {
     }
 
     /// The answer of the pool that everybody shares; nil without a model.
-    private func popular(_ asked: Asked) -> Recommendation? {
+    private func popular(_ asked: Asked) async -> Recommendation? {
         guard let model = asked.state.model else { return nil }
-        return self.pools.shared(asked, model).withUnsafeBytes { bytes in
-            PoolView(bytes).map { asked.answer(Self.slate(asked, of: $0, faults: self.keeper.faults)) }
-        }
+        return await self.answer(asked, of: self.pools.shared(asked, model), faults: self.keeper.faults)?.0
     }
 
     /// The answer of the policy's items of last resort.
-    private func curated(_ asked: Asked) -> Recommendation {
-        asked.answer(
-            asked.opening.builder.slate(
-                of: ListCandidates(state: asked.state).curated,
+    private func curated(_ asked: Asked) async -> Recommendation? {
+        let curated = ListCandidates(state: asked.state).curated
+        let drawn = await self.slate(asked.capSubject, asked.filter) { filter in
+            let slate = asked.opening.builder.slate(
+                of: curated,
                 limit: asked.request.limit,
                 reason: .curated,
-                filter: asked.filter,
+                filter: filter,
                 isOnSurface: true,
                 id: asked.id,
                 origin: asked.origin.of(model: 0)
             )
-        )
+            return SlateDraft(slate: slate, candidates: filter.gate.isNone ? [] : SlateBuilder.candidates(of: curated))
+        }
+        guard let (slate, degraded) = drawn else { return nil }
+        var answer = asked.answer(slate)
+        for degradation in degraded { answer.degraded.note(degradation) }
+        return answer
     }
 }

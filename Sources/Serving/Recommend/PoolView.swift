@@ -87,6 +87,9 @@ package struct PoolView {
         )
     }
 
+    /// The items of all candidates.
+    var items: [Item.Number] { (0..<self.tried.upperBound).map(self.item) }
+
     /// The weighted components of a candidate.
     func components(_ candidate: Int) -> (collaborative: Float, content: Float, popularity: Float) {
         let offset = self.candidatesStart + PoolCodec.candidateSize * candidate

@@ -56,6 +56,8 @@ package enum Degradation: String, CaseIterable, Sendable {
     case unverified
     /// Whether the control state (tombstones, stock, policy, model) is current could not be known.
     case controlUnverified = "control_unverified"
+    /// What was shown to the user before could not be known: what is under a frequency cap is left out.
+    case frequencyCap = "frequency_cap"
     /// The active policy cannot be read by this node; it serves by the one before.
     case policy
 }

@@ -27,8 +27,8 @@ extension RecommendationService {
                 case .failure(let error): answers[index] = .failure(error)
                 case .success(let asked):
                     let found = found[asked.pool]
-                    if case .failure = found {
-                        // Fallbacks that read do so together.
+                    if found.isFailure || asked.0.capSubject != nil {
+                        // Fallbacks that read do so together, and so do reservations, which go out in one write.
                         group.addTask { (index, await self.answer(asked.0, from: found)) }
                     } else {
                         answers[index] = await self.answer(asked.0, from: found)
@@ -57,6 +57,10 @@ extension RecommendationService {
             try await self.context.pools.compute(indices.map { wanted.asked[$0] })
         }
     }
+}
+
+extension Result {
+    fileprivate var isFailure: Bool { if case .failure = self { true } else { false } }
 }
 
 /// The pools that requests need, each once.

@@ -78,7 +78,9 @@ extension RecommendationService {
         guard
             let model = state.model,
             // An answer by the last good policy has to say so.
-            !state.isOnLastGoodPolicy, let field = state.field(surface: request.surface)
+            !state.isOnLastGoodPolicy, let field = state.field(surface: request.surface),
+            // What is under a cap has to be reserved.
+            !state.isCapped(on: request.surface)
         else { return .wait }
         let controlled = ContinuousClock.now
         let key = CacheKey(prefix: state.keyPrefix, member: request.user.string)

@@ -43,13 +43,13 @@ extension ServingContext {
 
     private func answer(_ asked: Asked, of found: CacheAnswer) async throws(PoolFailure) -> Recommendation {
         var begun = ContinuousClock.now
-        var made = self.made(asked, of: found)
+        var made = await self.made(asked, of: found)
         if made == nil {
             // Bytes that passed the checksum and are no pool: another program writes these keys.
             self.metrics.undecodable.increment()
             let fresh = try await self.pools.compute(asked)
             begun = .now
-            made = self.made(asked, of: fresh)
+            made = await self.made(asked, of: fresh)
         }
         guard var answer = made else { throw .undecodable }
         if found.withoutShared || !self.keeper.isSharedReachable { answer.degraded.note(.redis) }
@@ -63,8 +63,8 @@ extension ServingContext {
     }
 
     /// The answer of a pool that a tier gave; nil where its bytes are none.
-    func made(_ asked: Asked, of found: CacheAnswer) -> Recommendation? {
-        self.made(
+    func made(_ asked: Asked, of found: CacheAnswer) async -> Recommendation? {
+        await self.made(
             asked,
             of: found.entry.payload,
             from: Tier(found.tier),
@@ -74,8 +74,8 @@ extension ServingContext {
     }
 
     /// The answer of a pool that was computed for it; nil where its bytes are none.
-    func made(_ asked: Asked, of fresh: Computation) -> Recommendation? {
-        self.made(
+    func made(_ asked: Asked, of fresh: Computation) async -> Recommendation? {
+        await self.made(
             asked,
             of: fresh.payload,
             from: .computed,
@@ -90,29 +90,46 @@ extension ServingContext {
         from tier: Tier,
         version: User.Version,
         computedAt: Int64
-    ) -> Recommendation? {
-        payload.withUnsafeBytes { bytes in
-            guard let pool = PoolView(bytes) else { return nil }
-            let asked = self.keeper.faults.has(.cachedToken) ? asked.answered(before: computedAt) : asked
-            var answer = asked.answer(Self.slate(asked, of: pool))
-            answer.comes(from: tier, isPersonal: pool.isPersonal)
-            answer.isComputed(at: computedAt, now: self.keeper.milliseconds())
-            answer.userVersion = version
-            self.finalStage.served(answer.filtered, from: tier, suppressedBefore: pool.suppressedCount)
-            return answer
-        }
+    ) async -> Recommendation? {
+        let asked = self.keeper.faults.has(.cachedToken) ? asked.answered(before: computedAt) : asked
+        guard let (answer, pool) = await self.answer(asked, of: payload) else { return nil }
+        var made = answer
+        made.comes(from: tier, isPersonal: pool.isPersonal)
+        made.isComputed(at: computedAt, now: self.keeper.milliseconds())
+        made.userVersion = version
+        self.finalStage.served(made.filtered, from: tier, suppressedBefore: pool.suppressedCount)
+        return made
     }
 
-    static func slate(_ asked: Asked, of pool: PoolView, faults: SeededFaults = SeededFaults()) -> SlateBuilder.Slate {
+    /// The answer that the final stage draws from a pool, and what else the pool says; nil where its bytes are none.
+    func answer(
+        _ asked: Asked,
+        of payload: [UInt8],
+        faults: SeededFaults = SeededFaults()
+    ) async -> (Recommendation, pool: (isPersonal: Bool, suppressedCount: Int))? {
         var builder = asked.opening.builder
         builder.faults = faults
-        return builder.slate(
-            of: pool,
-            limit: asked.request.limit,
-            filter: asked.filter,
-            id: asked.id,
-            origin: asked.origin
-        )
+        let stage = builder
+        var found = (isPersonal: false, suppressedCount: 0)
+        let drawn = await self.slate(asked.capSubject, asked.filter) { filter in
+            payload.withUnsafeBytes { bytes in
+                guard let pool = PoolView(bytes) else { return nil }
+                found = (pool.isPersonal, pool.suppressedCount)
+                let slate = stage.slate(
+                    of: pool,
+                    limit: asked.request.limit,
+                    filter: filter,
+                    id: asked.id,
+                    origin: asked.origin
+                )
+                guard !filter.gate.isNone else { return SlateDraft(slate: slate) }
+                return SlateDraft(slate: slate, candidates: pool.items, labels: pool.facts?.labels ?? [])
+            }
+        }
+        guard let (slate, degraded) = drawn else { return nil }
+        var answer = asked.answer(slate)
+        for degradation in degraded { answer.degraded.note(degradation) }
+        return (answer, found)
     }
 }
 

@@ -11,6 +11,8 @@ package struct ServingContext: Sendable {
     /// nil: none are kept.
     let precomputed: PrecomputedLists?
     let signer: TokenSigner
+    /// nil: nobody counts, and what is under a frequency cap is shown nobody who is named.
+    let caps: FrequencyCapService?
     let metrics = RecommendationMetrics()
     let finalStage = FinalStageMetrics()
     let log: Logger
@@ -23,6 +25,7 @@ package struct ServingContext: Sendable {
         users: any UserRepository,
         precomputed: PrecomputedLists?,
         signer: TokenSigner,
+        caps: FrequencyCapService? = nil,
         limit: ComputeLimit,
         log: Logger,
         wallClock: @escaping @Sendable () -> Timestamp
@@ -33,6 +36,7 @@ package struct ServingContext: Sendable {
         self.pools = PoolComputer(users: users, limit: limit, log: log, faults: keeper.faults)
         self.precomputed = precomputed
         self.signer = signer
+        self.caps = caps
         self.log = log
         self.wallClock = wallClock
     }

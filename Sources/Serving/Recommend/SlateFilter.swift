@@ -13,6 +13,8 @@ struct SlateFilter {
     private var excludedItems: Set<Item.Number> = []
     private(set) var region: ItemRegion.ID?
     private(set) var locale: LanguageTag?
+    /// What of items under frequency caps is let through; no part of ``isNone``.
+    var gate = CapGate.none
 
     private init() {
         self.isNone = true

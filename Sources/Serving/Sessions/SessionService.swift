@@ -40,7 +40,7 @@ package final class SessionService: Sendable {
         case .success(let computed):
             guard computed.pool.version >= request.recommendation.minimumVersion else { throw .versionUnknown }
             let begun = ContinuousClock.now
-            guard let made = self.context.made(asked, of: computed.pool) else { throw .failed("a pool is none") }
+            guard let made = await self.context.made(asked, of: computed.pool) else { throw .failed("a pool is none") }
             answer = made
             if computed.isUnverified { answer.degraded.note(.postgres) }
             answer.stages = [

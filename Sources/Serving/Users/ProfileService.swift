@@ -14,6 +14,7 @@ package struct ProfileService: Sendable {
     private let profiles: any ProfileRepository
     private let state: ControlState
     private let invalidator: Invalidator
+    private let caps: FrequencyCapService?
     /// How long an answer waits for the relay where this node cannot reach Redis.
     private let propagationLimit: Duration
 
@@ -21,11 +22,13 @@ package struct ProfileService: Sendable {
         profiles: any ProfileRepository,
         state: ControlState,
         invalidator: Invalidator,
+        caps: FrequencyCapService? = nil,
         propagationLimit: Duration = .milliseconds(800)
     ) {
         self.profiles = profiles
         self.state = state
         self.invalidator = invalidator
+        self.caps = caps
         self.propagationLimit = propagationLimit
     }
 
@@ -52,6 +55,7 @@ package struct ProfileService: Sendable {
                 transaction: transaction,
                 within: self.propagationLimit
             )
+            if case .reset = change { await self.caps?.forget(user, tenant: tenant) }
             return .stored(version: version, propagated: propagated)
         case .unknownUser: return .unknownUser
         case .tooManySuppressions: return .tooManySuppressions

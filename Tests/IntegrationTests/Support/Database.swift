@@ -29,6 +29,9 @@ struct Database: Sendable {
     var precomputed: PostgresPrecomputedListRepository {
         PostgresPrecomputedListRepository(store: self.store, reads: self.reads)
     }
+    var impressions: PostgresImpressionRepository {
+        PostgresImpressionRepository(store: self.store, reads: self.reads)
+    }
     var nodes: PostgresNodeRepository { PostgresNodeRepository(store: self.store) }
     var training: PostgresTrainingData { PostgresTrainingData(store: self.store) }
     var journal: PostgresJournal { PostgresJournal(store: self.store, incarnation: { "test" }) }
