@@ -68,8 +68,8 @@ enum FrequencyScripts {
     /// KEYS: hash. ARGV: ms that a reservation holds, recommendation, surface, longest window in ms, caps (maximum 1, whether
     /// of the surface alone 1, window in ms 8), chosen items (number 4, bits of their caps 1), others likewise, released
     /// items (4), `1` if counters that are not whole will not do. A status, 0 if they are not whole; of the chosen items those
-    /// refused; and if there are any, or nothing is chosen, of the others those that would be. What this recommendation has reserved is not
-    /// counted against it, so that it may run twice.
+    /// refused; and if there are any, or nothing is chosen, of the others those that would be. What this recommendation has
+    /// reserved is not counted against it, so that it may run twice.
     static let reserve = RedisScript(
         prelude + """
             local own, surface, longest = ARGV[2], ARGV[3], tonumber(ARGV[4])

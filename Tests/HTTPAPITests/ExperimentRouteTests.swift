@@ -117,7 +117,7 @@ struct ExperimentRouteTests {
 
 extension Experiment {
     /// One of two variants that runs.
-    static func example(_ order: ExperimentOrder) -> Experiment {
+    static func made(by order: ExperimentOrder) -> Experiment {
         let time = Timestamp(seconds: 1_788_256_800)
         return Experiment(
             id: order.id,
@@ -133,8 +133,8 @@ extension Experiment {
         )
     }
 
-    static let example = Experiment.example(
-        ExperimentOrder(
+    static let example = Experiment.made(
+        by: ExperimentOrder(
             id: "e1",
             surface: "home",
             layer: "e1",

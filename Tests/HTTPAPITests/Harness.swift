@@ -194,7 +194,7 @@ final class Canned: Sendable {
             experiments: ExperimentUseCases(
                 start: { order, _ throws(ServingError) in
                     self.asked.withLock { $0.experiments.append(order) }
-                    return ExperimentChange(experiment: .example(order), epoch: 9, announcement: .example(9))
+                    return ExperimentChange(experiment: .made(by: order), epoch: 9, announcement: .example(9))
                 },
                 setVariants: { variants, id, _ throws(ServingError) in
                     var experiment = Experiment.example

@@ -131,7 +131,7 @@ struct ExperimentStatisticsTests {
     @Test("a thousand experiments without a difference, looked at every day: at most one of twenty finds one")
     func noDifference() {
         let seed: UInt64 = 20_261_127
-        var random = SeededGenerator(seed: seed)
+        var random = SeededGenerator(seed)
         let runs = 1_000
         var wrong = 0
         for _ in 0..<runs {
@@ -159,7 +159,7 @@ struct ExperimentStatisticsTests {
 
     @Test("a difference as large as the one that is looked for is found in time by most")
     func difference() {
-        var random = SeededGenerator(seed: 4)
+        var random = SeededGenerator(4)
         let found = (0..<200).count { _ in
             var counts = [Proportion(0, of: 0), Proportion(0, of: 0)]
             for _ in 0..<60 {

@@ -117,4 +117,20 @@ struct ExplainTests {
         node.users.isAway = true
         await #expect(throws: ServingError.storeUnavailable) { try await Self.explain(node, "i1") }
     }
+
+    @Test("what was shown as often as a cap allows is said, and asking reserves nothing")
+    func capped() async throws {
+        let node = try await PolicyServingTests.Node {
+            $0.frequencyCaps = [Policy.FrequencyCap(surface: nil, maximum: 1, window: .seconds(3_600))]
+        }
+        let first = try await node.ask(limit: 3)
+        for place in first.items {
+            let explanation = try await Self.explain(node, place.item.string, limit: 3)
+            #expect(explanation.removedBy == .frequencyCap && explanation.rank == nil)
+        }
+        for _ in 0..<3 { #expect(try await Self.explain(node, "i9", limit: 20).rank != nil) }
+        node.counters.isAway = true
+        let away = try await Self.explain(node, "i9", limit: 20)
+        #expect(away.removedBy == .frequencyCap && away.list.degraded.contains(.frequencyCap))
+    }
 }

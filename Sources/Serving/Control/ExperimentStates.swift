@@ -1,4 +1,4 @@
-package import RecommendationCore
+import RecommendationCore
 
 /// The variant of an experiment that an answer is of.
 package struct ExperimentVariant: Sendable, Equatable {

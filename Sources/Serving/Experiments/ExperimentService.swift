@@ -1,3 +1,4 @@
+package import Caching
 package import RecommendationCore
 import RecommendationEngine
 
