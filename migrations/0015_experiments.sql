@@ -15,6 +15,7 @@ CREATE TABLE experiments (
     effect     double precision NOT NULL,
     alpha      double precision NOT NULL,
     power      double precision NOT NULL,
+    allocation text NOT NULL,
     -- Ranges of ten thousand buckets, three numbers each: first, end, whose.
     users      integer[] NOT NULL,
     slots      integer[] NOT NULL,

@@ -43,6 +43,7 @@ package struct PostgresExperimentRepository: ExperimentRepository {
                 salt: salt,
                 variants: order.variants,
                 design: order.design,
+                allocation: order.allocation,
                 users: users,
                 slots: slots,
                 startedAt: now,
@@ -240,13 +241,14 @@ package struct PostgresExperimentRepository: ExperimentRepository {
         Self.bind(experiment.variants, to: &bindings)
         bindings.append(design.metric.rawValue)
         for number in [design.baseline, design.effect, design.alpha, design.power] { bindings.append(number) }
+        bindings.append(experiment.allocation.rawValue)
         bindings.append(Self.numbers(experiment.users))
         bindings.append(Self.numbers(experiment.slots))
         try transaction.execute(
             """
             INSERT INTO experiments (tenant, id, surface, layer, salt, names, weights, policies, models, metric, baseline,
-                                     effect, alpha, power, users, slots)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+                                     effect, alpha, power, allocation, users, slots)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
             """,
             bindings
         )
@@ -262,7 +264,7 @@ package struct PostgresExperimentRepository: ExperimentRepository {
         try transaction.query(
             """
             SELECT id, surface, layer, salt, names, weights, policies, models, metric, baseline, effect, alpha, power, users,
-                   slots, started_at, weighed_at, stopped_at
+                   slots, started_at, weighed_at, stopped_at, allocation
             FROM experiments WHERE tenant = $1 AND ($2::text IS NULL OR id = $2) AND (NOT $3 OR stopped_at IS NULL)
             ORDER BY started_at DESC, id
             """,
@@ -272,8 +274,9 @@ package struct PostgresExperimentRepository: ExperimentRepository {
             let weights = try row.decode(5, as: [Int32].self)
             let policies = try row.decode(6, as: [String].self)
             let models = try row.decode(7, as: [Int64].self)
-            // A metric, or places, that this program does not know: it serves by them nobody.
+            // A metric, a way to give users, or places, that this program does not know: it serves by them nobody.
             guard let metric = Experiment.Metric(rawValue: try row.decode(8)),
+                let allocation = Experiment.Allocation(rawValue: try row.decode(18)),
                 let users = Self.buckets(try row.decode(13)), let slots = Self.buckets(try row.decode(14)),
                 [weights.count, policies.count, models.count].allSatisfy({ $0 == names.count }),
                 slots.ranges.allSatisfy({ $0.place < names.count })
@@ -298,6 +301,7 @@ package struct PostgresExperimentRepository: ExperimentRepository {
                     alpha: try row.decode(11),
                     power: try row.decode(12)
                 ),
+                allocation: allocation,
                 users: users,
                 slots: slots,
                 startedAt: Timestamp(try row.decode(15)),

@@ -125,4 +125,37 @@ struct ExperimentFleetTests {
             }
         }
     }
+
+    @Test("with Thompson sampling users go to the variant that does better, on every node, and the other keeps some")
+    func thompson() async throws {
+        try await Fleet.with(settings: ["VIREO_EXPERIMENT_INTERVAL_S": "5"]) { fleet in
+            let order =
+                #"{"id":"e1","variants":[{"name":"a","weight":50},{"name":"b","weight":50}],"allocation":"thompson"}"#
+            #expect(try await fleet.admin(0).post("\(Self.path)?wait=all", order).status == 201)
+            func takers() async throws -> [String: Int] {
+                var takers: [String: Int] = [:]
+                for user in Self.users {
+                    let lists = [try await Self.list(fleet, 0, user), try await Self.list(fleet, 1, user)]
+                    guard lists[0].experiments == lists[1].experiments else { return [:] }
+                    takers[lists[0].experiments.first?.variant ?? "", default: 0] += 1
+                }
+                return takers
+            }
+            let before = try await takers()
+            #expect((before["a"] ?? 0) > 20 && (before["b"] ?? 0) > 20, "\(before)")
+            for user in Self.users {
+                let isB = try await Self.list(fleet, 0, user).experiments.first?.variant == "b"
+                try await Self.tell(fleet, user, clicks: isB)
+            }
+            try await eventually("most users have b", within: 30) {
+                let takers = try await takers()
+                return (takers["b"] ?? 0) > 70 && (takers["a"] ?? 0) + (takers["b"] ?? 0) == Self.users.count
+            }
+            let experiment = try await fleet.admin(1).get("\(Self.path)/e1").body
+            #expect(
+                experiment.contains(#""allocation":"thompson""#) && !experiment.contains(#""weight":0,"#),
+                "\(experiment)"
+            )
+        }
+    }
 }

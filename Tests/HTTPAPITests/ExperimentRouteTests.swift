@@ -10,7 +10,7 @@ struct ExperimentRouteTests {
     private static let whole =
         #"{"id":"e1","surface":"detail","unit":"user","layer":"l1","percent":12.5,"variants":["#
         + #"{"name":"a","weight":50,"policy":"p7"},{"name":"b","weight":33.33,"policy":"p8","model":"m42"}],"#
-        + #""metric":"conversion","baseline":0.04,"mde":0.2,"alpha":0.01,"power":0.9}"#
+        + #""allocation":"thompson","metric":"conversion","baseline":0.04,"mde":0.2,"alpha":0.01,"power":0.9}"#
 
     @Test("an experiment is read whole, and what is left out has the value that most take")
     func start() async throws {
@@ -36,7 +36,8 @@ struct ExperimentRouteTests {
                             effect: 0.2,
                             alpha: 0.01,
                             power: 0.9
-                        )
+                        ),
+                        allocation: .thompson
                     )
             )
             let short = #"{"id":"e2","variants":[{"name":"a","weight":50},{"name":"b","weight":50}]}"#
@@ -63,6 +64,7 @@ struct ExperimentRouteTests {
                 "variants/0/model"
             ),
             (#"{"id":"e","metric":"clicks"}"#, "metric"), (#"{"id":"e","unit":"session"}"#, "unit"),
+            (#"{"id":"e","allocation":"x"}"#, "allocation"),
             (#"{"id":"e","baseline":0}"#, "baseline"), (#"{"id":"e","mde":0}"#, "mde"),
             (#"{"id":"e","alpha":1}"#, "alpha"),
             (#"{"id":"e","power":0.1}"#, "power"), (#"{"id":"e","baseline":0.6,"mde":1}"#, "mde"),

@@ -89,7 +89,7 @@ struct FilterRouteTests {
                     try await send(ports.public, "POST", path, body),
                 ] {
                     #expect(reply.status == 422, "\(query)")
-                    #expect(reply.text.contains(##""pointer":"#/\(pointer)""##), "\(reply.text)")
+                    #expect(reply.text.contains(##""pointer":"#/\##(pointer)""##), "\(reply.text)")
                 }
             }
             let batch = #"{"requests":[{"user_id":"u1","cursor":"*"}]}"#

@@ -126,6 +126,7 @@ final class Hot: Sendable {
             request: request,
             state: self.state.withLock { $0.tenant },
             model: 42,
+            experiments: [],
             place: CachePlace(
                 key: CacheKey(namespace: "inc", owner: "acme", member: request.user.string),
                 field: CacheField(parts: [request.surface])

@@ -52,7 +52,8 @@ struct ExperimentTests {
         try await withDatabase { database in
             let experiments = Self.repository(database)
             _ = try await database.policies.store("p8", document: "{}", tenant: .default)
-            let order = Self.order("e1", share: 2_500, weights: [5_000, 4_000], policy: "p8", metric: .conversion)
+            var order = Self.order("e1", share: 2_500, weights: [5_000, 4_000], policy: "p8", metric: .conversion)
+            order.allocation = .thompson
             let (started, epoch) = try await experiments.start(order, tenant: .default)
             #expect(started.variants == order.variants && started.design == order.design && started.stoppedAt == nil)
             #expect(started.users.count(of: 0) == 2_500 && started.slots.count(of: 1) == 4_000)
@@ -161,7 +162,7 @@ struct ExperimentTests {
                 Self.order("e1", metric: isClickThrough ? .clickThrough : .conversion),
                 tenant: .default
             )
-            let impressions = PostgresImpressionRepository(store: database.store)
+            let impressions = database.impressions
             let begin = experiment.startedAt.milliseconds
             func slate(_ last: UInt8, after milliseconds: Int64) -> [UInt8] {
                 let time = begin + milliseconds

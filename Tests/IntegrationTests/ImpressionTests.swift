@@ -175,7 +175,7 @@ struct ImpressionTests {
             let home = Attribution.Source(model: 42, policy: "p7", variant: "", surface: "home")
             let detail = Attribution.Source(model: 42, policy: "p7", variant: "", surface: "detail")
             let now: Int64 = 1_780_000_000_000
-            let impressions = PostgresImpressionRepository(store: database.store)
+            let impressions = database.impressions
             for (slate, source, items) in [
                 (UInt8(1), home, ["i1", "i2", "i3"]), (2, home, ["i1"]), (3, detail, ["i4", "i3"]),
             ] {

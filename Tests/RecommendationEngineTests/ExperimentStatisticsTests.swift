@@ -109,7 +109,7 @@ struct ExperimentStatisticsTests {
             [(0, 40_000), (0, 40_000)], [(40_000, 40_000), (40_000, 40_000)], [(0, 40_000), (40_000, 40_000)],
         ] {
             let findings = Self.findings(counts)
-            #expect(findings.best.allSatisfy(\.isFinite))
+            #expect(findings.best.allSatisfy { $0.isFinite })
             let comparison = findings.variants[1].comparison!
             #expect(comparison.pValue.isFinite && comparison.sequentialPValue.isFinite)
         }
@@ -174,5 +174,38 @@ struct ExperimentStatisticsTests {
             return false
         }
         #expect(found >= 160, "\(found) of 200")
+    }
+
+    @Test("users go to the variants that are probably the best, some to each, and none is lost")
+    func thompson() {
+        func weights(_ counts: [(Int, Int)], total: Int = 10_000) -> [Int] {
+            VariantWeights.thompson(counts.map { Proportion($0.0, of: $0.1) }, total: total)
+        }
+        #expect(weights([(0, 0), (0, 0)]) == [5_000, 5_000])
+        #expect(weights([(0, 0), (0, 0), (0, 0)]).reduce(0, +) == 10_000)
+        let clear = weights([(50, 1_000), (90, 1_000)])
+        #expect(clear.reduce(0, +) == 10_000 && clear[0] < 200 && clear[0] >= 100)
+        let close = weights([(50, 1_000), (55, 1_000)])
+        #expect((2_000...4_500).contains(close[0]) && close.reduce(0, +) == 10_000)
+        for total in [0, 1, 3, 150, 9_999] {
+            let few = weights([(1, 9), (2, 9), (3, 9)], total: total)
+            #expect(few.reduce(0, +) == total && few.allSatisfy { $0 >= 0 })
+        }
+    }
+
+    @Test("where users are given by what was found, the verdict is by the probability to be best")
+    func bayesian() {
+        func verdict(_ counts: [(Int, Int)]) -> ExperimentFindings.Verdict {
+            ExperimentFindings(
+                Self.design,
+                counts: counts.map { Proportion($0.0, of: $0.1) },
+                weights: counts.map { Double($0.1) },
+                allocation: .thompson
+            ).verdict
+        }
+        #expect(verdict([(58, 1_000), (2_000, 31_235)]) == .running)
+        #expect(verdict([(50, 1_000), (90, 1_000)]) == .insufficient)
+        #expect(verdict([(50, 2_000), (2_000, 31_235)]) == .win)
+        #expect(verdict([(2_000, 31_235), (50, 2_000)]) == .lose)
     }
 }

@@ -1,4 +1,5 @@
 import RecommendationCore
+import Synchronization
 import Testing
 
 @testable import Serving
@@ -8,10 +9,10 @@ struct ExperimentServingTests {
     private static let time = Timestamp(seconds: 0)
 
     private static func running(
-        _ id: String = "e1",
+        _ variants: [Experiment.Variant],
+        id: String = "e1",
         surface: String = "home",
-        share: Int = 10_000,
-        _ variants: [Experiment.Variant]
+        share: Int = 10_000
     ) -> RunningExperiment {
         RunningExperiment(
             experiment: Experiment(
@@ -66,9 +67,12 @@ struct ExperimentServingTests {
     @Test("answers say which variants they are of, and so do their tokens")
     func said() async throws {
         let node = try await Self.node([
-            Self.running(Self.all), Self.running("e2", [Experiment.Variant(name: "a", weight: 10_000)]),
-            Self.running("e3", surface: "detail", [Experiment.Variant(name: "a", weight: 10_000)]),
-            Self.running("e4", [Experiment.Variant(name: "a", weight: 0), Experiment.Variant(name: "b", weight: 0)]),
+            Self.running(Self.all), Self.running([Experiment.Variant(name: "a", weight: 10_000)], id: "e2"),
+            Self.running([Experiment.Variant(name: "a", weight: 10_000)], id: "e3", surface: "detail"),
+            Self.running(
+                [Experiment.Variant(name: "a", weight: 0), Experiment.Variant(name: "b", weight: 0)],
+                id: "e4"
+            ),
         ])
         let expected = [ExperimentVariant(id: "e1", variant: "b"), ExperimentVariant(id: "e2", variant: "a")]
         for _ in 0..<2 {
@@ -102,7 +106,7 @@ struct ExperimentServingTests {
             Experiment.Variant(name: "a", weight: 5_000), Experiment.Variant(name: "b", weight: 5_000, policy: "gone"),
         ])
         missing.policies = []
-        let unloaded = Self.running("e2", [Experiment.Variant(name: "a", weight: 10_000, model: 7)])
+        let unloaded = Self.running([Experiment.Variant(name: "a", weight: 10_000, model: 7)], id: "e2")
         let node = try await Self.node([missing, unloaded])
         let answer = try await node.ask()
         #expect(answer.experiments.isEmpty && answer.policyVersion == "p8")

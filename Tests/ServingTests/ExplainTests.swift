@@ -1,4 +1,5 @@
 import RecommendationCore
+import Synchronization
 import Testing
 
 @testable import Caching

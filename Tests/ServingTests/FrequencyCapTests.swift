@@ -191,6 +191,7 @@ struct FrequencyCapTests {
             repository: node.shown,
             control: node.control,
             signer: TokenSigner(Fixture.keys),
+            quality: QualityMetrics(),
             caps: node.context.caps,
             log: node.context.log,
             wallClock: { Timestamp(microseconds: clock.milliseconds * 1_000) }

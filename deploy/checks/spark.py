@@ -54,7 +54,7 @@ def lists(folder):
     with open(os.path.join(folder, "train.txt"), "w", encoding="ascii") as file:
         for user in range(3_000):
             # Of three neighbourhoods of the catalogue one each, and popular heads in them.
-            items = {1_200 * (user % 3) + int(1_200 * draw.random() ** 2) for _ in range(draw.randrange(5, 40))}
+            items = {4_000 * (user % 3) + int(4_000 * draw.random() ** 2) for _ in range(draw.randrange(5, 40))}
             print(user, *sorted(items), file=file)
 
 

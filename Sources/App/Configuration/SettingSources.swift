@@ -203,6 +203,7 @@ extension SettingName {
         case .lease: "1000"
         case .feedbackStream: "on"
         case .feedbackReclaim: "30000"
+        case .experimentInterval: "600"
         case .selfCheck: "1000"
         case .adminAddress: "(host and port of administration)"
         case .snapshotInterval: "300"

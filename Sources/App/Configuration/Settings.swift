@@ -28,6 +28,8 @@ package struct Settings: Sendable {
     package var snapshotInterval: Duration
     package var models: ModelSettings
     package var warming: WarmingSettings
+    /// Between two changes of the weights of an experiment that is given users by how its variants do.
+    package var experimentInterval: Duration
     package var computeLimit: Int
     package var logLevel: Logger.Level
 
@@ -134,6 +136,7 @@ package struct Settings: Sendable {
                 every: try sources.integer(.warmInterval, in: 10...86_400, orOff: 300).map { .seconds($0) },
                 users: try sources.integer(.warmUsers, in: 1...1_000_000) ?? 10_000
             ),
+            experimentInterval: .seconds(try sources.integer(.experimentInterval, in: 5...86_400) ?? 600),
             computeLimit: try sources.integer(.computeLimit, in: 1...100_000) ?? 64,
             logLevel: Logger.Level(rawValue: level) ?? .info
         )
@@ -252,6 +255,7 @@ package enum SettingName: String, CaseIterable, Sendable {
     case modelGuard = "VIREO_MODEL_GUARD_PCT"
     case warmInterval = "VIREO_WARM_INTERVAL_S"
     case warmUsers = "VIREO_WARM_USERS"
+    case experimentInterval = "VIREO_EXPERIMENT_INTERVAL_S"
     case computeLimit = "VIREO_COMPUTE_LIMIT"
     case deadline = "VIREO_DEADLINE_MS"
     case logLevel = "VIREO_LOG_LEVEL"

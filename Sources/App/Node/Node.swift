@@ -244,6 +244,12 @@ package struct Node: Sendable {
             wallClock: WallClock.now,
             announce: { _ = await invalidator.announceControl() }
         )
+        let experimentRepository = PostgresExperimentRepository(store: store)
+        let experiments = ExperimentService(
+            repository: experimentRepository,
+            control: control,
+            invalidator: invalidator
+        )
         var useCases = UseCases(
             recommend: { request async throws(ServingError) in try await recommendations.recommend(request) },
             lists: ListUseCases(
@@ -300,13 +306,7 @@ package struct Node: Sendable {
                 policies,
                 PolicyTrialService(serving, policies: policies, activity: warmJobs)
             ),
-            experiments: ExperimentUseCases(
-                ExperimentService(
-                    repository: PostgresExperimentRepository(store: store),
-                    control: control,
-                    invalidator: invalidator
-                )
-            ),
+            experiments: ExperimentUseCases(experiments),
             authenticate: { key async throws(ServingError) in
                 // A revocation is as critical as a tombstone: without a lease, keys are read before they are believed.
                 _ = await keeper.controlStanding()
@@ -401,6 +401,14 @@ package struct Node: Sendable {
                     announce: { _ = await invalidator.announceControl() }
                 ),
                 warming,
+                ExperimentAllocator(
+                    repository: experimentRepository,
+                    service: experiments,
+                    control: control,
+                    leadership: buildLock,
+                    every: settings.experimentInterval,
+                    log: log
+                ),
                 FeedbackChannel(
                     configuration: redisConfiguration,
                     primary: deployment.primary,

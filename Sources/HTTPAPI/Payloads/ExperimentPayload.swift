@@ -14,7 +14,8 @@ struct ExperimentPayload {
     }
 
     private static let fields = [
-        "id", "surface", "unit", "layer", "percent", "variants", "metric", "baseline", "mde", "alpha", "power",
+        "id", "surface", "unit", "layer", "percent", "variants", "allocation", "metric", "baseline", "mde", "alpha",
+        "power",
     ]
 
     init(_ value: JSONValue) throws(Problem) {
@@ -25,6 +26,10 @@ struct ExperimentPayload {
         let layer = reader.name("layer", required: false)
         let share = reader.share("percent")
         let variants = reader.variants()
+        let allocations = Experiment.Allocation.allCases.map(\.rawValue)
+        let allocation = reader.word("allocation", allowed: allocations.joined(separator: "|")) {
+            Experiment.Allocation(rawValue: $0)
+        }
         let metrics = Experiment.Metric.allCases.map(\.rawValue)
         let metric = reader.word("metric", allowed: metrics.joined(separator: "|")) { Experiment.Metric(rawValue: $0) }
         var design = Experiment.Design(metric: metric ?? .clickThrough)
@@ -43,7 +48,8 @@ struct ExperimentPayload {
             layer: layer ?? id ?? "",
             share: share,
             variants: variants,
-            design: design
+            design: design,
+            allocation: allocation ?? .fixed
         )
     }
 }
@@ -224,6 +230,8 @@ extension JSONWriter {
             json.string(variant.model.map(ModelVersion.name))
             json.raw("}")
         }
+        self.raw(#","allocation":"#)
+        self.string(experiment.allocation.rawValue)
         self.raw(#","metric":"#)
         self.string(design.metric.rawValue)
         for (name, value) in [

@@ -43,6 +43,14 @@ public struct Experiment: Sendable, Equatable {
         }
     }
 
+    /// How users are given to variants.
+    public enum Allocation: String, CaseIterable, Sendable {
+        /// By weights that are changed by hand alone.
+        case fixed
+        /// By how probable it is that a variant is the best, again and again.
+        case thompson
+    }
+
     /// What is looked for, and how surely.
     public struct Design: Sendable, Equatable {
         /// What is counted.
@@ -84,6 +92,8 @@ public struct Experiment: Sendable, Equatable {
     public var variants: [Variant]
     /// What is looked for.
     public var design: Design
+    /// How its users are given to variants.
+    public var allocation: Allocation
     /// Which of the layer's users are in it.
     public var users: Buckets
     /// Which of its users are in which variant, by place.
@@ -103,6 +113,7 @@ public struct Experiment: Sendable, Equatable {
         salt: UInt64,
         variants: [Variant],
         design: Design,
+        allocation: Allocation = .fixed,
         users: Buckets,
         slots: Buckets,
         startedAt: Timestamp,
@@ -115,6 +126,7 @@ public struct Experiment: Sendable, Equatable {
         self.salt = salt
         self.variants = variants
         self.design = design
+        self.allocation = allocation
         self.users = users
         self.slots = slots
         self.startedAt = startedAt

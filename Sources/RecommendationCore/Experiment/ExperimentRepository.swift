@@ -12,6 +12,8 @@ public struct ExperimentOrder: Sendable, Equatable {
     public var variants: [Experiment.Variant]
     /// What is looked for.
     public var design: Experiment.Design
+    /// How users are given to variants.
+    public var allocation: Experiment.Allocation
 
     /// An order of these parts.
     public init(
@@ -20,7 +22,8 @@ public struct ExperimentOrder: Sendable, Equatable {
         layer: String,
         share: Int,
         variants: [Experiment.Variant],
-        design: Experiment.Design
+        design: Experiment.Design,
+        allocation: Experiment.Allocation = .fixed
     ) {
         self.id = id
         self.surface = surface
@@ -28,6 +31,7 @@ public struct ExperimentOrder: Sendable, Equatable {
         self.share = share
         self.variants = variants
         self.design = design
+        self.allocation = allocation
     }
 }
 

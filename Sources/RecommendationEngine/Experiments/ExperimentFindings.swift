@@ -26,7 +26,8 @@ package struct ExperimentFindings: Sendable, Equatable {
     /// As ``SampleRatio/chance(of:weights:)``.
     package let ratio: Double
     package let required: Int
-    /// Of the variant that is furthest: one that wins, else one that does not lose, else one that loses.
+    /// Of the variant that is furthest: one that wins, else one that does not lose, else one that loses. Where users are given by
+    /// what was found so far, tests of differences say nothing, and it is by the probability to be best.
     package let verdict: Verdict
 
     /// How probable it is that a variant is the best, of each.
@@ -40,7 +41,8 @@ package struct ExperimentFindings: Sendable, Equatable {
         _ experiment: Experiment.Design,
         counts: [Proportion],
         lately: [Int]? = nil,
-        weights: [Double]
+        weights: [Double],
+        allocation: Experiment.Allocation = .fixed
     ) {
         let required = SampleSize.perVariant(
             baseline: experiment.baseline,
@@ -63,6 +65,14 @@ package struct ExperimentFindings: Sendable, Equatable {
         self.variants = variants
         self.required = required
         self.ratio = SampleRatio.chance(of: lately ?? counts.map(\.trials), weights: weights)
+        guard allocation == .fixed else {
+            let best = BestVariant.probabilities(counts)
+            let leader = best.indices.max { best[$0] < best[$1] } ?? 0
+            let isSeen = counts[leader].trials >= required
+            let isSure = best[leader] >= 1 - experiment.alpha
+            self.verdict = !isSeen ? .insufficient : !isSure ? .running : leader == 0 ? .lose : .win
+            return
+        }
         // As many chances to be wrong as variants are compared (Bonferroni).
         let alpha = experiment.alpha / Double(max(1, counts.count - 1))
         let verdicts = variants.dropFirst().map {

@@ -56,7 +56,8 @@ package struct ExperimentResults: Sendable {
             counts: counts.map { Proportion($0.converted, of: $0.exposed) },
             // Who came before the weights were these came by others.
             lately: counts.map(\.lately),
-            weights: experiment.variants.map { Double($0.weight) }
+            weights: experiment.variants.map { Double($0.weight) },
+            allocation: experiment.allocation
         )
         let best = findings.best
         self.init(

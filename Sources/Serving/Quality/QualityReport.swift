@@ -32,6 +32,24 @@ package struct QualityReport: Sendable {
         package let diversity: Double?
         /// Bits: the mean of −log2 of an item's share of all (decayed) popularity; nil: no model is loaded.
         package let novelty: Double?
+
+        package init(
+            source: Attribution.Source,
+            slates: Int,
+            clickThrough: Proportion,
+            conversion: Proportion,
+            coverage: Double?,
+            diversity: Double?,
+            novelty: Double?
+        ) {
+            self.source = source
+            self.slates = slates
+            self.clickThrough = clickThrough
+            self.conversion = conversion
+            self.coverage = coverage
+            self.diversity = diversity
+            self.novelty = novelty
+        }
     }
 
     /// The most sources of a report.
