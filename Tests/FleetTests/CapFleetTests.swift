@@ -120,6 +120,16 @@ struct CapFleetTests {
                 #"{"user_id":"\#(user)","item_id":"\#(place.item_id)","type":"view","#
                 + #""tracking_token":"\#(place.tracking_token)"}"#
             #expect(try await fleet.app(1).post("/v1/feedback", event).status == 200)
+            for (user, token, code) in [
+                ("u000010", place.tracking_token, "invalid_token"),
+                (user, place.tracking_token.replacingOccurrences(of: ".k1.", with: ".k9."), "unknown_key"),
+            ] {
+                let forged =
+                    #"{"user_id":"\#(user)","item_id":"\#(place.item_id)","type":"view","#
+                    + #""tracking_token":"\#(token)"}"#
+                let refused = try await fleet.app(1).post("/v1/feedback", forged)
+                #expect(refused.status == 422 && refused.body.contains(code), "\(refused.body)")
+            }
             let attributed = try await fleet.postgres.query(
                 "SELECT concat_ws('|', surface, policy, position, model) FROM interactions WHERE surface IS NOT NULL"
             )

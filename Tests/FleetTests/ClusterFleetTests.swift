@@ -35,6 +35,7 @@ struct ClusterFleetTests {
             print("31 slots moved in \(took)")
             try await Self.streams(fleet, servers)
             try await Self.sessions(fleet)
+            try await Self.caps(fleet)
             let doctor = try await Vireo.run(["doctor"], fleet.environment).output
             #expect(doctor.contains("ok\tredis\tthe cluster is whole: 3 primaries with slots, 6 nodes"), "\(doctor)")
             #expect(
@@ -51,6 +52,22 @@ struct ClusterFleetTests {
             try await fleet.record(number % 2, session: session, user: "anon-\(number)", item: item)
             let answer = try await fleet.session(1 - number % 2, session: session)
             #expect(answer.seeds == [item] && answer.degraded.isEmpty)
+        }
+    }
+
+    /// What is shown to users is counted whatever their slot, by whichever node it is shown.
+    private static func caps(_ fleet: Fleet) async throws {
+        let policy = "/v1/admin/policies/p8"
+        let document = #"{"frequency_caps":[{"max":1,"per":"1h"}]}"#
+        #expect(try await fleet.admin(0).send("PUT", policy, body: document).status == 200)
+        #expect(try await fleet.admin(0).post("\(policy):activate?wait=all", "{}").status == 200)
+        for number in 1...12 {
+            let user = String(format: "u%06d", number)
+            let first = try await fleet.slate(number % 3, user: user, limit: 10)
+            let second = try await fleet.slate((number + 1) % 3, user: user, limit: 10)
+            #expect(first.ids.count == 10 && second.ids.count == 10)
+            #expect(Set(first.ids).isDisjoint(with: second.ids))
+            #expect(first.degraded.isEmpty && second.degraded.isEmpty, "\(first.degraded) \(second.degraded)")
         }
     }
 

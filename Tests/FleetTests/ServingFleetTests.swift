@@ -195,7 +195,7 @@ struct ServingFleetTests {
             for name in names {
                 let tracked = try await fleet.app(0).list(target(name, "limit=20"))
                 #expect(tracked.items.count == 20 && tracked.recommendation_id != nil)
-                #expect(tracked.items.allSatisfy { $0.tracking_token?.hasPrefix("v1.") == true })
+                #expect(tracked.items.allSatisfy { $0.tracking_token?.hasPrefix("v2.") == true })
                 #expect(
                     zip(tracked.items, tracked.items.dropFirst()).allSatisfy {
                         $0.score >= $1.score || name != "latest"

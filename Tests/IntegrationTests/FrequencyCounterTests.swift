@@ -161,13 +161,12 @@ struct FrequencyCounterTests {
             let shown = ShownItem(number: 1, recommendationID: ids[4], surface: "home")
             try await counters.confirm([id("ann"): [shown]], keeping: Self.day, tenant: .default)
             #expect(try await ask(0) == .incomplete)
-            let many = (0..<1_200).map { index in
-                ShownItem(
-                    number: UInt32(1 + index % 600),
-                    recommendationID: Self.recommendation(at: Self.milliseconds(of: ids[0]) - Int64(index), 200),
-                    surface: "home"
-                )
-            }.filter { $0.number != 2 }
+            let now = Self.milliseconds(of: ids[0])
+            var many: [ShownItem] = []
+            for index in 0..<1_200 where index % 600 != 1 {
+                let id = Self.recommendation(at: now - Int64(index), 200)
+                many.append(ShownItem(number: UInt32(1 + index % 600), recommendationID: id, surface: "home"))
+            }
             for _ in 0..<2 {
                 try await counters.complete(many, of: id("ann"), covering: Self.day, tenant: .default)
             }
