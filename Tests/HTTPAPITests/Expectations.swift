@@ -9,7 +9,7 @@ struct Wrong: Equatable, Sendable {
     let allowed: String?
 
     static let parameters =
-        "surface|limit|explain|category|exclude_category|exclude|exclude_seen|region|locale"
+        "surface|limit|explain|category|exclude_category|exclude|exclude_seen|region|locale|cursor"
     static let identifier = "1 to 128 bytes of UTF-8 without control characters"
 
     init(_ pointer: String, _ code: String, _ allowed: String?) {

@@ -112,7 +112,7 @@ struct ExperimentRouteTests {
                 #"{"id":"e1","metric":"ctr","variants":[{"name":"a","exposures":10,"conversions":5,"rate":0.5,"ci95":["#
             #expect(results.status == 200 && results.text.hasPrefix(expected), "\(results.text)")
             #expect(results.text.contains(#""lift":null,"p_value":null,"sequential_p_value":null,"p_best":0.25}"#))
-            #expect(results.text.hasSuffix(#""required_per_variant":31235,"srm_p":1,"verdict":"insufficient"}"#))
+            #expect(results.text.hasSuffix(#""required_per_variant":31235,"srm_p":1.0,"verdict":"insufficient"}"#))
         }
     }
 }

@@ -24,7 +24,7 @@ struct QualityRouteTests {
                         conversion: Proportion(0, of: 10),
                         coverage: 0.25,
                         diversity: nil,
-                        novelty: 3.5
+                        novelty: 0.75
                     ),
                     QualityReport.Figures(
                         source: Attribution.Source(model: 0, policy: "p0", variant: "", surface: "popular"),
@@ -46,10 +46,10 @@ struct QualityRouteTests {
                 #"{"since":"2026-09-01T10:00:00.000Z","sources":[{"surface":"home","model_version":"m42","#
                 + #""policy_version":"p7","variant":"e1=b","slates":10,"impressions":10,"clicks":5,"ctr":0.5,"ctr_ci95":[0.2365"#
             #expect(reply.text.hasPrefix(first), "\(reply.text)")
-            #expect(reply.text.contains(#""coverage":0.25,"diversity":null,"novelty":3.5},{"surface":"popular","#))
+            #expect(reply.text.contains(#""coverage":0.25,"diversity":null,"novelty":0.75},{"surface":"popular","#))
             #expect(
                 reply.text.contains(
-                    #""variant":null,"slates":0,"impressions":0,"clicks":0,"ctr":null,"ctr_ci95":[0,1]"#
+                    #""variant":null,"slates":0,"impressions":0,"clicks":0,"ctr":null,"ctr_ci95":[0.0,1.0]"#
                 )
             )
             _ = try await request(ports.admin, "GET", path)

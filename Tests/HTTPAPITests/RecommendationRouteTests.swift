@@ -167,13 +167,13 @@ struct RecommendationRouteTests {
             ("u1?=5", 400, "malformed_query", []), ("u1?limit=5&", 400, "malformed_query", []),
             ("u1?limit=5&limit=5", 400, "duplicate_parameter", [Wrong("#/limit", "duplicate_parameter", nil)]),
             (
-                "u1?cursor=x&categories=y&limit=0", 400, "unknown_parameter",
+                "u1?curser=x&categories=y&limit=0", 400, "unknown_parameter",
                 [
-                    Wrong("#/cursor", "unknown_parameter", Wrong.parameters),
+                    Wrong("#/curser", "unknown_parameter", Wrong.parameters),
                     Wrong("#/categories", "unknown_parameter", Wrong.parameters),
                 ]
             ),
-            ("", 404, "not_found", []), ("u1/", 404, "not_found", []), ("u1/explain/i1", 404, "not_found", []),
+            ("", 404, "not_found", []), ("u1/", 404, "not_found", []), ("u1/explains/i1", 404, "not_found", []),
         ] as [(String, Int, String, [Wrong])]
     )
     func badInput(_ target: String, _ status: Int, _ code: String, _ errors: [Wrong]) async throws {

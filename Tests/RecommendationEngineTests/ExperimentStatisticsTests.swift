@@ -94,13 +94,13 @@ struct ExperimentStatisticsTests {
         #expect(Self.findings([(1_000, 31_234), (4_000, 31_234)]).verdict == .insufficient)
         #expect(Self.findings([(1_562, 31_235), (2_000, 31_235)]).verdict == .win)
         #expect(Self.findings([(2_000, 31_235), (1_562, 31_235)]).verdict == .lose)
-        #expect(Self.findings([(1_562, 31_235), (1_600, 31_235)]).verdict == .running)
+        #expect(Self.findings([(1_562, 31_235), (1_650, 31_235)]).verdict == .running)
         #expect(Self.findings([(10_000, 200_000), (10_010, 200_000)]).verdict == .flat)
         #expect(Self.findings([(1_562, 31_235), (2_000, 40_000)]).verdict == .invalidRatio)
         #expect(Self.findings([(1_562, 31_235), (2_500, 40_000)], weights: [31_235, 40_000]).verdict == .win)
         // Of three the best counts; what loses does not end it while another may win.
         #expect(Self.findings([(1_562, 31_235), (1_200, 31_235), (2_000, 31_235)]).verdict == .win)
-        #expect(Self.findings([(1_562, 31_235), (1_200, 31_235), (1_600, 31_235)]).verdict == .running)
+        #expect(Self.findings([(1_562, 31_235), (1_200, 31_235), (1_650, 31_235)]).verdict == .running)
     }
 
     @Test("rates that are none or all, and shares of nothing, are numbers still")

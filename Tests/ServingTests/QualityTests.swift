@@ -1,3 +1,4 @@
+import Foundation
 import RecommendationCore
 import Testing
 
@@ -29,7 +30,7 @@ struct QualityTests {
         }
     }
 
-    @Test("shares of what was shown and of what could be, and bits by the popularity of the model")
+    @Test("shares of what was shown and of what could be, and what was shown by its popularity")
     func report() async throws {
         let node = try await PolicyServingTests.Node(items: { item in
             if ["i3", "i4", "i5", "i6"].contains(item.id.string) { item.hidden = true }
@@ -40,23 +41,33 @@ struct QualityTests {
         let figures = try #require(report.figures.first)
         #expect(figures.clickThrough.rate == 0.25 && figures.conversion.rate == 0.125)
         #expect(figures.coverage == 2.0 / 16 && figures.diversity == 0.6)
-        // i0 was used 21 times, i19 twice, all twenty 230 times, at one moment: none has decayed.
+        // Of twenty items i0 was used most, 21 times, and i19 twice; both are counted by the logarithm of one more.
         let novelty = try #require(figures.novelty)
-        let expected = (3 * 3.4531713 + 6.8454901) / 4
-        #expect(abs(novelty - expected) < 0.01, "\(novelty)")
+        #expect(abs(novelty - (1 - log1p(2) / log1p(21)) / 4) < 1e-3, "\(novelty)")
         await #expect(throws: ServingError.storeUnavailable) {
             try await service.report(.hour, surface: "away", tenant: .default)
         }
     }
 
-    @Test("what nobody has used is as new as the least used, and without any use nothing is known")
+    @Test("what nobody has used is as new as can be, and of nothing there is no mean")
     func novelty() async throws {
         let node = try await PolicyServingTests.Node { _ in }
         let snapshot = try #require(node.control.state(of: .default)?.model?.snapshot)
-        let novelty = Novelty(snapshot)
-        #expect(novelty.bits(19) == novelty.bits(4_000))
-        #expect(try #require(novelty.bits(0)) < #require(novelty.bits(19)))
-        #expect(novelty.mean([], []) == nil)
+        func novelty(_ items: [Item.Number]) -> Double? {
+            let counts = SlateCounts(
+                source: Attribution.Source(model: 1, policy: "p8", variant: "", surface: "home"),
+                slates: 1,
+                impressions: items.count,
+                clicks: 0,
+                purchases: 0,
+                pairs: 0,
+                alike: 0,
+                items: items,
+                shown: items.map { _ in 1 }
+            )
+            return QualityService.novelty(counts, snapshot)
+        }
+        #expect(novelty([4_000]) == 1 && novelty([0]) == 0 && novelty([]) == nil)
     }
 
     @Test("sources beyond the most that are told apart are counted as others")

@@ -9,7 +9,7 @@ struct RecommendationQuery {
     /// The parameters of a query and the members of a body.
     static let fields = wholeFields + ["cursor"]
     /// Those of a list that nothing comes after.
-    static let wholeFields = ["explain"] + explainedFields
+    static let wholeFields = ["surface", "limit", "explain"] + filterFields
     /// Those that say which list is meant.
     static let explainedFields = ["surface", "limit"] + filterFields
     /// Of a list that is gone on with, what the first page says.

@@ -30,7 +30,7 @@ package struct QualityReport: Sendable {
         package let coverage: Double?
         /// One less the share of a slate's pairs that are of the same first category; nil: no slate had two items.
         package let diversity: Double?
-        /// Bits: the mean of −log2 of an item's share of all (decayed) popularity; nil: no model is loaded.
+        /// One less the mean popularity of what was shown, 0 to 1; nil: no model is loaded.
         package let novelty: Double?
 
         package init(

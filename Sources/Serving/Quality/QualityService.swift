@@ -1,4 +1,3 @@
-import Foundation
 package import RecommendationCore
 import RecommendationEngine
 
@@ -38,7 +37,6 @@ package struct QualityService: Sendable {
             let item = Item.Number(number)
             return state.catalog.holds(item) && !state.excluded[number]
         }
-        let novelty = state.model.map { Novelty($0.snapshot) }
         return QualityReport(
             since: since,
             figures: counts.map { counts in
@@ -50,39 +48,18 @@ package struct QualityService: Sendable {
                     // What was shown may be denied since.
                     coverage: servable > 0 ? min(1, Double(counts.items.count) / Double(servable)) : nil,
                     diversity: counts.pairs > 0 ? 1 - Double(counts.alike) / Double(counts.pairs) : nil,
-                    novelty: novelty.flatMap { $0.mean(counts.items, counts.shown) }
+                    novelty: state.model.flatMap { Self.novelty(counts, $0.snapshot) }
                 )
             }
         )
     }
-}
 
-/// How little known items are.
-struct Novelty {
-    private let snapshot: Snapshot
-    private let total: Double
-    /// As which an item counts that nobody has used.
-    private let least: Double
-
-    init(_ snapshot: Snapshot) {
-        self.snapshot = snapshot
-        self.total = snapshot.popularity.reduce(0) { $0 + max(0, Double($1)) }
-        self.least = snapshot.popularity.lazy.filter { $0 > 0 }.min().map(Double.init) ?? 0
-    }
-
-    /// In bits; nil: nothing is known of any item.
-    func bits(_ item: Item.Number) -> Double? {
-        guard self.total > 0 else { return nil }
-        let popularity = max(Double(self.snapshot.popularity(of: item)), self.least)
-        return log2(self.total / popularity)
-    }
-
-    /// The mean over what was shown, each as often as it was.
-    func mean(_ items: [Item.Number], _ shown: [Int]) -> Double? {
+    /// One less the mean popularity of what was shown, each item as often as it was (Vargas and Castells, RecSys 2011: the expected
+    /// popularity complement); nil: nothing was shown.
+    static func novelty(_ counts: SlateCounts, _ snapshot: Snapshot) -> Double? {
         var (sum, count) = (0.0, 0)
-        for (item, times) in zip(items, shown) {
-            guard let bits = self.bits(item) else { return nil }
-            sum += bits * Double(times)
+        for (item, times) in zip(counts.items, counts.shown) {
+            sum += (1 - Double(snapshot.popularity(of: item))) * Double(times)
             count += times
         }
         return count > 0 ? sum / Double(count) : nil
