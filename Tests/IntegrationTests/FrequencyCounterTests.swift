@@ -81,7 +81,7 @@ struct FrequencyCounterTests {
     @Test("a reservation ends by itself, and a confirmed one does not")
     func release() async throws {
         try await withRedis { redis in
-            let counters = Self.counters(redis, hold: .milliseconds(2_000))
+            let counters = Self.counters(redis, hold: .milliseconds(6_000))
             let ids = try await Self.ids(redis, 3)
             _ = try await counters.reserve(Self.reservation(ids[0], [1, 2]), tenant: .default)
             let shown = ShownItem(number: 2, recommendationID: ids[0], surface: "home")
@@ -91,7 +91,7 @@ struct FrequencyCounterTests {
             let early = try await counters.reserve(Self.reservation(ids[1], [1, 2]), tenant: .default)
             #expect(early == .reserved(refused: [1, 2], full: []))
             let began = try await redis.now()
-            while try await redis.now() <= began + 2_000 { try await Task.sleep(for: .milliseconds(20)) }
+            while try await redis.now() <= began + 6_000 { try await Task.sleep(for: .milliseconds(20)) }
             let late = try await counters.reserve(Self.reservation(ids[2], [1, 2]), tenant: .default)
             #expect(late == .reserved(refused: [2], full: []))
         }
