@@ -14,18 +14,22 @@ package struct ProfileService: Sendable {
     private let profiles: any ProfileRepository
     private let state: ControlState
     private let invalidator: Invalidator
+    private let dropEntries: @Sendable (CacheKey) async throws -> Void
     /// How long an answer waits for the relay where this node cannot reach Redis.
     private let propagationLimit: Duration
 
+    /// - Parameter dropEntries: Takes away what L2 holds of a user below the floor.
     package init(
         profiles: any ProfileRepository,
         state: ControlState,
         invalidator: Invalidator,
+        dropEntries: @escaping @Sendable (CacheKey) async throws -> Void,
         propagationLimit: Duration = .milliseconds(800)
     ) {
         self.profiles = profiles
         self.state = state
         self.invalidator = invalidator
+        self.dropEntries = dropEntries
         self.propagationLimit = propagationLimit
     }
 
@@ -52,6 +56,13 @@ package struct ProfileService: Sendable {
                 transaction: transaction,
                 within: self.propagationLimit
             )
+            if propagated, change == .consent(false) {
+                do {
+                    try await self.dropEntries(key)
+                } catch {
+                    // They lie there until they expire, and nobody serves them.
+                }
+            }
             return .stored(version: version, propagated: propagated)
         case .unknownUser: return .unknownUser
         case .tooManySuppressions: return .tooManySuppressions
