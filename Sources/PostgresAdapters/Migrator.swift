@@ -64,6 +64,11 @@ package struct Migrator: Sendable {
             sql: String(decoding: PackageResources._010_policy_canaries_sql, as: UTF8.self),
             isAdditive: true
         ),
+        Migration(
+            name: "0012_erasures",
+            sql: String(decoding: PackageResources._012_erasures_sql, as: UTF8.self),
+            isAdditive: true
+        ),
     ]
 
     private let store: PostgresStore

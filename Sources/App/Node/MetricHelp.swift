@@ -71,6 +71,9 @@ package enum MetricHelp {
             "Looks for a stored list where none could be computed, by whether there was one that may be served.",
         "vireo_warming_seconds": "Time of one warming of active users, by how it ended.",
         "vireo_feedback_total": "Feedback events, by result.",
+        "vireo_erasures_total":
+            "Erasures of users, by what this node did with them: accepted, done, or failed, which is tried again.",
+        "vireo_erasures_open": "Erasures of users that are not finished.",
         "vireo_feedback_events_total": "Feedback events stored, by type.",
         "vireo_feedback_channel_total": "Feedback events heard over Redis, by result.",
         "vireo_feedback_stream_total":

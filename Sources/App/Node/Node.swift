@@ -152,14 +152,15 @@ package struct Node: Sendable {
             interactions: PostgresInteractionRepository(store: store)
         )
         let feedback = FeedbackService(
-            repository: PostgresFeedbackRepository(store: store),
+            repository: PostgresFeedbackRepository(store: store) { logHash.erasure(of: $0, tenant: $1) },
             sessions: sessionEvents,
             invalidator: invalidator,
             control: control,
             signer: signer,
             log: log,
             faults: settings.coherence.faults,
-            wallClock: WallClock.now
+            wallClock: WallClock.now,
+            redisTime: { keeper.milliseconds() }
         )
         let admin = AdminService(
             control: controlRepository,
@@ -176,16 +177,18 @@ package struct Node: Sendable {
         let profiles = ProfileService(
             profiles: PostgresProfileRepository(store: store),
             state: control,
-            invalidator: invalidator
+            invalidator: invalidator,
+            dropEntries: { try await shared.dropEntries(of: $0) }
         )
         let policies = PolicyService(
             repository: PostgresPolicyRepository(store: store),
             codec: .json,
             invalidator: invalidator
         )
+        let warmPlaces = RedisWarmPlaces(client: redis, namespace: namespace)
         let warmUp = WarmUp(
             cache: cache,
-            store: RedisWarmPlaces(client: redis, namespace: namespace),
+            store: warmPlaces,
             log: log,
             isPrepared: { control.appliedID != nil && control.hasModels }
         )
@@ -210,6 +213,25 @@ package struct Node: Sendable {
             leadership: buildLock,
             every: settings.warming.every,
             limit: settings.warming.users
+        )
+        let relayLock = AdvisoryLock(store: store, job: .relay, log: log)
+        let erasures = ErasureService(
+            erasures: PostgresErasureRepository(store: store),
+            traces: RedisUserTraces(
+                client: redis,
+                namespace: namespace,
+                sessions: sessionEvents,
+                places: warmPlaces,
+                isNamed: { FeedbackMessage.isNamed($0, in: $1) }
+            ),
+            state: control,
+            keeper: keeper,
+            invalidator: invalidator,
+            selfCheck: selfCheck,
+            hash: logHash,
+            leadership: relayLock,
+            lease: settings.coherence.lease,
+            log: log
         )
         let rollout = ModelRollout(
             models: models,
@@ -250,6 +272,7 @@ package struct Node: Sendable {
                 profiles: profiles,
                 inspector: CacheInspector(keeper: keeper, shared: shared, state: control)
             ),
+            erasures: ErasureUseCases(erasures),
             models: ModelUseCases(
                 models: models,
                 rollout: rollout,
@@ -316,7 +339,6 @@ package struct Node: Sendable {
             log: log,
             wallClock: WallClock.now
         )
-        let relayLock = AdvisoryLock(store: store, job: .relay, log: log)
         self.services =
             [
                 postgres
@@ -355,6 +377,7 @@ package struct Node: Sendable {
                     announce: { _ = await invalidator.announceControl() }
                 ),
                 warming,
+                erasures,
                 FeedbackChannel(
                     configuration: redisConfiguration,
                     primary: deployment.primary,
