@@ -29,6 +29,14 @@ package struct PostgresJournal: Journal {
     }
 
     package func page(from position: JournalPosition?) async throws(JournalError) -> JournalPage {
+        try await self.page(from: position, isPurged: false)
+    }
+
+    /// - Parameter isPurged: Whether what the journal lacks was made up for just now.
+    private func page(
+        from position: JournalPosition?,
+        isPurged: Bool
+    ) async throws(JournalError) -> JournalPage {
         let lines = try await self.read(
             """
             SELECT pg_current_snapshot()::text, (SELECT coalesce(max(id), 0) FROM control_log),
@@ -52,10 +60,10 @@ package struct PostgresJournal: Journal {
         guard let first = lines.first, let next = JournalPosition(first.next) else {
             throw .unavailable("no snapshot of transactions")
         }
-        guard first.scrubbed.isEmpty else {
+        guard first.scrubbed.isEmpty || isPurged else {
             do { try await self.purge(first.scrubbed) } catch { throw .unavailable("tenants cannot be purged") }
             // Again: what the page says of the control log is to cover the purge.
-            return try await self.page(from: position)
+            return try await self.page(from: position, isPurged: true)
         }
         let incarnation = self.incarnation()
         return JournalPage(

@@ -10,7 +10,6 @@ import Redis
 import RedisAdapters
 import ServiceLifecycle
 import Serving
-import Synchronization
 import Training
 import UnixSignals
 
@@ -417,35 +416,5 @@ package struct Node: Sendable {
             )
         )
         try await group.run()
-    }
-}
-
-/// Holds the keeper for callbacks that are made before it.
-private final class KeeperBox: Sendable {
-    private let box = Mutex<CoherenceKeeper?>(nil)
-    var keeper: CoherenceKeeper? { self.box.withLock { $0 } }
-    func fill(_ keeper: CoherenceKeeper) { self.box.withLock { $0 = keeper } }
-}
-
-/// The build job for training, which knows no adapter.
-private struct BuildLock: BuildLeadership {
-    let lock: AdvisoryLock
-    func isLeader() async -> Bool { await self.lock.isLeader() }
-    func resign() async { await self.lock.resign() }
-}
-
-/// The first thing of a shutdown: the node says that it is not ready any more, and closes connections after their answers,
-/// while it still takes new ones, until balancers and clients have had the time to hear it. Then nobody new is let in, and who
-/// is in the queue or on the way has the time to send a request, before the port is closed.
-private struct StopNotice: Service {
-    let status: NodeStatusReporter
-    let server: HTTPServer
-
-    func run() async throws {
-        try? await gracefulShutdown()
-        self.status.stopping()
-        try? await Task.sleep(for: .milliseconds(1_500))
-        await self.server.refuseNew()
-        try? await Task.sleep(for: .milliseconds(300))
     }
 }
