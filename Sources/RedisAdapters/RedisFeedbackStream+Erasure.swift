@@ -26,8 +26,8 @@ extension RedisFeedbackStream {
         for (key, isDead) in [(Self.key(tenant), false), (self.deadKey(tenant), true)] {
             let gone = try await self.entries(of: key, isDead: isDead, addedBy: end, where: isMeant)
             guard !gone.isEmpty else { continue }
-            // In one slot of a cluster: of a key without braces the whole name counts.
-            let copy = key.hasPrefix("{") ? "\(key):copy" : "{\(key)}:copy"
+            // In one slot of a cluster, where of a key without braces the whole name counts.
+            let copy = self.client.isDivided && !isDead ? "{\(key)}:copy" : "\(key):copy"
             let removed = try await RedisSharedCache.mapped { () async throws(RedisError) in
                 let length = RedisCommand("XLEN", key: Array(key.utf8))
                 guard try await self.client.send(length).integer() <= Int64(Self.longest) else { return Int64(-1) }

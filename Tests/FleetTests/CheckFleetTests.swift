@@ -1,4 +1,5 @@
 import Foundation
+import LocalServers
 import Testing
 
 /// `vireo check` against real nodes: it finds nothing where nothing is wrong, and what is wrong where something is.
