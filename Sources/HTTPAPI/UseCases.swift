@@ -20,6 +20,7 @@ package struct UseCases: Sendable {
     /// Scope, `dry_run`, tenant; a purge of a tenant comes with that tenant, whoever asks for it.
     package var purge: @Sendable (PurgeScope, Bool, Tenant.ID) async throws(ServingError) -> PurgeAnswer
     package var catalogue: CatalogueUseCases
+    package var erasures: ErasureUseCases
     package var models: ModelUseCases
     package var warming: WarmingUseCases
     package var nodes: @Sendable () async throws(ServingError) -> [NodeStatus]
@@ -61,6 +62,7 @@ package struct UseCases: Sendable {
             @escaping @Sendable (Tombstone.Kind?, String?, Int, Tenant.ID) async throws(ServingError) -> TombstonePage?,
         purge: @escaping @Sendable (PurgeScope, Bool, Tenant.ID) async throws(ServingError) -> PurgeAnswer,
         catalogue: CatalogueUseCases,
+        erasures: ErasureUseCases,
         models: ModelUseCases,
         warming: WarmingUseCases,
         nodes: @escaping @Sendable () async throws(ServingError) -> [NodeStatus],
@@ -82,6 +84,7 @@ package struct UseCases: Sendable {
         self.listTombstones = listTombstones
         self.purge = purge
         self.catalogue = catalogue
+        self.erasures = erasures
         self.models = models
         self.warming = warming
         self.nodes = nodes

@@ -144,19 +144,11 @@ struct InteractionChunkWrite {
         in transaction: inout PostgresTransaction
     ) throws(PostgresError) -> [User.ID: LockedUser] {
         guard !ids.isEmpty else { return [:] }
-        let rows = try transaction.query(
-            """
-            INSERT INTO user_state (tenant, user_id, version)
-            SELECT $1, id, nextval('user_version_seq') FROM unnest($2::text[]) WITH ORDINALITY AS given (id, place)
-            ORDER BY place
-            ON CONFLICT (tenant, user_id) DO NOTHING
-            RETURNING user_id, number
-            """,
-            [self.tenant, ids.map(\.string)]
-        ) { row in
-            (User.ID(trusted: try row.decode(0)), LockedUser(number: try row.decode(1), isNew: true))
-        }
-        return Dictionary(rows, uniquingKeysWith: { first, _ in first })
+        let made = try UserRows.make(ids, tenant: self.tenant, in: &transaction)
+        return Dictionary(
+            made.map { ($0.user, LockedUser(number: $0.number, isNew: true)) },
+            uniquingKeysWith: { first, _ in first }
+        )
     }
 
     private func lock(

@@ -70,6 +70,11 @@ package struct Migrator: Sendable {
             isAdditive: true
         ),
         Migration(
+            name: "0012_erasures",
+            sql: String(decoding: PackageResources._012_erasures_sql, as: UTF8.self),
+            isAdditive: true
+        ),
+        Migration(
             name: "0013_cursors",
             sql: String(decoding: PackageResources._013_cursors_sql, as: UTF8.self),
             isAdditive: true

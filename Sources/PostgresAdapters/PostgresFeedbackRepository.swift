@@ -4,9 +4,12 @@ package import RecommendationCore
 /// Events and the versions they raise, in one transaction (coherence, section 1).
 package struct PostgresFeedbackRepository: FeedbackRepository {
     private let store: PostgresStore
+    private let hash: @Sendable (User.ID, Tenant.ID) -> [UInt8]
 
-    package init(store: PostgresStore) {
+    /// - Parameter hash: Of a user, as it stays of those who were erased.
+    package init(store: PostgresStore, hash: @escaping @Sendable (User.ID, Tenant.ID) -> [UInt8]) {
         self.store = store
+        self.hash = hash
     }
 
     package func record(
@@ -15,14 +18,46 @@ package struct PostgresFeedbackRepository: FeedbackRepository {
         invalidating: Set<EventType>
     ) async throws(RepositoryError) -> RecordedFeedback {
         let number = try await self.store.requiredNumber(of: tenant)
+        // Only what waited in a stream can be older than an erasure that was acknowledged before this call.
+        let queued = events.filter { $0.queuedAt != nil }
+        let hashes = Dictionary(
+            queued.map { ($0.user, self.hash($0.user, tenant)) },
+            uniquingKeysWith: { first, _ in first }
+        )
         return try await self.store.transaction { transaction in
-            try Self.record(events, tenant: number, invalidating: invalidating, in: &transaction)
+            // Before the users are made, so that none is made for an event that is not stored; and when they are locked.
+            let erased = try Self.erasures(of: hashes, tenant: number, in: &transaction)
+            let isErased = events.map { $0.isErased(by: erased) }
+            var recorded = try Self.record(
+                zip(events, isErased).filter { !$1 }.map(\.0),
+                tenant: number,
+                invalidating: invalidating,
+                in: &transaction
+            )
+            guard try Self.erasures(of: hashes, tenant: number, in: &transaction) == erased else {
+                throw RepositoryError.unavailable("a user was erased meanwhile")
+            }
+            for index in isErased.indices where isErased[index] { recorded.outcomes.insert(.erased, at: index) }
+            return recorded
         }
     }
 
-    private struct LockedUser {
-        let number: Int64
-        let version: Int64
+    /// When users were erased last, in milliseconds of Redis time.
+    static func erasures(
+        of hashes: [User.ID: [UInt8]],
+        tenant: Int32,
+        in transaction: inout PostgresTransaction
+    ) throws(PostgresError) -> [User.ID: Int64] {
+        guard !hashes.isEmpty else { return [:] }
+        let rows = try transaction.query(
+            """
+            SELECT user_hash, max(accepted_ms) FROM erasures
+            WHERE tenant = $1 AND user_hash = ANY($2::bytea[]) GROUP BY user_hash
+            """,
+            [tenant, Array(hashes.values)]
+        ) { row in (try row.decode(0, as: [UInt8].self), try row.decode(1, as: Int64.self)) }
+        let times = Dictionary(rows, uniquingKeysWith: { first, _ in first })
+        return hashes.compactMapValues { times[$0] }
     }
 
     private static func record(
@@ -30,11 +65,11 @@ package struct PostgresFeedbackRepository: FeedbackRepository {
         tenant: Int32,
         invalidating: Set<EventType>,
         in transaction: inout PostgresTransaction
-    ) throws(PostgresError) -> RecordedFeedback {
+    ) throws -> RecordedFeedback {
         let items = try Self.items(Set(events.map(\.item)), tenant: tenant, in: &transaction)
         // An event of an unknown item stores nothing, not even its user.
         let known = events.filter { items[$0.item] != nil }
-        let users = try Self.lock(Set(known.map(\.user)), tenant: tenant, in: &transaction)
+        let users = try UserRows.lock(Set(known.map(\.user)), tenant: tenant, in: &transaction)
         let stored = try Self.insert(known, users: users, items: items, tenant: tenant, in: &transaction)
         var raised = Set<User.ID>()
         var place = 0
@@ -70,38 +105,10 @@ package struct PostgresFeedbackRepository: FeedbackRepository {
         return Dictionary(rows, uniquingKeysWith: { first, _ in first })
     }
 
-    /// Creates the users that are new and locks all in key order, so that batches cannot deadlock.
-    private static func lock(
-        _ ids: Set<User.ID>,
-        tenant: Int32,
-        in transaction: inout PostgresTransaction
-    ) throws(PostgresError) -> [User.ID: LockedUser] {
-        let sorted = ids.sorted().map(\.string)
-        try transaction.execute(
-            """
-            INSERT INTO user_state (tenant, user_id, version)
-            SELECT $1, id, nextval('user_version_seq') FROM unnest($2::text[]) WITH ORDINALITY AS given (id, place)
-            ORDER BY place
-            ON CONFLICT (tenant, user_id) DO NOTHING
-            """,
-            [tenant, sorted]
-        )
-        let rows = try transaction.query(
-            """
-            SELECT user_id, number, version FROM user_state
-            WHERE tenant = $1 AND user_id = ANY($2) ORDER BY user_id FOR UPDATE
-            """,
-            [tenant, sorted]
-        ) { row in
-            (User.ID(trusted: try row.decode(0)), LockedUser(number: try row.decode(1), version: try row.decode(2)))
-        }
-        return Dictionary(rows, uniquingKeysWith: { first, _ in first })
-    }
-
     /// Whether each event was stored; one whose id was there before was not.
     private static func insert(
         _ events: [Feedback],
-        users: [User.ID: LockedUser],
+        users: [User.ID: UserRows.Locked],
         items: [Item.ID: Int32],
         tenant: Int32,
         in transaction: inout PostgresTransaction
@@ -167,5 +174,13 @@ package struct PostgresFeedbackRepository: FeedbackRepository {
         ) { row in
             (User.ID(trusted: try row.decode(0)), try row.decode(1, as: Int64.self))
         }
+    }
+}
+
+extension Feedback {
+    /// Whether it was added to a stream before its user was erased.
+    fileprivate func isErased(by erasures: [User.ID: Int64]) -> Bool {
+        guard let queuedAt, let erasedAt = erasures[self.user] else { return false }
+        return queuedAt <= erasedAt
     }
 }

@@ -11,11 +11,19 @@ package struct PostgresImpressionRepository: ImpressionRepository {
 
     private let store: PostgresStore
     private let reads: ServingReads
+    private let hash: @Sendable (User.ID, Tenant.ID) -> [UInt8]
 
-    /// - Parameter reads: Of the same store, for requests.
-    package init(store: PostgresStore, reads: ServingReads) {
+    /// - Parameters:
+    ///   - reads: Of the same store, for requests.
+    ///   - hash: What stays of a user who was erased.
+    package init(
+        store: PostgresStore,
+        reads: ServingReads,
+        hash: @escaping @Sendable (User.ID, Tenant.ID) -> [UInt8]
+    ) {
         self.store = store
         self.reads = reads
+        self.hash = hash
     }
 
     package func record(
@@ -24,6 +32,33 @@ package struct PostgresImpressionRepository: ImpressionRepository {
     ) async throws(RepositoryError) -> [ImpressionOutcome] {
         guard !impressions.isEmpty else { return [] }
         let owner = try await self.store.requiredNumber(of: tenant)
+        let hashes = Dictionary(
+            impressions.compactMap(\.user).map { ($0, self.hash($0, tenant)) },
+            uniquingKeysWith: { first, _ in first }
+        )
+        return try await self.store.transaction { transaction in
+            let erased = try PostgresFeedbackRepository.erasures(of: hashes, tenant: owner, in: &transaction)
+            // What is told of a life that was erased is not kept of the next one.
+            let isErased = impressions.map { impression in
+                impression.user.flatMap { erased[$0] }.map { RecommendationTime.milliseconds(impression) <= $0 }
+                    ?? false
+            }
+            var outcomes = try Self.record(
+                zip(impressions, isErased).filter { !$1 }.map(\.0),
+                owner: owner,
+                in: &transaction
+            )
+            for index in isErased.indices where isErased[index] { outcomes.insert(.erased, at: index) }
+            return outcomes
+        }
+    }
+
+    private static func record(
+        _ impressions: [Impression],
+        owner: Int32,
+        in transaction: inout PostgresTransaction
+    ) throws(PostgresError) -> [ImpressionOutcome] {
+        guard !impressions.isEmpty else { return [] }
         let sources = impressions.map(\.attribution.source)
         // An item's number is 32 bits, and the column's integer has a sign.
         let bindings: PostgresBindings = [
@@ -33,29 +68,27 @@ package struct PostgresImpressionRepository: ImpressionRepository {
             sources.map { $0?.model }, sources.map { $0?.policy }, sources.map { $0?.variant },
             sources.map { $0?.surface },
         ]
-        let rows = try await self.store.transaction { transaction in
-            try transaction.query(
-                """
-                WITH shown AS (
-                    SELECT g.*
-                    FROM unnest($2::bigint[], $3::integer[], $4::text[], $5::bytea[], $6::smallint[], $7::text[],
-                                $8::bigint[], $9::text[], $10::text[], $11::text[])
-                         AS g (place, number, id, recommendation, position, viewer, model, policy, variant, surface)
-                    JOIN items i ON i.tenant = $1 AND i.number = g.number AND i.item_id = g.id
-                ), stored AS (
-                    INSERT INTO impressions
-                        (tenant, recommendation_id, item_number, position, user_id, model, policy, variant, surface)
-                    SELECT $1, recommendation, number, position, viewer, model, policy, variant, surface FROM shown
-                    ON CONFLICT DO NOTHING
-                    RETURNING recommendation_id, item_number
-                )
-                SELECT shown.place, stored.item_number IS NOT NULL
-                FROM shown LEFT JOIN stored
-                     ON stored.recommendation_id = shown.recommendation AND stored.item_number = shown.number
-                """,
-                bindings
-            ) { row in (place: try row.decode(0, as: Int.self), isNew: try row.decode(1, as: Bool.self)) }
-        }
+        let rows = try transaction.query(
+            """
+            WITH shown AS (
+                SELECT g.*
+                FROM unnest($2::bigint[], $3::integer[], $4::text[], $5::bytea[], $6::smallint[], $7::text[],
+                            $8::bigint[], $9::text[], $10::text[], $11::text[])
+                     AS g (place, number, id, recommendation, position, viewer, model, policy, variant, surface)
+                JOIN items i ON i.tenant = $1 AND i.number = g.number AND i.item_id = g.id
+            ), stored AS (
+                INSERT INTO impressions
+                    (tenant, recommendation_id, item_number, position, user_id, model, policy, variant, surface)
+                SELECT $1, recommendation, number, position, viewer, model, policy, variant, surface FROM shown
+                ON CONFLICT DO NOTHING
+                RETURNING recommendation_id, item_number
+            )
+            SELECT shown.place, stored.item_number IS NOT NULL
+            FROM shown LEFT JOIN stored
+                 ON stored.recommendation_id = shown.recommendation AND stored.item_number = shown.number
+            """,
+            bindings
+        ) { row in (place: try row.decode(0, as: Int.self), isNew: try row.decode(1, as: Bool.self)) }
         var outcomes = [ImpressionOutcome](repeating: .unknownItem, count: impressions.count)
         for row in rows { outcomes[row.place] = row.isNew ? .stored : .duplicate }
         return outcomes

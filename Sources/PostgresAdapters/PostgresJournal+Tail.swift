@@ -5,6 +5,8 @@ extension PostgresJournal: JournalTail {
     private struct Line: Sendable {
         let next: String
         let isOurs: Bool
+        /// Whether rows of users who were erased are missing.
+        let isScrubbed: Bool
         let row: (tenant: String, user: String, version: Int64)?
     }
 
@@ -18,6 +20,7 @@ extension PostgresJournal: JournalTail {
                 SELECT pg_current_snapshot()::text,
                        CASE WHEN pg_is_in_recovery() THEN false
                             ELSE EXISTS (SELECT FROM incarnation i WHERE i.id = $2 AND \(PostgresIncarnation.isCurrent)) END,
+                       $3 AND EXISTS (SELECT FROM erasures WHERE \(Self.isScrubbedLater)),
                        t.tenant_id, r.user_id, r.version
                 FROM (SELECT 1) AS always
                 LEFT JOIN (
@@ -28,10 +31,16 @@ extension PostgresJournal: JournalTail {
                 [position?.text ?? "1:1:", incarnation, position != nil, Int64(limit) + 1]
             ) { row in
                 let (next, isOurs) = (try row.decode(0, as: String.self), try row.decode(1, as: Bool.self))
-                guard let tenant = try row.decode(2, as: String?.self) else {
-                    return Line(next: next, isOurs: isOurs, row: nil)
+                let isScrubbed = try row.decode(2, as: Bool.self)
+                guard let tenant = try row.decode(3, as: String?.self) else {
+                    return Line(next: next, isOurs: isOurs, isScrubbed: isScrubbed, row: nil)
                 }
-                return Line(next: next, isOurs: isOurs, row: (tenant, try row.decode(3), try row.decode(4)))
+                return Line(
+                    next: next,
+                    isOurs: isOurs,
+                    isScrubbed: isScrubbed,
+                    row: (tenant, try row.decode(4), try row.decode(5))
+                )
             }
         } catch {
             throw .unavailable(error.shortDescription)
@@ -50,7 +59,7 @@ extension PostgresJournal: JournalTail {
                 }
             },
             next: next,
-            isWhole: lines.count <= limit
+            isWhole: lines.count <= limit && !first.isScrubbed
         )
     }
 }

@@ -23,14 +23,29 @@ package struct PostgresJournal: Journal {
     private struct Line: Sendable {
         let next: String
         let controlHead: Int64
+        /// Whose erased users the rows may lack.
+        let scrubbed: [Int32]
         let row: (tenant: String, user: String, version: Int64)?
     }
 
     package func page(from position: JournalPosition?) async throws(JournalError) -> JournalPage {
+        try await self.page(from: position, isPurged: false)
+    }
+
+    /// - Parameter isPurged: Whether what the journal lacks was made up for just now.
+    private func page(
+        from position: JournalPosition?,
+        isPurged: Bool
+    ) async throws(JournalError) -> JournalPage {
         let lines = try await self.read(
             """
-            SELECT pg_current_snapshot()::text, (SELECT coalesce(max(id), 0) FROM control_log), t.tenant_id, i.user_id,
-                   i.version
+            SELECT pg_current_snapshot()::text, (SELECT coalesce(max(id), 0) FROM control_log),
+                   ARRAY(
+                       SELECT DISTINCT e.tenant FROM erasures e
+                       LEFT JOIN generations g ON g.tenant = e.tenant AND g.scope = 'tenant'
+                       WHERE \(Self.isScrubbedLater) AND coalesce(g.generation, 0) <= e.control_head
+                   ),
+                   t.tenant_id, i.user_id, i.version
             FROM (SELECT 1) AS always
             LEFT JOIN (
                 (SELECT tenant, user_id, max(version) AS version FROM invalidations
@@ -44,6 +59,11 @@ package struct PostgresJournal: Journal {
         )
         guard let first = lines.first, let next = JournalPosition(first.next) else {
             throw .unavailable("no snapshot of transactions")
+        }
+        guard first.scrubbed.isEmpty || isPurged else {
+            do { try await self.purge(first.scrubbed) } catch { throw .unavailable("tenants cannot be purged") }
+            // Again: what the page says of the control log is to cover the purge.
+            return try await self.page(from: position, isPurged: true)
         }
         let incarnation = self.incarnation()
         return JournalPage(
@@ -68,10 +88,16 @@ package struct PostgresJournal: Journal {
         let decode: @Sendable (borrowing PostgresRow) throws -> Line = { row in
             let next = try row.decode(0, as: String.self)
             let controlHead = try row.decode(1, as: Int64.self)
-            guard let tenant = try row.decode(2, as: String?.self) else {
-                return Line(next: next, controlHead: controlHead, row: nil)
+            let scrubbed = try row.decode(2, as: [Int32].self)
+            guard let tenant = try row.decode(3, as: String?.self) else {
+                return Line(next: next, controlHead: controlHead, scrubbed: scrubbed, row: nil)
             }
-            return Line(next: next, controlHead: controlHead, row: (tenant, try row.decode(3), try row.decode(4)))
+            return Line(
+                next: next,
+                controlHead: controlHead,
+                scrubbed: scrubbed,
+                row: (tenant, try row.decode(4), try row.decode(5))
+            )
         }
         do {
             // After a loss of the position it is everything that is kept, and may take its time.

@@ -49,19 +49,15 @@ package struct PostgresProfileRepository: ProfileRepository {
     ) async throws(RepositoryError) -> UserWrite {
         let number = try await self.store.requiredNumber(of: tenant)
         return try await self.store.transaction { transaction in
-            if change.createsUser {
-                try transaction.execute(
-                    """
-                    INSERT INTO user_state (tenant, user_id, version) VALUES ($1, $2, nextval('user_version_seq'))
-                    ON CONFLICT (tenant, user_id) DO NOTHING
-                    """,
-                    [number, user.string]
-                )
-            }
-            let locked = try transaction.query(
-                "SELECT number, version FROM user_state WHERE tenant = $1 AND user_id = $2 FOR UPDATE",
-                [number, user.string]
-            ) { row in (try row.decode(0, as: Int64.self), try row.decode(1, as: Int64.self)) }
+            let locked: [(number: Int64, version: User.Version)] =
+                if change.createsUser {
+                    try UserRows.lock([user], tenant: number, in: &transaction).values.map { ($0.number, $0.version) }
+                } else {
+                    try transaction.query(
+                        "SELECT number, version FROM user_state WHERE tenant = $1 AND user_id = $2 FOR UPDATE",
+                        [number, user.string]
+                    ) { row in (try row.decode(0, as: Int64.self), try row.decode(1, as: Int64.self)) }
+                }
             guard let (row, version) = locked.first else { return .unknownUser }
             if case .suppress(let suppression) = change,
                 try Self.isFull(row, without: suppression, in: &transaction)
@@ -160,10 +156,10 @@ package struct PostgresProfileRepository: ProfileRepository {
             return try transaction.query(
                 """
                 WITH gone AS (
-                    DELETE FROM interactions WHERE user_number = $1 RETURNING tenant, event_id
+                    DELETE FROM interactions WHERE user_number = $1 RETURNING tenant, event_id, user_number
                 ), retired AS (
-                    INSERT INTO retired_events (tenant, event_id)
-                    SELECT tenant, event_id FROM gone WHERE event_id IS NOT NULL ON CONFLICT DO NOTHING
+                    INSERT INTO retired_events (tenant, event_id, user_number)
+                    SELECT tenant, event_id, user_number FROM gone WHERE event_id IS NOT NULL ON CONFLICT DO NOTHING
                 )
                 SELECT count(*) > 0 FROM gone
                 """,

@@ -85,6 +85,11 @@ package struct PostgresQualityRepository: QualityRepository {
 
 /// The time that ids of recommendations begin with.
 enum RecommendationTime {
+    /// Of an impression's recommendation.
+    static func milliseconds(_ impression: Impression) -> Int64 {
+        impression.attribution.recommendationID.prefix(6).reduce(0) { $0 << 8 | Int64($1) }
+    }
+
     /// Where the ids of a time begin: 48 bits of milliseconds, big endian.
     static func bytes(_ time: Timestamp) -> [UInt8] {
         (0..<6).map { UInt8(truncatingIfNeeded: time.milliseconds >> Int64(40 - 8 * $0)) }

@@ -69,7 +69,7 @@ package struct PostgresTrainingData: TrainingDataRepository {
         return try await self.store.transaction(readOnly: true, timeout: PostgresStore.bulkTimeout) { transaction in
             var ids: [Int64: User.ID] = [:]
             _ = try transaction.copyOut(
-                "SELECT number, user_id FROM user_state WHERE tenant = \(literal: Int64(number))"
+                "SELECT number, user_id FROM user_state WHERE consent AND tenant = \(literal: Int64(number))"
             ) { row in
                 ids[try row.int64()] = User.ID(trusted: try row.string())
             }

@@ -9,7 +9,7 @@ struct UserChunkWrite {
         // Of an id that comes more than once, the last counts.
         let last = Dictionary(users.map { ($0.id, $0) }, uniquingKeysWith: { $1 })
         let ids = last.keys.sorted()
-        let made = try self.lock(ids, in: &transaction)
+        let made = try UserRows.lock(ids, tenant: self.tenant, in: &transaction).filter(\.value.isNew).keys
         try self.stage(ids.map { last[$0]! }, in: &transaction)
         let (new, differing) = try self.storeDocuments(in: &transaction)
         var changed = Set(differing)
@@ -22,29 +22,6 @@ struct UserChunkWrite {
             changed: changed.count,
             unchanged: users.count - new.count - changed.count
         )
-    }
-
-    /// Makes the users that are new and locks all, in key order, as feedback does; those that are new.
-    private func lock(
-        _ ids: [User.ID],
-        in transaction: inout PostgresTransaction
-    ) throws(PostgresError) -> Set<User.ID> {
-        let strings = ids.map(\.string)
-        let made = try transaction.query(
-            """
-            INSERT INTO user_state (tenant, user_id, version)
-            SELECT $1, id, nextval('user_version_seq') FROM unnest($2::text[]) WITH ORDINALITY AS given (id, place)
-            ORDER BY place
-            ON CONFLICT (tenant, user_id) DO NOTHING
-            RETURNING user_id
-            """,
-            [self.tenant, strings]
-        ) { row in User.ID(trusted: try row.decode(0)) }
-        try transaction.execute(
-            "SELECT FROM user_state WHERE tenant = $1 AND user_id = ANY($2) ORDER BY user_id FOR UPDATE",
-            [self.tenant, strings]
-        )
-        return Set(made)
     }
 
     private func stage(_ users: [ImportedUser], in transaction: inout PostgresTransaction) throws {

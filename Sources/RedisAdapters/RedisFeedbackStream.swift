@@ -38,7 +38,7 @@ package struct RedisFeedbackStream: Sendable {
     /// A consumer that was silent for so long and has nothing pending is forgotten.
     private static let forgottenAfter = "3600000"
 
-    private let client: any RedisCommands
+    let client: any RedisCommands
     private let consumer: String
 
     /// - Parameter consumer: A name that no other node has.
@@ -151,15 +151,15 @@ package struct RedisFeedbackStream: Sendable {
         _ = try await RedisSharedCache.mapped { () async throws(RedisError) in try await self.client.send(sent) }
     }
 
-    /// Puts an entry among what was rejected, and acknowledges it, both or neither.
+    /// Puts an entry among what was rejected, and acknowledges it, both or neither. One that is not in the stream any more was
+    /// taken out of it, and is only acknowledged.
     package func bury(
         _ entry: Entry,
         code: String,
         field: String,
         of tenant: String
     ) async throws(SharedCacheError) {
-        let key = Self.key(tenant)
-        let dead = self.client.isDivided ? "{\(key)}:dead" : "\(key):dead"
+        let (key, dead) = (Self.key(tenant), self.deadKey(tenant))
         _ = try await RedisSharedCache.mapped { () async throws(RedisError) in
             try await self.client.run(
                 Self.buryScript,
@@ -229,16 +229,23 @@ package struct RedisFeedbackStream: Sendable {
         }
     }
 
+    func deadKey(_ tenant: String) -> String {
+        let key = Self.key(tenant)
+        return self.client.isDivided ? "{\(key)}:dead" : "\(key):dead"
+    }
+
     /// Percent-encoded as in all keys: no tenant's name reaches the dead of another.
-    private static func key(_ tenant: String) -> String {
+    static func key(_ tenant: String) -> String {
         "vireo:feedback:stream:" + String(decoding: CacheField(parts: [tenant]).bytes, as: UTF8.self)
     }
 
     /// KEYS: stream, its dead. ARGV: group, id, event, code, field, how many dead are kept.
     private static let buryScript = RedisScript(
         """
-        redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[6], '*',
-                   'id', ARGV[2], 'event', ARGV[3], 'code', ARGV[4], 'field', ARGV[5])
+        if #redis.call('XRANGE', KEYS[1], ARGV[2], ARGV[2]) > 0 then
+            redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[6], '*',
+                       'id', ARGV[2], 'event', ARGV[3], 'code', ARGV[4], 'field', ARGV[5])
+        end
         return redis.call('XACK', KEYS[1], ARGV[1], ARGV[2])
         """
     )

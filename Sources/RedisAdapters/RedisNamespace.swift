@@ -10,8 +10,10 @@ import Synchronization
 ///     vireo:INCARNATION:pass                 the relay's last pass, which nodes see change; in a cluster where the bus is
 ///     vireo:INCARNATION:heartbeat:NODE       the last heartbeat of a node; likewise
 ///     vireo:INCARNATION:warm:NODE            what the node was asked for most; vireo:INCARNATION:warm: the last node's
+///     vireo:INCARNATION:warmed               which nodes have left that
 ///     vireo:session:INCARNATION:{TENANT/SESSION}   the newest events of a session (the parts encoded as in a CacheKey)
 ///     vireo:shown:INCARNATION:{TENANT/USER}  what is shown to a user, for frequency caps (likewise)
+///     vireo:sessions:INCARNATION:{TENANT/USER}     the sessions that hold events of a user
 ///     vireo:bus, vireo:heartbeat:NODE        channels; in a cluster both are sharded and of the slot of `vireo:bus`, the second
 ///                                            as {vireo:bus}:heartbeat:NODE
 package final class RedisNamespace: Sendable {
@@ -46,19 +48,34 @@ package final class RedisNamespace: Sendable {
         return self.incarnation.withLock { Array("vireo:\($0):\(name)\(suffix)".utf8) }
     }
 
-    func warmKey(ofNode: Bool) -> [UInt8] {
-        self.incarnation.withLock { Array("vireo:\($0):warm\(ofNode ? ":\(self.node)" : "")".utf8) }
+    /// - Parameter node: nil: of whichever node left it last.
+    func warmKey(of node: String?) -> [UInt8] {
+        self.incarnation.withLock { Array("vireo:\($0):warm\(node.map { ":\($0)" } ?? "")".utf8) }
     }
+
+    var warmedKey: [UInt8] { self.incarnation.withLock { Array("vireo:\($0):warmed".utf8) } }
 
     func sessionKey(_ session: Session.ID, tenant: Tenant.ID) -> [UInt8] {
-        self.key("session", tenant, session.string)
+        Array("vireo:session:".utf8) + self.cacheKey(of: session, tenant: tenant).bytes
     }
 
-    func shownKey(_ user: User.ID, tenant: Tenant.ID) -> [UInt8] { self.key("shown", tenant, user.string) }
+    func sessionsKey(of user: User.ID, tenant: Tenant.ID) -> [UInt8] {
+        Array("vireo:sessions:".utf8) + self.cacheKey(of: user, tenant: tenant).bytes
+    }
 
-    private func key(_ kind: String, _ tenant: Tenant.ID, _ member: String) -> [UInt8] {
-        let incarnation = self.incarnation.withLock { $0 }
-        let key = CacheKey(namespace: incarnation, owner: tenant.string, member: member)
-        return Array("vireo:\(kind):".utf8) + key.bytes
+    func shownKey(_ user: User.ID, tenant: Tenant.ID) -> [UInt8] {
+        Array("vireo:shown:".utf8) + self.cacheKey(of: user, tenant: tenant).bytes
+    }
+
+    func hashKey(of user: User.ID, tenant: Tenant.ID) -> [UInt8] {
+        Array("vireo:".utf8) + self.cacheKey(of: user, tenant: tenant).bytes
+    }
+
+    func cacheKey<Entity>(of id: Identifier<Entity>, tenant: Tenant.ID) -> CacheKey {
+        CacheKey(
+            namespace: self.incarnation.withLock { $0 },
+            owner: tenant.string,
+            member: id.string
+        )
     }
 }

@@ -3,6 +3,9 @@ package import Redis
 
 /// Sessions as sorted sets, `vireo:session:INCARNATION:{TENANT/SESSION}`: an event a member, by its time, so that adding one
 /// again, or late, changes nothing. All of a session is in one slot of a cluster, and gone a while after its last event.
+///
+/// `vireo:sessions:INCARNATION:{TENANT/USER}` names the sessions that hold events of a user, so that they can be found when the
+/// user is erased; it is written first.
 package struct RedisSessionRepository: SessionRepository {
     private let client: any RedisCommands
     private let namespace: RedisNamespace
@@ -15,23 +18,40 @@ package struct RedisSessionRepository: SessionRepository {
         self.timeToLive = timeToLive
     }
 
-    /// KEYS: sorted set. ARGV: seconds to keep, the last rank to drop, then time and member of each event. Whatever else is stored
-    /// under the key is somebody else's writing.
+    /// KEYS: sorted set. ARGV: seconds to keep, the last rank to drop, the time in ms from which on nothing is added, then time
+    /// and member of each event. The users who have events in it (``SessionEventCodec``). Whatever else is stored under the key is
+    /// somebody else's writing.
     private static let append = RedisScript(
         """
+        local time = redis.call('TIME')
+        if time[1] * 1000 + math.floor(time[2] / 1000) >= tonumber(ARGV[3]) then return {} end
         local kind = redis.call('TYPE', KEYS[1]).ok
         if kind ~= 'zset' and kind ~= 'none' then redis.call('UNLINK', KEYS[1]) end
-        redis.call('ZADD', KEYS[1], unpack(ARGV, 3))
+        redis.call('ZADD', KEYS[1], unpack(ARGV, 4))
         redis.call('ZREMRANGEBYRANK', KEYS[1], 0, ARGV[2])
         redis.call('EXPIRE', KEYS[1], ARGV[1])
-        return 1
+        local users, seen = {}, {}
+        for _, member in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
+            local user = string.sub(member, 17, 16 + (string.byte(member, 15) or 0))
+            if not seen[user] then
+                seen[user] = true
+                users[#users + 1] = user
+            end
+        end
+        return users
         """
     )
 
     package func append(
         _ events: [Session.ID: [SessionEvent]],
-        tenant: Tenant.ID
+        tenant: Tenant.ID,
+        until end: Int64
     ) async throws(RepositoryError) {
+        guard !events.isEmpty else { return }
+        let limit = Array(String(end).utf8)
+        let events = Array(events)
+        let named = events.map { session, events in (session: session, users: Set(events.map(\.user))) }
+        try await self.note(named, tenant: tenant, until: limit)
         let calls = events.map { session, events in
             let newest = events.sorted { $0.occurredAt > $1.occurredAt }.prefix(Session.maximumEvents)
             let members = newest.flatMap { event in
@@ -41,14 +61,101 @@ package struct RedisSessionRepository: SessionRepository {
                 keys: [self.namespace.sessionKey(session, tenant: tenant)],
                 arguments: [
                     Array(String(self.timeToLive.components.seconds).utf8),
-                    Array(String(-1 - Session.maximumEvents).utf8),
+                    Array(String(-1 - Session.maximumEvents).utf8), limit,
                 ] + members
             )
         }
-        guard !calls.isEmpty else { return }
+        let held = try await Self.mapped { () async throws(RedisError) in
+            let replies = try await self.client.pipelineReportingSession(Self.append, calls).replies
+            return try replies.map { reply throws(RedisError) in
+                var users: Set<User.ID> = []
+                for user in try reply.checked().array() {
+                    if let user = try user.string() { users.insert(User.ID(trusted: user)) }
+                }
+                return users
+            }
+        }
+        // Of others who are in the session it lives on, too.
+        let others = zip(named, held).compactMap { named, held in
+            let others = held.subtracting(named.users)
+            return others.isEmpty ? nil : (session: named.session, users: others)
+        }
+        if !others.isEmpty { try await self.note(others, tenant: tenant, until: limit) }
+    }
+
+    /// KEYS: sorted set. ARGV: seconds to keep, the time in ms from which on nothing is added, then sessions. The scores are µs.
+    private static let noting = RedisScript(
+        """
+        local time = redis.call('TIME')
+        local now = time[1] * 1000000 + time[2]
+        if math.floor(now / 1000) >= tonumber(ARGV[2]) then return 0 end
+        for index = 3, #ARGV do redis.call('ZADD', KEYS[1], string.format('%.0f', now), ARGV[index]) end
+        redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('(%.0f', now - ARGV[1] * 1000000))
+        redis.call('EXPIRE', KEYS[1], ARGV[1])
+        return 1
+        """
+    )
+
+    /// Notes of users which sessions hold events of theirs.
+    private func note(
+        _ holding: [(session: Session.ID, users: Set<User.ID>)],
+        tenant: Tenant.ID,
+        until limit: [UInt8]
+    ) async throws(RepositoryError) {
+        var sessions: [User.ID: Set<Session.ID>] = [:]
+        for (session, users) in holding {
+            for user in users { sessions[user, default: []].insert(session) }
+        }
+        let calls = sessions.map { user, sessions in
+            (
+                keys: [self.namespace.sessionsKey(of: user, tenant: tenant)],
+                arguments: [Array(String(self.timeToLive.components.seconds).utf8), limit]
+                    + sessions.map { Array($0.string.utf8) }
+            )
+        }
         try await Self.mapped { () async throws(RedisError) in
-            let (replies, _) = try await self.client.pipelineReportingSession(Self.append, calls)
+            let (replies, _) = try await self.client.pipelineReportingSession(Self.noting, calls)
             for reply in replies { _ = try reply.checked() }
+        }
+    }
+
+    /// KEYS: sorted set of a session. ARGV: a user. How many events of that user were taken out (``SessionEventCodec``).
+    private static let forgetting = RedisScript(
+        """
+        if redis.call('TYPE', KEYS[1]).ok ~= 'zset' then return 0 end
+        local count = 0
+        for _, member in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
+            if string.byte(member, 15) == #ARGV[1] and string.sub(member, 17, 16 + #ARGV[1]) == ARGV[1] then
+                count = count + redis.call('ZREM', KEYS[1], member)
+            end
+        end
+        return count
+        """
+    )
+
+    /// Takes a user's events out of all sessions; out of how many keys.
+    func remove(_ user: User.ID, tenant: Tenant.ID) async throws(RepositoryError) -> Int {
+        let key = self.namespace.sessionsKey(of: user, tenant: tenant)
+        let reading = RedisCommand("ZRANGE", key: key, arguments: ["0", "-1", "WITHSCORES"].map { Array($0.utf8) })
+        return try await Self.mapped { () async throws(RedisError) in
+            let values = try await self.client.send(reading).array()
+            guard values.count >= 2, let last = try values[values.count - 1].bytes() else { return 0 }
+            var calls: [(keys: [[UInt8]], arguments: [[UInt8]])] = []
+            for index in stride(from: 0, to: values.count - 1, by: 2) {
+                let session = Session.ID(trusted: try values[index].string() ?? "")
+                calls.append(([self.namespace.sessionKey(session, tenant: tenant)], [Array(user.string.utf8)]))
+            }
+            var count = 0
+            for reply in try await self.client.pipelineReportingSession(Self.forgetting, calls).replies {
+                if try reply.checked().integer() > 0 { count += 1 }
+            }
+            // What was noted since is of another life, and stays.
+            let noted = RedisCommand(
+                "ZREMRANGEBYSCORE",
+                key: key,
+                arguments: [Array("-inf".utf8), last]
+            )
+            return try await self.client.send(noted).integer() > 0 ? count + 1 : count
         }
     }
 

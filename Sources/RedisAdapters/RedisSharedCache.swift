@@ -281,6 +281,13 @@ package struct RedisSharedCache: SharedCache, SharedCacheInspection, RelayProgre
         }
     }
 
+    /// Takes away what lies below a floor that has just been raised, and whatever is being computed. The floor stays.
+    package func dropEntries(of key: CacheKey) async throws(SharedCacheError) {
+        _ = try await Self.mapped { () async throws(RedisError) in
+            try await self.client.run(Scripts.dropEntries, keys: [Self.name(key)])
+        }
+    }
+
     package func relayed() async throws(SharedCacheError) -> (position: JournalPosition?, connection: UInt64) {
         try await Self.mapped { () async throws(RedisError) in
             // Of one session, so that no shard is left out. MGET: a key of another type is nil to it, not an error.

@@ -18,9 +18,21 @@ package struct RedisWarmPlaces: WarmPlaces {
 
     package func leave(_ places: [CachePlace]) async throws(SharedCacheError) {
         let text = Self.encode(places)
-        let commands = [self.namespace.warmKey(ofNode: true), self.namespace.warmKey(ofNode: false)].map { key in
-            RedisCommand("SET", key: key, arguments: [text, Array("EX".utf8), Array(Self.lifetime.utf8)])
-        }
+        let lifetime = Array(Self.lifetime.utf8)
+        let warmed = self.namespace.warmedKey
+        // First who leaves something: what is left can then be found.
+        let commands =
+            [
+                RedisCommand("SADD", key: warmed, arguments: [Array(self.namespace.node.utf8)]),
+                RedisCommand("EXPIRE", key: warmed, arguments: [lifetime]),
+            ]
+            + [self.namespace.node, nil].map { node in
+                RedisCommand(
+                    "SET",
+                    key: self.namespace.warmKey(of: node),
+                    arguments: [text, Array("EX".utf8), lifetime]
+                )
+            }
         try await RedisSharedCache.mapped { () async throws(RedisError) in
             for reply in try await self.client.pipeline(commands) { _ = try reply.checked() }
         }
@@ -28,7 +40,7 @@ package struct RedisWarmPlaces: WarmPlaces {
 
     package func left() async throws(SharedCacheError) -> [CachePlace] {
         // Places of another incarnation are of no use; the name of theirs is another.
-        let commands = [true, false].map { RedisCommand("MGET", key: self.namespace.warmKey(ofNode: $0)) }
+        let commands = [self.namespace.node, nil].map { RedisCommand("MGET", key: self.namespace.warmKey(of: $0)) }
         return try await RedisSharedCache.mapped { () async throws(RedisError) in
             for reply in try await self.client.pipeline(commands) {
                 if let text = try reply.checked().array().first?.bytes(), text.count <= Self.maximumBytes {
@@ -38,6 +50,37 @@ package struct RedisWarmPlaces: WarmPlaces {
             return []
         }
     }
+
+    /// Takes an owner's places out of what nodes have left; out of how many texts.
+    func remove(_ owner: CacheKey) async throws(SharedCacheError) -> Int {
+        let warmed = RedisCommand("SMEMBERS", key: self.namespace.warmedKey)
+        return try await RedisSharedCache.mapped { () async throws(RedisError) in
+            let nodes = try await self.client.send(warmed).array().map { name throws(RedisError) in try name.string() }
+            var count = 0
+            for node in [nil] + nodes {
+                let key = self.namespace.warmKey(of: node)
+                let beginning = owner.bytes + [UInt8(ascii: " ")]
+                let removed = try await self.client.run(Self.without, keys: [key], arguments: [beginning])
+                count += Int(try removed.integer())
+            }
+            return count
+        }
+    }
+
+    /// KEYS: a text. ARGV: how lines begin that are taken out. 1: there was one.
+    private static let without = RedisScript(
+        """
+        if redis.call('TYPE', KEYS[1]).ok ~= 'string' then return 0 end
+        local kept, found = {}, 0
+        for line in string.gmatch(redis.call('GET', KEYS[1]), '[^\\n]+') do
+            if string.sub(line, 1, #ARGV[1]) == ARGV[1] then found = 1 else kept[#kept + 1] = line end
+        end
+        if found == 1 then
+            redis.call('SET', KEYS[1], #kept > 0 and table.concat(kept, '\\n') .. '\\n' or '', 'KEEPTTL')
+        end
+        return found
+        """
+    )
 
     static func encode(_ places: [CachePlace]) -> [UInt8] {
         var text: [UInt8] = []

@@ -94,6 +94,19 @@ enum Scripts {
         """
     )
 
+    /// KEYS: hash. Leaves nothing but the floor.
+    static let dropEntries = RedisScript(
+        """
+        local floor = redis.call('TYPE', KEYS[1]).ok == 'hash' and redis.call('HGET', KEYS[1], 'floor')
+        if not floor then return 0 end
+        local left = redis.call('PTTL', KEYS[1])
+        redis.call('UNLINK', KEYS[1])
+        redis.call('HSET', KEYS[1], 'floor', floor)
+        if left > 0 then redis.call('PEXPIRE', KEYS[1], left) end
+        return 1
+        """
+    )
+
     /// KEYS: heartbeat key, relayed key, pass key. ARGV: heartbeat, channel, how it is published there, or nothing. What the
     /// relay has written or nil, Redis time in ms, the role of the server, its replication id and offset, each nil where INFO
     /// may not be asked, and the relay's last pass or nil.

@@ -18,6 +18,7 @@ struct Check: AsyncParsableCommand {
               suppression  nothing: it is taken back
               consent      nothing; a user is without personalisation for two bounds
               reset        the history of users whose list is nearly empty IS GONE
+              erasure      everything that was known of some users IS GONE
               hidden       nothing; an item is hidden from everybody for two bounds
               stock        nothing; an item is out of stock for two bounds
               tombstone    nothing; an item is denied to everybody for two bounds; needs --admin-urls or VIREO_ADMIN_URL

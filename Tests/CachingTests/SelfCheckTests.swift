@@ -132,6 +132,20 @@ struct SelfCheckTests {
         #expect(self.check.suspects.map(\.after) == [.seconds(5), .seconds(1)])
     }
 
+    @Test("who is forgotten is no suspect any more, and is not asked about again; others are")
+    func forgotten() async throws {
+        try await self.live()
+        try await self.write(6, toSecond: false)
+        await self.second()
+        #expect(self.check.suspects.count == 1 && self.check.pending == 1)
+        self.check.forget(CacheKey(namespace: "t", owner: "default", member: "another"))
+        #expect(self.check.suspects.count == 1 && self.check.pending == 1)
+        self.check.forget(self.first.key)
+        #expect(self.check.suspects.isEmpty && self.check.pending == 0)
+        await self.second(later: 4)
+        #expect(self.check.suspects.isEmpty && self.check.counts[1].stale == 0)
+    }
+
     @Test("a node that heard of it, one without a lease and one that holds what is newer are consistent")
     func consistent() async throws {
         try await self.live()

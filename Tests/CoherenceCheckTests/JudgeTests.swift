@@ -299,6 +299,25 @@ struct JudgeTests {
         #expect(table.outcome == [4, 2])
     }
 
+    @Test("after an erasure nothing is explained by the history; what was bought or suppressed may be shown again")
+    func erasure() {
+        var table = Table()
+        let bought = table.write()
+        let suppressed = table.write(.suppression, "y", at: 1_500, acknowledged: 1_510)
+        let erasure = table.write(.erasure, nil, at: 2_000, acknowledged: 2_010)
+        table.read(["x", "y"], node: 0, at: 2_011, isPersonal: false, probing: erasure)
+        #expect(table.outcome == [1, 0])
+        table.read(["x", "y"], at: 3_011, isPersonal: true, probing: erasure)
+        #expect(table.outcome == [2, 1])
+        #expect(table.judge.verdict[.purchase].violations + table.judge.verdict[.suppression].violations == 0)
+        _ = table.write(.purchase, "z", at: 4_000, acknowledged: 4_010)
+        table.read(["x"], at: 5_100, isPersonal: true)
+        #expect(table.judge.verdict[.erasure].violations == 1)
+        table.read(["z"], at: 5_100, isPersonal: true)
+        #expect(table.judge.verdict[.purchase].violations == 1)
+        for id in [bought, suppressed, erasure] { table.judge.probed(id) }
+    }
+
     @Test(
         "without consent nothing is explained by the history, and what was bought may be shown, until consent is certain"
     )

@@ -1,4 +1,5 @@
 import Foundation
+import LocalServers
 import Testing
 
 /// `vireo check` against real nodes: it finds nothing where nothing is wrong, and what is wrong where something is.
@@ -47,6 +48,38 @@ struct CheckFleetTests {
                 END $$
                 """
             )
+        }
+    }
+
+    @Test("users are erased beside purchases: no node serves what was before, and a cache that does is found")
+    func erasures() async throws {
+        try await Fleet.with(nodes: 3) { fleet in
+            let outcome = try await fleet.check(
+                fleet.checkKey(),
+                seconds: 10,
+                kinds: "purchase,suppression,erasure",
+                more: ["--writers", "24", "--readers", "2"]
+            )
+            #expect(outcome.code == 0, "\(outcome.errors)")
+            let report = try outcome.report()
+            #expect(report.violations == 0 && report.examples.isEmpty)
+            #expect(try #require(report.kinds["erasure"]).pairs > 3)
+            try await CachingProxy.with(fleet) { proxy in
+                let nodes = fleet.nodes.map { "http://127.0.0.1:\($0.port)" }
+                let found = try await fleet.check(
+                    try await fleet.checkKey(),
+                    seconds: 10,
+                    kinds: "purchase,erasure",
+                    nodes: nodes + ["http://127.0.0.1:\(proxy.stubborn)"]
+                )
+                #expect(found.code == 1)
+                #expect(try found.report().examples.contains { $0.kind == "erasure" }, "\(found.errors)")
+            }
+            try await eventually("every erasure is done", within: 30) {
+                try await fleet.postgres.query("SELECT count(*) FROM erasures WHERE state <> 'done'") == ["0"]
+            }
+            let erased = try await fleet.postgres.query("SELECT count(*) FROM erasures")
+            #expect(erased != ["0"])
         }
     }
 

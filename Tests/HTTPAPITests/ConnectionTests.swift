@@ -263,6 +263,36 @@ struct ConnectionTests {
         }
     }
 
+    @Test("a caller who waits for less is answered for then; what is no number of milliseconds is refused")
+    func askedDeadline() async throws {
+        let gate = Gate()
+        var useCases = Canned().useCases
+        useCases.recommend = { _ throws(ServingError) in
+            await gate.wait()
+            return .full
+        }
+        try await withServers(useCases, limits: Self.limits { $0.deadline = .seconds(60) }) { ports in
+            let late = try await onWire(ports.public) { wire in
+                try wire.send(Self.get + "X-Deadline-Ms: 60\r\n\r\n")
+                return try wire.reply()
+            }
+            try late.expectProblem(504, "deadline_exceeded")
+            gate.open()
+            for value in ["0", "-1", "+5", "1.5", "", "1000000000", "5\r\nX-Deadline-Ms: 6"] {
+                let refused = try await onWire(ports.public) { wire in
+                    try wire.send(Self.get + "X-Deadline-Ms: \(value)\r\n\r\n")
+                    return try wire.reply()
+                }
+                try refused.expectProblem(400, "malformed_header")
+            }
+            let answered = try await onWire(ports.public) { wire in
+                try wire.send(Self.get + "X-Deadline-Ms: 999999999\r\n\r\n")
+                return try wire.reply()
+            }
+            #expect(answered.status == 200)
+        }
+    }
+
     @Test("a shutdown lets requests in progress end")
     func draining() async throws {
         let gate = Gate()

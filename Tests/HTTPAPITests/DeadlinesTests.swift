@@ -38,6 +38,27 @@ struct DeadlinesTests {
         #expect(deadlines.count == 0)
     }
 
+    @Test("who waits for less than the limit is answered for then, who for more at the limit", arguments: [500, 9_000])
+    func asked(_ milliseconds: Int) async throws {
+        let deadlines = self.deadlines()
+        let gate = Gate()
+        let answer = Task {
+            try await deadlines.run(within: .milliseconds(milliseconds)) {
+                await gate.wait()
+                return .failure(.notFound)
+            }
+        }
+        await poll { deadlines.count == 1 }
+        let limit = min(milliseconds, 2_000)
+        self.offset.value = .milliseconds(limit - 1)
+        #expect(deadlines.expire().isEmpty)
+        self.offset.value = .milliseconds(limit)
+        let work = deadlines.expire()
+        await #expect(throws: Problem.deadlineExceeded) { try await answer.value }
+        gate.open()
+        for task in work { await task.value }
+    }
+
     @Test("what may take longer is late by so much later")
     func extra() async throws {
         let deadlines = self.deadlines()

@@ -69,6 +69,7 @@ final class Canned: Sendable {
         var lists: [ListRequest] = []
         var sessions: [SessionRequest] = []
         var warmings: [(String, Tenant.ID)] = []
+        var erased: [(User.ID, Tenant.ID)] = []
         var feedback: [(FeedbackRequest, Tenant.ID)] = []
         var impressions: [(ImpressionRequest, Tenant.ID)] = []
         var added: [([Tombstone], String?, Timestamp?, Tenant.ID)] = []
@@ -172,6 +173,23 @@ final class Canned: Sendable {
                 return .generation(epoch: 9013, .example(9013))
             },
             catalogue: self.catalogue,
+            erasures: ErasureUseCases(
+                erase: { user, tenant in
+                    self.asked.withLock { $0.erased.append((user, tenant)) }
+                    return ErasureAnswer(number: 1, propagated: user.string != "late")
+                },
+                erasure: { number, _ in
+                    guard number < 3 else { return nil }
+                    return Erasure(
+                        number: number,
+                        state: number == 1 ? .done : .failed,
+                        removed: Erasure.Removed(redisKeys: 1, rows: 3_121),
+                        reason: number == 1 ? nil : "Redis: OOM",
+                        createdAt: Timestamp(seconds: 1_788_256_800),
+                        finishedAt: number == 1 ? Timestamp(seconds: 1_788_256_806) : nil
+                    )
+                }
+            ),
             models: self.models,
             warming: WarmingUseCases(
                 start: { surface, tenant throws(ServingError) in

@@ -99,7 +99,7 @@ struct UserRouteTests {
             #expect(canned.last.userChanges.last?.1 == User.ID(trusted: "u1:reset"))
             let wrong = try await request(ports.public, "POST", "/v1/users/u1")
             try wrong.expectProblem(405, "method_not_allowed")
-            #expect(wrong["allow"] == "GET, HEAD, PUT")
+            #expect(wrong["allow"] == "GET, HEAD, PUT, DELETE")
             let nameless = try await request(ports.public, "POST", "/v1/users/:reset")
             try nameless.expectProblem(405, "method_not_allowed")
         }

@@ -117,6 +117,32 @@ struct RedisSharedCacheTests {
         }
     }
 
+    @Test("what lies below a floor is taken away, and the floor stays for as long as it would have")
+    func dropEntries() async throws {
+        try await withRedis { redis in
+            let field = CacheField(parts: ["home"])
+            try await redis.cache.dropEntries(of: redis.key())
+            #expect(!(try await redis.exists(redis.key())))
+            let grant = try await redis.cache.acquireLease(on: redis.key(), for: .seconds(5))
+            guard case .granted(let lease) = grant else { throw NeverHappened(description: "\(grant)") }
+            try await redis.cache.dropEntries(of: redis.key())
+            #expect(try await redis.exists(redis.key()), "without a floor there is only the lease")
+            let fill = CacheFill(
+                place: CachePlace(key: redis.key(), field: field),
+                entry: [1],
+                version: 5,
+                lease: lease,
+                keepFor: .seconds(100)
+            )
+            #expect(try await redis.cache.fill(fill) == .stored)
+            try await redis.cache.raiseFloors([Invalidation(key: redis.key(), version: 6)], on: nil)
+            try await redis.cache.dropEntries(of: redis.key())
+            let read = try await redis.cache.read(redis.key(), field)
+            #expect(read.floor == 6 && read.entry == nil)
+            #expect((90_000...100_000).contains(try await redis.timeToLive(redis.name(redis.key()))))
+        }
+    }
+
     @Test("a full Redis that cannot raise a floor forgets the key")
     func outOfMemory() async throws {
         try await withOwnRedisServer { server in

@@ -37,16 +37,20 @@ struct SessionTests {
             let sessions = Self.repository(redis)
             #expect(try await sessions.events(of: id("s"), tenant: .default).isEmpty)
             let many = (0..<60).map { Self.event("i\($0)", at: Int64($0)) }
-            try await sessions.append([id("s"): Array(many.shuffled())], tenant: .default)
-            try await sessions.append([id("s"): Array(many.suffix(3)), id("t"): [many[0]]], tenant: .default)
+            try await sessions.append([id("s"): Array(many.shuffled())], tenant: .default, until: .max)
+            try await sessions.append(
+                [id("s"): Array(many.suffix(3)), id("t"): [many[0]]],
+                tenant: .default,
+                until: .max
+            )
             // One that is late does not take the place of a newer one.
-            try await sessions.append([id("s"): [many[2]]], tenant: .default)
+            try await sessions.append([id("s"): [many[2]]], tenant: .default, until: .max)
             let held = try await sessions.events(of: id("s"), tenant: .default)
             #expect(held == many.suffix(50).reversed(), "newest first")
             #expect(try await sessions.events(of: id("t"), tenant: .default) == [many[0]])
             let left = try await redis.timeToLive(Self.name("s", redis))
             #expect((1_700_000...1_800_000).contains(left))
-            try await sessions.append([:], tenant: .default)
+            try await sessions.append([:], tenant: .default, until: .max)
         }
     }
 
@@ -54,7 +58,7 @@ struct SessionTests {
     func expiry() async throws {
         try await withRedis { redis in
             let sessions = Self.repository(redis, timeToLive: 1)
-            try await sessions.append([id("s"): [Self.event()]], tenant: .default)
+            try await sessions.append([id("s"): [Self.event()]], tenant: .default, until: .max)
             #expect(try await redis.timeToLive(Self.name("s", redis)) <= 1_000)
             try await redis.send("PEXPIRE", Self.name("s", redis), "1")
             while try await redis.send("EXISTS", Self.name("s", redis)).integer() == 1 {}
@@ -76,7 +80,7 @@ struct SessionTests {
                     #expect(keys.insert(key).inserted)
                     #expect(!key.starts(with: Array("vireo:\(redis.incarnation):".utf8)))
                     let own = Self.event(session, by: tenant)
-                    try await sessions.append([id(session): [own]], tenant: id(tenant))
+                    try await sessions.append([id(session): [own]], tenant: id(tenant), until: .max)
                 }
             }
             for tenant in names {
@@ -97,7 +101,7 @@ struct SessionTests {
             let name = Self.name("s", redis)
             try await redis.send("SET", name, "nonsense")
             #expect(try await sessions.events(of: id("s"), tenant: .default).isEmpty)
-            try await sessions.append([id("s"): [Self.event()]], tenant: .default)
+            try await sessions.append([id("s"): [Self.event()]], tenant: .default, until: .max)
             try await redis.send("ZADD", name, "1", "nonsense", "2", "")
             #expect(try await sessions.events(of: id("s"), tenant: .default) == [Self.event()])
         }

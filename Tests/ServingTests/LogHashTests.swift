@@ -1,3 +1,4 @@
+import RecommendationCore
 import Testing
 
 @testable import Serving
@@ -26,5 +27,22 @@ struct LogHashTests {
         #expect(texts.allSatisfy { $0.utf8.count == 16 })
         #expect(texts.contains { $0.hasPrefix("0") })
         #expect(Set(texts).count == 200)
+    }
+
+    @Test("what stays of an erased user is the first 128 bits for tenant and user, and no two of them have the same")
+    func erasure() throws {
+        let hash = LogHash(try SigningKeys(parsing: Self.keys))
+        // python3 -c 'import hmac; print(hmac.new(bytes(32), b"\0erasure 1\0default\0u1", "sha256").hexdigest()[:32])'
+        let hexadecimal = hash.erasure(of: User.ID(trusted: "u1"), tenant: .default).map {
+            ($0 < 16 ? "0" : "") + String($0, radix: 16)
+        }.joined()
+        #expect(hexadecimal == "a3e84c39478b1b727a7514b747ee2864")
+        let names = ["a", "b", "ab", "a/b", "caf\u{E9}", "cafe\u{301}"]
+        let all = names.flatMap { tenant in
+            names.map { hash.erasure(of: User.ID(trusted: $0), tenant: Tenant.ID(trusted: tenant)) }
+        }
+        #expect(Set(all).count == names.count * names.count)
+        let other = LogHash(try SigningKeys(parsing: Self.others))
+        #expect(other.erasure(of: User.ID(trusted: "a"), tenant: Tenant.ID(trusted: "a")) != all[0])
     }
 }

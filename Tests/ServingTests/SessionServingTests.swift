@@ -28,7 +28,11 @@ struct SessionServingTests {
 
         func forget(_ events: [SessionEvent]) { self.state.withLock { $0.gone.formUnion(events) } }
 
-        func append(_ events: [Session.ID: [SessionEvent]], tenant: Tenant.ID) async throws(RepositoryError) {
+        func append(
+            _ events: [Session.ID: [SessionEvent]],
+            tenant: Tenant.ID,
+            until end: Int64
+        ) async throws(RepositoryError) {
             self.state.withLock { $0.sessions.merge(events) { $0 + $1 } }
         }
 
@@ -75,7 +79,7 @@ struct SessionServingTests {
         }
 
         func keep(_ events: SessionEvent..., in session: String = "s1") async throws {
-            try await self.kept.append([Session.ID(trusted: session): events], tenant: .default)
+            try await self.kept.append([Session.ID(trusted: session): events], tenant: .default, until: .max)
         }
     }
 

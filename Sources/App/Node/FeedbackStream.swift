@@ -140,13 +140,14 @@ struct FeedbackStream: Service {
                 try await self.bury(entry, "required", "event", tenant: tenant)
                 continue
             }
-            let decoded: FeedbackRequest
+            var decoded: FeedbackRequest
             do throws(FeedbackMessageError) {
                 decoded = try FeedbackMessage.decode(event)
             } catch {
                 try await self.bury(entry, error.code, error.field, tenant: tenant)
                 continue
             }
+            decoded.queuedAt = RedisFeedbackStream.milliseconds(entry.id)
             events.append((entry, decoded))
         }
         guard !events.isEmpty else { return true }

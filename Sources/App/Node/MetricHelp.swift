@@ -82,6 +82,9 @@ package enum MetricHelp {
             "Lists without what is under a frequency cap, because the counters could not be asked.",
         "vireo_frequency_cap_rebuilds_total": "Counters of a user that were made of stored impressions.",
         "vireo_impressions_total": "Impressions told of, by result.",
+        "vireo_erasures_total":
+            "Erasures of users, by what this node did with them: accepted, done, or failed, which is tried again.",
+        "vireo_erasures_open": "Erasures of users that are not finished.",
         "vireo_feedback_events_total": "Feedback events stored, by type.",
         "vireo_feedback_channel_total": "Feedback events heard over Redis, by result.",
         "vireo_feedback_stream_total":

@@ -10,7 +10,6 @@ import Redis
 import RedisAdapters
 import ServiceLifecycle
 import Serving
-import Synchronization
 import Training
 import UnixSignals
 
@@ -130,7 +129,8 @@ package struct Node: Sendable {
         let precomputed = PrecomputedLists(precomputedLists, latest: settings.http.limits.deadline / 2, log: log)
         let storedImpressions = PostgresImpressionRepository(
             store: store,
-            reads: ServingReads(client: postgres, patience: settings.http.limits.deadline / 8)
+            reads: ServingReads(client: postgres, patience: settings.http.limits.deadline / 8),
+            hash: { logHash.erasure(of: $0, tenant: $1) }
         )
         let caps = FrequencyCapService(
             counters: RedisFrequencyCounters(client: redis, namespace: namespace),
@@ -164,7 +164,7 @@ package struct Node: Sendable {
         )
         let quality = QualityMetrics()
         let feedback = FeedbackService(
-            repository: PostgresFeedbackRepository(store: store),
+            repository: PostgresFeedbackRepository(store: store) { logHash.erasure(of: $0, tenant: $1) },
             sessions: sessionEvents,
             invalidator: invalidator,
             control: control,
@@ -173,7 +173,8 @@ package struct Node: Sendable {
             caps: caps,
             log: log,
             faults: settings.coherence.faults,
-            wallClock: WallClock.now
+            wallClock: WallClock.now,
+            redisTime: { keeper.milliseconds() }
         )
         let impressions = ImpressionService(
             repository: storedImpressions,
@@ -200,16 +201,18 @@ package struct Node: Sendable {
             profiles: PostgresProfileRepository(store: store),
             state: control,
             invalidator: invalidator,
-            caps: caps
+            caps: caps,
+            dropEntries: { try await shared.dropEntries(of: $0) }
         )
         let policies = PolicyService(
             repository: PostgresPolicyRepository(store: store),
             codec: .json,
             invalidator: invalidator
         )
+        let warmPlaces = RedisWarmPlaces(client: redis, namespace: namespace)
         let warmUp = WarmUp(
             cache: cache,
-            store: RedisWarmPlaces(client: redis, namespace: namespace),
+            store: warmPlaces,
             log: log,
             isPrepared: { control.appliedID != nil && control.hasModels }
         )
@@ -234,6 +237,25 @@ package struct Node: Sendable {
             leadership: buildLock,
             every: settings.warming.every,
             limit: settings.warming.users
+        )
+        let relayLock = AdvisoryLock(store: store, job: .relay, log: log)
+        let erasures = ErasureService(
+            erasures: PostgresErasureRepository(store: store),
+            traces: RedisUserTraces(
+                client: redis,
+                namespace: namespace,
+                sessions: sessionEvents,
+                places: warmPlaces,
+                isNamed: { FeedbackMessage.isNamed($0, in: $1) }
+            ),
+            state: control,
+            keeper: keeper,
+            invalidator: invalidator,
+            selfCheck: selfCheck,
+            hash: logHash,
+            leadership: relayLock,
+            lease: settings.coherence.lease,
+            log: log
         )
         let rollout = ModelRollout(
             models: models,
@@ -286,6 +308,7 @@ package struct Node: Sendable {
                 profiles: profiles,
                 inspector: CacheInspector(keeper: keeper, shared: shared, state: control)
             ),
+            erasures: ErasureUseCases(erasures),
             models: ModelUseCases(
                 models: models,
                 rollout: rollout,
@@ -361,7 +384,6 @@ package struct Node: Sendable {
             log: log,
             wallClock: WallClock.now
         )
-        let relayLock = AdvisoryLock(store: store, job: .relay, log: log)
         self.services =
             [
                 postgres
@@ -409,6 +431,7 @@ package struct Node: Sendable {
                     every: settings.experimentInterval,
                     log: log
                 ),
+                erasures,
                 FeedbackChannel(
                     configuration: redisConfiguration,
                     primary: deployment.primary,
@@ -448,35 +471,5 @@ package struct Node: Sendable {
             )
         )
         try await group.run()
-    }
-}
-
-/// Holds the keeper for callbacks that are made before it.
-private final class KeeperBox: Sendable {
-    private let box = Mutex<CoherenceKeeper?>(nil)
-    var keeper: CoherenceKeeper? { self.box.withLock { $0 } }
-    func fill(_ keeper: CoherenceKeeper) { self.box.withLock { $0 = keeper } }
-}
-
-/// The build job for training, which knows no adapter.
-private struct BuildLock: BuildLeadership {
-    let lock: AdvisoryLock
-    func isLeader() async -> Bool { await self.lock.isLeader() }
-    func resign() async { await self.lock.resign() }
-}
-
-/// The first thing of a shutdown: the node says that it is not ready any more, and closes connections after their answers,
-/// while it still takes new ones, until balancers and clients have had the time to hear it. Then nobody new is let in, and who
-/// is in the queue or on the way has the time to send a request, before the port is closed.
-private struct StopNotice: Service {
-    let status: NodeStatusReporter
-    let server: HTTPServer
-
-    func run() async throws {
-        try? await gracefulShutdown()
-        self.status.stopping()
-        try? await Task.sleep(for: .milliseconds(1_500))
-        await self.server.refuseNew()
-        try? await Task.sleep(for: .milliseconds(300))
     }
 }

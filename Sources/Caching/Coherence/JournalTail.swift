@@ -4,7 +4,7 @@ public struct JournalPoll: Sendable, Equatable {
     public let invalidations: [Invalidation]
     /// Where the next poll begins: the snapshot that this one read.
     public let next: JournalPosition
-    /// False: there was more than the limit, and some of it is left out.
+    /// False: there was more than the limit, and some of it is left out, or rows are gone that nobody can name any more.
     public let isWhole: Bool
 
     /// A poll of these parts.

@@ -4,17 +4,26 @@ public struct Computation: Sendable {
     public let version: Int64
     /// The value.
     public let payload: [UInt8]
-    /// False: the value is the one that all owners without one of their own share, so nothing is stored under this owner's
-    /// name in either tier; only the fact is remembered on this node (``ColdOwners``).
+    /// False: nothing is stored under this owner's name in either tier. The value is the one that all owners without one of their
+    /// own share; only the fact is remembered on this node (``ColdOwners``), unless it ``isTransient``.
     public let isCacheable: Bool
+    /// The value is for this one request, and nothing is remembered.
+    public let isTransient: Bool
     /// It is fresh for no longer than this, whatever was said before it was computed; nil: no more is known.
     public let freshFor: Duration?
 
     /// A computed value.
-    public init(version: Int64, payload: [UInt8], isCacheable: Bool, freshFor: Duration? = nil) {
+    public init(
+        version: Int64,
+        payload: [UInt8],
+        isCacheable: Bool,
+        isTransient: Bool = false,
+        freshFor: Duration? = nil
+    ) {
         self.version = version
         self.payload = payload
-        self.isCacheable = isCacheable
+        self.isCacheable = isCacheable && !isTransient
+        self.isTransient = isTransient
         self.freshFor = freshFor
     }
 }

@@ -121,6 +121,14 @@ public final class SelfCheck: Service, Sendable {
         _ = self.state.withLock { $0.plan.noted(subject, at: now) }
     }
 
+    /// Forgets an owner: neither asks about them any more nor names them as a suspect.
+    public func forget(_ key: CacheKey) {
+        self.state.withLock { state in
+            state.plan.forget(key)
+            state.suspects.removeAll { $0.subject.owner == key }
+        }
+    }
+
     /// What the checks came to since the start of this node: by kind, the shortest delay first.
     public var counts: [SelfCheckCounts] {
         let plan = self.state.withLock { $0.plan }

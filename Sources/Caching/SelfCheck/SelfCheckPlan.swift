@@ -93,6 +93,11 @@ struct SelfCheckPlan: Sendable {
         return true
     }
 
+    /// Gives up asking about an owner's writes.
+    mutating func forget(_ key: CacheKey) {
+        for delay in Self.delays.indices { self.waiting[delay].removeAll { $0.subject.owner == key } }
+    }
+
     /// Takes what is to be asked now, the shortest delay first.
     mutating func due(at now: Instant) -> [Check] {
         var due: [Check] = []

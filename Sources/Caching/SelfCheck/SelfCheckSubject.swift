@@ -49,6 +49,14 @@ public enum SelfCheckSubject: Sendable, Equatable {
     /// A denial that was announced.
     case denial(Denial)
 
+    /// Whose entries it makes void; nil: everybody's.
+    var owner: CacheKey? {
+        switch self {
+        case .write(let invalidation), .relayed(let invalidation): invalidation.key
+        case .denial: nil
+        }
+    }
+
     /// By whom it was brought.
     public var kind: SelfCheckKind {
         switch self {

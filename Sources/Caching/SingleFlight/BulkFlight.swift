@@ -78,7 +78,7 @@ extension TieredCache {
         for (position, flight) in computing.enumerated() {
             let entry = entries[position]
             var isFilled = outcomes[position] == .stored
-            if !computations[position].isCacheable {
+            if !computations[position].isCacheable, !computations[position].isTransient {
                 self.flight.remember(flight.key, flight.name.field, version: entry.version, note: flight.note)
             }
             let withoutShared = flight.withoutShared || outcomes[position] == .failed

@@ -175,7 +175,7 @@ struct CacheFlight: Sendable {
         self.metrics.computed(entry, cost)
         guard computation.isCacheable else {
             if let lease { await self.release(lease, key) }
-            self.remember(key, field, version: computation.version, note: note)
+            if !computation.isTransient { self.remember(key, field, version: computation.version, note: note) }
             return Flown(entry: entry, tier: .computed, landing: .refused, withoutShared: withoutShared)
         }
         guard let lease else {

@@ -1,8 +1,9 @@
 /// Says of writes and reads whether a list held what an earlier write forbids.
 ///
 /// It is told what happened, in any order that a caller comes to know it, with times of one monotonic clock. A write forbids
-/// its item (for consent and reset whatever is explained by the history, for a purge what was computed before it) in every read that begins after the
-/// acknowledgement and its bound, until what takes the write back *begins*: a read that is not over by then may show either.
+/// its item (for consent, reset and erasure whatever is explained by the history, for a purge what was computed before it) in
+/// every read that begins after the acknowledgement and its bound, until what takes the write back *begins*: a read that is not
+/// over by then may show either. An erasure takes back whatever was written of its user.
 /// The versions that answers declare only explain; content judges, but for purges, which change none.
 ///
 /// The bound is 0 where the promise has 0 (user scope, on the node that took the write, or for a reader who names the version;
@@ -69,10 +70,13 @@ package struct Judge: Sendable {
         switch write.kind {
         case .purchase:
             // There is a history again, which may explain items.
-            self.end(known.writes, of: [.reset], at: write.begin)
+            self.end(known.writes, of: [.reset, .erasure], at: write.begin)
             // Without consent nothing says that the purchase will be heeded.
             if !known.hasHistory { entry.undone = write.begin }
         case .reset: self.end(known.writes, of: [.purchase], at: write.begin)
+        case .erasure:
+            self.end(known.writes, of: [.purchase, .suppression, .consent, .reset], at: write.begin)
+            known.hasHistory = true
         case .consent:
             self.end(known.writes, of: [.purchase], at: write.begin)
             known.hasHistory = false

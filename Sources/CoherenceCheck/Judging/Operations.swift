@@ -8,6 +8,8 @@ package enum WriteKind: String, Sendable, CaseIterable {
     case consent
     /// A user's history counts no more.
     case reset
+    /// Nobody knows a user any more.
+    case erasure
     /// An item is denied.
     case tombstone
     /// An item is hidden.
@@ -20,7 +22,7 @@ package enum WriteKind: String, Sendable, CaseIterable {
     /// Whether it is about every list, and not about one user's.
     package var isControl: Bool {
         switch self {
-        case .purchase, .suppression, .consent, .reset: false
+        case .purchase, .suppression, .consent, .reset, .erasure: false
         case .tombstone, .hidden, .stock, .purge: true
         }
     }

@@ -120,7 +120,7 @@ struct ControlWriter {
                 target: "/v1/admin/purge\(waits ? "?wait=all" : "")",
                 body: #"{"scope":"tenant"}"#
             )
-        case .tombstone, .purchase, .suppression, .consent, .reset:
+        case .tombstone, .purchase, .suppression, .consent, .reset, .erasure:
             OutgoingRequest(
                 method: .post,
                 target: "/v1/admin/tombstones\(waits ? "?wait=all" : "")",
@@ -134,7 +134,7 @@ struct ControlWriter {
     private func undo(_ item: OpaqueID) -> OutgoingRequest {
         switch self.kind {
         case .hidden, .stock: self.patch(item, isAway: false, waits: false)
-        case .tombstone, .purge, .purchase, .suppression, .consent, .reset:
+        case .tombstone, .purge, .purchase, .suppression, .consent, .reset, .erasure:
             OutgoingRequest(
                 method: .delete,
                 target: "/v1/admin/tombstones",

@@ -30,6 +30,10 @@ struct UserChange {
             self.item = nil
             self.request = OutgoingRequest(method: .post, target: "\(path):reset")
             self.undo = nil
+        case .erasure:
+            self.item = nil
+            self.request = OutgoingRequest(method: .delete, target: path)
+            self.undo = nil
         case .purchase, .tombstone, .hidden, .stock, .purge:
             self.item = item
             self.request = OutgoingRequest(

@@ -12,7 +12,7 @@ struct UserWriter {
     private let number: Int
 
     /// How often each kind is, beside the others.
-    private static let weights: [WriteKind: Int] = [.purchase: 14, .suppression: 5, .consent: 1]
+    private static let weights: [WriteKind: Int] = [.purchase: 14, .suppression: 5, .consent: 1, .erasure: 1]
     /// A list shorter than this leaves too little to buy.
     private static let shortest = 5
 
@@ -72,10 +72,12 @@ struct UserWriter {
         let isPersonal = shown.allSatisfy(\.isPersonal)
         var kind = self.kinds.randomElement(using: &self.generator)!
         if candidates.count < Self.shortest {
-            guard self.session.options.kinds.contains(.reset), isPersonal else { return .aside }
-            kind = .reset
+            // Either leaves a list that is full again.
+            let emptying = [WriteKind.reset, .erasure].first { self.session.options.kinds.contains($0) }
+            guard let emptying, isPersonal else { return .aside }
+            kind = emptying
         }
-        if kind == .consent, !isPersonal { kind = .purchase }
+        if kind == .consent || kind == .erasure, !isPersonal { kind = .purchase }
         let item = candidates.randomElement(using: &self.generator)
         return try await self.follow(kind, user.id, item, node: node, others: nodes)
     }

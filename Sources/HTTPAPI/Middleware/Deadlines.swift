@@ -35,8 +35,11 @@ final class Deadlines: Service, Sendable {
 
     /// The result of some work, or 504.
     ///
-    /// - Parameter extra: By how much longer than the limit it may take.
+    /// - Parameters:
+    ///   - asked: What the caller waits at most; nil, or more than the limit: the limit holds. It is kept to a tick.
+    ///   - extra: By how much longer than the limit it may take.
     func run(
+        within asked: Duration? = nil,
         extra: Duration = .zero,
         _ operation: @escaping @Sendable () async -> Result<Answer, Problem>
     ) async throws(Problem) -> Answer {
@@ -44,7 +47,8 @@ final class Deadlines: Service, Sendable {
         let work = Self.start { race.finish(await operation()) }
         if let result = race.result { return try result.get() }
         let key = ObjectIdentifier(race)
-        let entry = Waiting(deadline: self.now() + self.limit + extra, race: race, work: work)
+        let limit = self.limit + extra
+        let entry = Waiting(deadline: self.now() + min(limit, asked ?? limit), race: race, work: work)
         self.waiting.withLock { $0[key] = entry }
         let result = await withTaskCancellationHandler {
             await race.wait()

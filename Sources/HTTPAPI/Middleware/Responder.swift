@@ -75,6 +75,7 @@ struct Responder: HTTPResponder {
             template = route.path.text
             let principal = try await self.authentication.principal(of: request.headers, scope: route.scope)
             let query = try QueryParameters(target.query, known: route.parameters, lists: route.lists)
+            let asked = try Self.deadline(request.headers)
             let (bodyType, body) = try await self.body(of: request, for: route)
             let call = Call(
                 principal: principal,
@@ -87,7 +88,7 @@ struct Responder: HTTPResponder {
             )
             let waiting = query[Waiting.parameter] == nil ? Duration.zero : self.waitTime
             let extra = waiting + (route.allowance?.time ?? .zero)
-            return try await self.deadlines.run(extra: extra) { () async -> Result<Answer, Problem> in
+            return try await self.deadlines.run(within: asked, extra: extra) { () async -> Result<Answer, Problem> in
                 do throws(Problem) {
                     return .success(try await route.answer(call))
                 } catch {
@@ -95,6 +96,16 @@ struct Responder: HTTPResponder {
                 }
             }
         }
+    }
+
+    /// How long the caller waits for the answer; nil: nothing is said of it.
+    private static func deadline(_ headers: HTTPFields) throws(Problem) -> Duration? {
+        let values = headers[values: .deadline]
+        guard let text = values.first else { return nil }
+        guard values.count == 1, (1...9).contains(text.utf8.count), let milliseconds = Int64(text), milliseconds > 0,
+            text.utf8.allSatisfy({ (0x30...0x39).contains($0) })
+        else { throw .malformed("malformed_header", "X-Deadline-Ms is one number of milliseconds, 1 to 999999999") }
+        return .milliseconds(milliseconds)
     }
 
     /// The body and what it is; nil where the route takes none.

@@ -135,4 +135,5 @@ extension HTTPField.Name {
     static let serverTiming = Self("Server-Timing")!
     static let requestID = Self("X-Request-ID")!
     static let minVersion = Self("X-Min-Version")!
+    static let deadline = Self("X-Deadline-Ms")!
 }

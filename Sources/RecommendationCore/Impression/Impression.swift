@@ -26,6 +26,8 @@ public enum ImpressionOutcome: Sendable, Equatable {
     case duplicate
     /// Not stored: there is no item of that number and name.
     case unknownItem
+    /// Not stored: its user was erased since it was recommended.
+    case erased
 }
 
 /// Keeps what was shown, an item of a recommendation once.

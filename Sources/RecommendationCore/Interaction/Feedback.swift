@@ -46,6 +46,8 @@ public struct Feedback: Sendable, Equatable {
     public var occurredAt: Timestamp
     /// The recommendation it answers, from a verified tracking token.
     public var attribution: Attribution?
+    /// When it was added to a stream, in milliseconds of Redis time; nil: it did not come over one.
+    public var queuedAt: Int64?
 
     /// An event of these parts.
     public init(
@@ -55,7 +57,8 @@ public struct Feedback: Sendable, Equatable {
         type: EventType,
         value: Float,
         occurredAt: Timestamp,
-        attribution: Attribution? = nil
+        attribution: Attribution? = nil,
+        queuedAt: Int64? = nil
     ) {
         self.eventID = eventID
         self.user = user
@@ -64,6 +67,7 @@ public struct Feedback: Sendable, Equatable {
         self.value = value
         self.occurredAt = occurredAt
         self.attribution = attribution
+        self.queuedAt = queuedAt
     }
 }
 
@@ -112,12 +116,14 @@ public enum FeedbackOutcome: Sendable, Equatable {
     case duplicate(User.Version)
     /// Not stored: no such item.
     case unknownItem
+    /// Not stored: its user was erased after it had been added to a stream.
+    case erased
 
     /// The version of the user, where there is one.
     public var version: User.Version? {
         switch self {
         case .stored(let version), .duplicate(let version): version
-        case .unknownItem: nil
+        case .unknownItem, .erased: nil
         }
     }
 }
@@ -136,7 +142,7 @@ public protocol FeedbackRepository: Sendable {
 /// What a write of events came to.
 public struct RecordedFeedback: Sendable, Equatable {
     /// An outcome for each event, in order.
-    public let outcomes: [FeedbackOutcome]
+    public var outcomes: [FeedbackOutcome]
     /// The transaction that wrote the journal.
     public let transaction: UInt64
 

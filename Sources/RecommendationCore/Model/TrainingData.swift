@@ -33,6 +33,6 @@ public protocol TrainingDataRepository: Sendable {
         into initial: Result,
         _ update: @escaping @Sendable (inout Result, InteractionRow) -> Void
     ) async throws(RepositoryError) -> Result
-    /// The id of every user, by the store's number.
+    /// The id of every user who allows personalisation, by the store's number.
     func userIDs(tenant: Tenant.ID) async throws(RepositoryError) -> [Int64: User.ID]
 }

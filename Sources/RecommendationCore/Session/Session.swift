@@ -34,7 +34,14 @@ public struct SessionEvent: Sendable, Hashable {
 /// has just done: whether an event counts is for the ``InteractionRepository`` to say.
 public protocol SessionRepository: Sendable {
     /// Adds events to sessions of one tenant. Adding one again changes nothing.
-    func append(_ events: [Session.ID: [SessionEvent]], tenant: Tenant.ID) async throws(RepositoryError)
+    ///
+    /// - Parameter end: Milliseconds of Redis time from which on nothing is added, however late a call arrives: whoever has
+    ///   taken away by then what was there finds nothing more.
+    func append(
+        _ events: [Session.ID: [SessionEvent]],
+        tenant: Tenant.ID,
+        until end: Int64
+    ) async throws(RepositoryError)
     /// The newest events of a session, in no order; none where it is not known.
     func events(of session: Session.ID, tenant: Tenant.ID) async throws(RepositoryError) -> [SessionEvent]
 }

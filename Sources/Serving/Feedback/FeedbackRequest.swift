@@ -11,6 +11,8 @@ package struct FeedbackRequest: Sendable {
     package var trackingToken: String?
     /// The session it belongs to.
     package var session: Session.ID?
+    /// When it was added to a stream, in milliseconds of Redis time; nil: it did not come over one.
+    package var queuedAt: Int64?
 
     package init(
         eventID: String?,
@@ -20,7 +22,8 @@ package struct FeedbackRequest: Sendable {
         value: Double?,
         occurredAt: Timestamp?,
         trackingToken: String?,
-        session: Session.ID?
+        session: Session.ID?,
+        queuedAt: Int64? = nil
     ) {
         self.eventID = eventID
         self.user = user
@@ -30,6 +33,7 @@ package struct FeedbackRequest: Sendable {
         self.occurredAt = occurredAt
         self.trackingToken = trackingToken
         self.session = session
+        self.queuedAt = queuedAt
     }
 }
 

@@ -14,11 +14,16 @@ package final class FeedbackService: Sendable {
     private let caps: FrequencyCapService?
     private let log: Logger
     private let wallClock: @Sendable () -> Timestamp
+    private let redisTime: @Sendable () -> Int64
     /// How long an answer waits for the relay where this node cannot reach Redis.
     private let propagationLimit: Duration
     private let faults: SeededFaults
     private let metrics = FeedbackMetrics()
 
+    /// How long after its begin a write may still add to sessions, in milliseconds: what an erasure waits for.
+    package static let sessionWindow: Int64 = 5_000
+
+    /// - Parameter redisTime: Milliseconds of Redis time.
     package init(
         repository: any FeedbackRepository,
         sessions: any SessionRepository,
@@ -30,7 +35,8 @@ package final class FeedbackService: Sendable {
         log: Logger,
         propagationLimit: Duration = .milliseconds(800),
         faults: SeededFaults = SeededFaults(),
-        wallClock: @escaping @Sendable () -> Timestamp
+        wallClock: @escaping @Sendable () -> Timestamp,
+        redisTime: @escaping @Sendable () -> Int64
     ) {
         self.repository = repository
         self.sessions = sessions
@@ -43,6 +49,7 @@ package final class FeedbackService: Sendable {
         self.propagationLimit = propagationLimit
         self.faults = faults
         self.wallClock = wallClock
+        self.redisTime = redisTime
     }
 
     /// Stores events of one tenant; those that are wrong are rejected one by one, the others are stored.
@@ -64,6 +71,7 @@ package final class FeedbackService: Sendable {
             return answer
         }
         let invalidating = self.control.state(of: tenant)?.invalidatingEvents ?? Policy.builtIn.invalidatingEvents
+        let sessionEnd = self.redisTime() + Self.sessionWindow
         let recorded: RecordedFeedback
         do {
             recorded = try await self.repository.record(events, tenant: tenant, invalidating: invalidating)
@@ -84,7 +92,7 @@ package final class FeedbackService: Sendable {
         let catalog = self.control.state(of: tenant)?.catalog
         for (place, outcome) in recorded.outcomes.enumerated() {
             let event = events[place]
-            if outcome != .unknownItem, let session = requests[indices[place]].session {
+            if outcome.version != nil, let session = requests[indices[place]].session {
                 sessions[session, default: []].append(SessionEvent(event))
             }
             // Who did something with an item of an answer has seen it there.
@@ -107,6 +115,7 @@ package final class FeedbackService: Sendable {
                 let isForgotten = self.faults.has(.duplicateForgotten)
                 if invalidating.contains(event.type), !isForgotten { invalidated[event.user] = version }
                 if versions.updateValue(version, forKey: event.user) == nil { order.append(event.user) }
+            case .erased: self.metrics.erased.increment()
             case .unknownItem:
                 answer.rejected.append(
                     FeedbackRejection(index: indices[place], code: "unknown_item", field: "item_id", allowed: nil)
@@ -118,7 +127,7 @@ package final class FeedbackService: Sendable {
         answer.userVersions = order.map { ($0, versions[$0]!) }
         let incarnation = self.control.incarnation
         let known = shown
-        async let isKept: Void = self.keep(sessions, tenant)
+        async let isKept: Void = self.keep(sessions, tenant, until: sessionEnd)
         async let isCounted = self.caps?.confirm(known, tenant: tenant)
         answer.propagated = await self.invalidator.propagate(
             invalidated.map { user, version in
@@ -137,11 +146,11 @@ package final class FeedbackService: Sendable {
     }
 
     /// Keeps events in their sessions. It is no part of the write: where Redis does not take them, they are in the history alone.
-    private func keep(_ events: [Session.ID: [SessionEvent]], _ tenant: Tenant.ID) async {
+    private func keep(_ events: [Session.ID: [SessionEvent]], _ tenant: Tenant.ID, until end: Int64) async {
         guard !events.isEmpty else { return }
         let count = events.values.reduce(0) { $0 + $1.count }
         do {
-            try await self.sessions.append(events, tenant: tenant)
+            try await self.sessions.append(events, tenant: tenant, until: end)
             self.metrics.kept.increment(by: count)
         } catch {
             self.metrics.lost.increment(by: count)
@@ -191,7 +200,8 @@ package final class FeedbackService: Sendable {
             type: content.type,
             value: content.value,
             occurredAt: content.occurredAt,
-            attribution: attribution
+            attribution: attribution,
+            queuedAt: request.queuedAt
         )
     }
 }
@@ -229,6 +239,7 @@ extension SessionEvent {
 private struct FeedbackMetrics: Sendable {
     let duplicates = Counter(label: "vireo_feedback_total", dimensions: [("result", "duplicate")])
     let rejected = Counter(label: "vireo_feedback_total", dimensions: [("result", "rejected")])
+    let erased = Counter(label: "vireo_feedback_total", dimensions: [("result", "erased")])
     let kept = Counter(label: "vireo_session_events_total", dimensions: [("result", "kept")])
     let lost = Counter(label: "vireo_session_events_total", dimensions: [("result", "lost")])
     let notDurable = Counter(label: "vireo_feedback_total", dimensions: [("result", "not_durable")])

@@ -76,7 +76,8 @@ struct ExclusionReader: Sendable {
             Computation(
                 version: read.version,
                 payload: UserProfileCodec.encode(UserProfile(read)),
-                isCacheable: read.version > 0
+                isCacheable: read.version > 0,
+                isTransient: !read.consent
             )
         }
     }

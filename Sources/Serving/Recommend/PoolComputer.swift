@@ -104,6 +104,8 @@ struct PoolComputer: Sendable {
             version: user.version,
             payload: PoolCodec.encode(pool),
             isCacheable: true,
+            // Of who does not want to be personalised nothing is kept; what they suppress is heeded each time.
+            isTransient: !user.consent,
             freshFor: Self.isActive(user, at: asked.opening.now) ? asked.state.policy.activeTTL : nil
         )
     }

@@ -15,20 +15,24 @@ package struct ProfileService: Sendable {
     private let state: ControlState
     private let invalidator: Invalidator
     private let caps: FrequencyCapService?
+    private let dropEntries: @Sendable (CacheKey) async throws -> Void
     /// How long an answer waits for the relay where this node cannot reach Redis.
     private let propagationLimit: Duration
 
+    /// - Parameter dropEntries: Takes away what L2 holds of a user below the floor.
     package init(
         profiles: any ProfileRepository,
         state: ControlState,
         invalidator: Invalidator,
         caps: FrequencyCapService? = nil,
+        dropEntries: @escaping @Sendable (CacheKey) async throws -> Void,
         propagationLimit: Duration = .milliseconds(800)
     ) {
         self.profiles = profiles
         self.state = state
         self.invalidator = invalidator
         self.caps = caps
+        self.dropEntries = dropEntries
         self.propagationLimit = propagationLimit
     }
 
@@ -56,6 +60,13 @@ package struct ProfileService: Sendable {
                 within: self.propagationLimit
             )
             if case .reset = change { await self.caps?.forget(user, tenant: tenant) }
+            if propagated, change == .consent(false) {
+                do {
+                    try await self.dropEntries(key)
+                } catch {
+                    // They lie there until they expire, and nobody serves them.
+                }
+            }
             return .stored(version: version, propagated: propagated)
         case .unknownUser: return .unknownUser
         case .tooManySuppressions: return .tooManySuppressions

@@ -13,7 +13,8 @@ struct Database: Sendable {
     let store: PostgresStore
 
     var client: PostgresClient { self.store.client }
-    var feedback: PostgresFeedbackRepository { PostgresFeedbackRepository(store: self.store) }
+    var feedback: PostgresFeedbackRepository { PostgresFeedbackRepository(store: self.store, hash: Self.hash) }
+    var erasures: PostgresErasureRepository { PostgresErasureRepository(store: self.store) }
     var reads: ServingReads { ServingReads(client: self.store.client, patience: .seconds(20)) }
     var users: PostgresUserRepository { PostgresUserRepository(store: self.store, reads: self.reads) }
     var items: PostgresItemRepository { PostgresItemRepository(store: self.store) }
@@ -30,11 +31,20 @@ struct Database: Sendable {
         PostgresPrecomputedListRepository(store: self.store, reads: self.reads)
     }
     var impressions: PostgresImpressionRepository {
-        PostgresImpressionRepository(store: self.store, reads: self.reads)
+        PostgresImpressionRepository(store: self.store, reads: self.reads, hash: Self.hash)
     }
     var nodes: PostgresNodeRepository { PostgresNodeRepository(store: self.store) }
     var training: PostgresTrainingData { PostgresTrainingData(store: self.store) }
     var journal: PostgresJournal { PostgresJournal(store: self.store, incarnation: { "test" }) }
+
+    /// What stays of a user who is erased.
+    static let hash: @Sendable (User.ID, Tenant.ID) -> [UInt8] = {
+        Self.hashing.erasure(of: $0, tenant: $1)
+    }
+
+    private static let hashing = LogHash(
+        try! SigningKeys(parsing: "k1:\(String(repeating: "A", count: 43))=")
+    )
 
     /// The first column of every row.
     func values<Value: PostgresDecodable>(
