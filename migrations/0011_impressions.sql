@@ -25,3 +25,7 @@ ALTER TABLE interactions
     ADD COLUMN policy  text COLLATE "C",
     ADD COLUMN variant text COLLATE "C",
     ADD COLUMN surface text COLLATE "C";
+
+-- The start of the process that reads tokens of version 2. Where it is not that of the node, a program of the version before runs
+-- there, and would refuse what comes with one.
+ALTER TABLE nodes ADD COLUMN reads_tokens_since timestamptz;

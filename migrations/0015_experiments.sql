@@ -19,6 +19,8 @@ CREATE TABLE experiments (
     -- Ranges of ten thousand buckets, three numbers each: first, end, whose.
     users      integer[] NOT NULL,
     slots      integer[] NOT NULL,
+    -- Whether each change of weights gave all variants users that were nobody's alike.
+    comparable boolean NOT NULL DEFAULT true,
     started_at timestamptz NOT NULL DEFAULT now(),
     -- Since when the variants and their weights are these.
     weighed_at timestamptz NOT NULL DEFAULT now(),

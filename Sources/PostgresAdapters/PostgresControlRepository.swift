@@ -43,7 +43,7 @@ package struct PostgresControlRepository: ControlRepository {
                 SELECT i.id, (SELECT coalesce(max(id), 0) FROM control_log), pg_snapshot_xmin(pg_current_snapshot()),
                        EXISTS (SELECT FROM items WHERE xid >= $1)
                            OR EXISTS (SELECT FROM item_deletions WHERE xid >= $1),
-                       \(PostgresIncarnation.isCurrent)
+                       \(PostgresIncarnation.isCurrent), \(Self.readsFirstTokens)
                 FROM incarnation i
                 """,
                 [position]
@@ -51,11 +51,12 @@ package struct PostgresControlRepository: ControlRepository {
                 (
                     try row.decode(0, as: String.self), try row.decode(1, as: Int64.self),
                     try row.decode(2, as: UInt64.self), try row.decode(3, as: Bool.self),
-                    try row.decode(4, as: Bool.self)
+                    try row.decode(4, as: Bool.self), try row.decode(5, as: Bool.self)
                 )
             }
         }
-        guard let (incarnation, head, next, itemsChanged, isSame) = rows.first, isSame, head == id, !itemsChanged
+        guard let (incarnation, head, next, itemsChanged, isSame, readsFirst) = rows.first, isSame, head == id,
+            !itemsChanged
         else { return nil }
         return ControlDelta(
             incarnation: incarnation,
@@ -63,9 +64,16 @@ package struct PostgresControlRepository: ControlRepository {
             tenants: [],
             keys: nil,
             items: [],
-            itemPosition: next
+            itemPosition: next,
+            readsFirstTokens: readsFirst
         )
     }
+
+    /// Whether a program of the version before serves, which reads tracking tokens of version 1 alone.
+    private static let readsFirstTokens: PostgresStatement = """
+        EXISTS (SELECT FROM nodes WHERE seen_at > now() - interval '10 seconds'
+                AND reads_tokens_since IS DISTINCT FROM started_at)
+        """
 
     private static func delta(
         after id: Int64?,
@@ -75,16 +83,17 @@ package struct PostgresControlRepository: ControlRepository {
         let heads = try transaction.query(
             """
             SELECT i.id, (SELECT coalesce(max(id), 0) FROM control_log), pg_snapshot_xmin(pg_current_snapshot()),
-                   (SELECT coalesce(min(id), 0) FROM control_log)
+                   (SELECT coalesce(min(id), 0) FROM control_log), \(Self.readsFirstTokens)
             FROM incarnation i
             """
         ) { row in
             (
                 try row.decode(0, as: String.self), try row.decode(1, as: Int64.self),
-                try row.decode(2, as: UInt64.self), try row.decode(3, as: Int64.self)
+                try row.decode(2, as: UInt64.self), try row.decode(3, as: Int64.self),
+                try row.decode(4, as: Bool.self)
             )
         }
-        let (incarnation, head, next, first) = heads[0]
+        let (incarnation, head, next, first, readsFirst) = heads[0]
         // What follows the id may be among what is not kept any more: then everything is read, as by who begins.
         let after = id.flatMap { first <= $0 + 1 ? $0 : nil }
         let changes = try Self.changes(after: after, in: &transaction)
@@ -106,7 +115,8 @@ package struct PostgresControlRepository: ControlRepository {
             deletedItems: try position.map { (position) throws(PostgresError) in
                 try PostgresItems.deleted(since: position, in: &transaction)
             } ?? [],
-            itemPosition: next
+            itemPosition: next,
+            readsFirstTokens: readsFirst
         )
     }
 

@@ -14,6 +14,7 @@ extension PostgresExperimentRepository {
             experiment.surface, experiment.variants.map { experiment.label(of: $0) },
             Int16(experiment.design.metric.event.code), experiment.design.metric == .clickThrough,
             PostgresTimestamp(unixMicroseconds: experiment.weighedAt.microseconds),
+            experiment.stoppedAt.map { PostgresTimestamp(unixMicroseconds: $0.microseconds) },
         ]
         let rows = try await self.store.transaction(readOnly: true) { transaction in
             // Counting weeks takes longer than anything that a request waits for.
@@ -35,7 +36,8 @@ extension PostgresExperimentRepository {
                         SELECT FROM user_state s JOIN interactions x ON x.user_number = s.number
                         WHERE s.tenant = $1 AND s.user_id = e.user_id AND x.type = $6
                           AND CASE WHEN $7 THEN x.surface = $4 AND e.label = ANY (string_to_array(x.variant, ','))
-                                   ELSE x.received_at >= e.at END
+                                   ELSE x.received_at >= e.at AND x.occurred_at >= e.at END
+                          AND ($9::timestamptz IS NULL OR x.received_at < $9)
                     ) AS done
                 ) d
                 GROUP BY e.place

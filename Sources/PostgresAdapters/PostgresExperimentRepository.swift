@@ -57,6 +57,7 @@ package struct PostgresExperimentRepository: ExperimentRepository {
     package func setVariants(
         _ variants: [Experiment.Variant],
         of id: String,
+        ifWeighedAt time: Timestamp? = nil,
         tenant: Tenant.ID
     ) async throws(RepositoryError) -> (experiment: Experiment, epoch: Int64)? {
         guard let number = try await self.store.number(of: tenant) else { return nil }
@@ -74,7 +75,7 @@ package struct PostgresExperimentRepository: ExperimentRepository {
                     throw RepositoryError.conflict("variant \(old.name) of \(id) is served as it was; name another one")
                 }
             }
-            guard variants != experiment.variants else {
+            guard variants != experiment.variants, time.map({ $0 == experiment.weighedAt }) ?? true else {
                 return (experiment, try Self.head(&transaction))
             }
             let others = try Self.experiments(number, isRunning: true, in: &transaction).filter { $0.id != id }
@@ -88,13 +89,15 @@ package struct PostgresExperimentRepository: ExperimentRepository {
                 throw RepositoryError.conflict("the weights add to more than 100 percent")
             }
             experiment.variants = variants
+            experiment.isComparable = experiment.isComparable && slots.isGivenAlike(since: experiment.slots)
             experiment.slots = slots
             var bindings: PostgresBindings = [number, id]
             Self.bind(variants, to: &bindings)
             bindings.append(Self.numbers(slots))
+            bindings.append(experiment.isComparable)
             let times = try transaction.query(
                 """
-                UPDATE experiments SET names = $3, weights = $4, policies = $5, models = $6, slots = $7, weighed_at = now()
+                UPDATE experiments SET names = $3, weights = $4, policies = $5, models = $6, slots = $7, comparable = $8, weighed_at = now()
                 WHERE tenant = $1 AND id = $2 RETURNING weighed_at
                 """,
                 bindings
@@ -264,7 +267,7 @@ package struct PostgresExperimentRepository: ExperimentRepository {
         try transaction.query(
             """
             SELECT id, surface, layer, salt, names, weights, policies, models, metric, baseline, effect, alpha, power, users,
-                   slots, started_at, weighed_at, stopped_at, allocation
+                   slots, started_at, weighed_at, stopped_at, allocation, comparable
             FROM experiments WHERE tenant = $1 AND ($2::text IS NULL OR id = $2) AND (NOT $3 OR stopped_at IS NULL)
             ORDER BY started_at DESC, id
             """,
@@ -304,6 +307,7 @@ package struct PostgresExperimentRepository: ExperimentRepository {
                 allocation: allocation,
                 users: users,
                 slots: slots,
+                isComparable: try row.decode(19),
                 startedAt: Timestamp(try row.decode(15)),
                 weighedAt: Timestamp(try row.decode(16)),
                 stoppedAt: try row.decode(17, as: PostgresTimestamp?.self).map { Timestamp($0) }

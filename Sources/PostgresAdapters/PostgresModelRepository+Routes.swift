@@ -93,7 +93,10 @@ extension PostgresModelRepository: ModelRouteRepository {
             tenant: tenant,
             "UPDATE model_versions SET state = 'retired', warmed_at = NULL",
             withdraws: true
-        ) { standing throws(RepositoryError) in
+        ) { standing, running throws(RepositoryError) in
+            if let trial = running.first(where: { $0.variants.contains { $0.model == number } }) {
+                throw .conflict("\(ModelVersion.name(number)) serves a variant of \(trial.id); stop that first")
+            }
             guard standing.active != number, standing.canary?.number != number else {
                 throw .conflict("\(ModelVersion.name(number)) serves; activate another or roll it back first")
             }
@@ -102,6 +105,7 @@ extension PostgresModelRepository: ModelRouteRepository {
 
     package func warm(_ number: ModelVersion.Number, tenant: Tenant.ID) async throws(RepositoryError) -> Int64 {
         try await self.change(number, tenant: tenant, "UPDATE model_versions SET warmed_at = clock_timestamp()") {
+            _,
             _ throws(RepositoryError) in
         }
     }
@@ -112,12 +116,13 @@ extension PostgresModelRepository: ModelRouteRepository {
         tenant: Tenant.ID,
         _ update: PostgresStatement,
         withdraws: Bool = false,
-        where allows: @escaping @Sendable (ModelStanding) throws(RepositoryError) -> Void
+        where allows: @escaping @Sendable (ModelStanding, [Experiment]) throws(RepositoryError) -> Void
     ) async throws(RepositoryError) -> Int64 {
         let owner = try await self.store.requiredNumber(of: tenant)
         return try await self.store.transaction { transaction in
             try PostgresStore.lockControl(&transaction)
-            try allows(try Self.standing(owner, in: &transaction))
+            let running = try PostgresExperimentRepository.experiments(owner, isRunning: true, in: &transaction)
+            try allows(try Self.standing(owner, in: &transaction), running)
             let changed = try transaction.execute(
                 """
                 \(update) WHERE tenant = $1 AND number = $2 AND state <> 'building'

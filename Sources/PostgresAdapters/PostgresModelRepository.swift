@@ -187,7 +187,11 @@ package struct PostgresModelRepository: ModelRepository {
             // Under the lock, so that nothing that goes is activated meanwhile.
             try PostgresStore.lockControl(&transaction)
             let standing = try Self.standing(number, in: &transaction)
-            let kept = [standing.active, standing.canary?.number, standing.previous].compactMap(\.self)
+            let kept =
+                [standing.active, standing.canary?.number, standing.previous].compactMap(\.self)
+                + (try PostgresExperimentRepository.experiments(number, isRunning: true, in: &transaction).flatMap {
+                    $0.variants.compactMap(\.model)
+                })
             let pruned = try transaction.query(
                 """
                 UPDATE model_versions SET state = 'retired', warmed_at = NULL WHERE number IN (

@@ -16,15 +16,17 @@ package struct PostgresNodeRepository: NodeRepository {
                 """
                 WITH node AS (
                     INSERT INTO nodes (node_id, started_at, version, http_url, admin_url, lease_age_ms, control_applied,
-                                       model, policy, l1_entries, l1_bytes, loaded_models, seen_at, reads_sets_since)
-                    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, now(), $2)
+                                       model, policy, l1_entries, l1_bytes, loaded_models, seen_at, reads_sets_since,
+                                       reads_tokens_since)
+                    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, now(), $2, $2)
                     ON CONFLICT (node_id) DO UPDATE
                     SET started_at = excluded.started_at, version = excluded.version, http_url = excluded.http_url,
                         admin_url = excluded.admin_url, lease_age_ms = excluded.lease_age_ms,
                         control_applied = excluded.control_applied, model = excluded.model, policy = excluded.policy,
                         l1_entries = excluded.l1_entries, l1_bytes = excluded.l1_bytes,
                         loaded_models = excluded.loaded_models, seen_at = excluded.seen_at,
-                        reads_sets_since = excluded.reads_sets_since
+                        reads_sets_since = excluded.reads_sets_since,
+                        reads_tokens_since = excluded.reads_tokens_since
                     RETURNING node_id, started_at, control_applied
                 )
                 INSERT INTO node_epochs (node_id, started_at, incarnation, epoch)

@@ -76,6 +76,15 @@ package struct RedisFrequencyCounters: FrequencyCounters {
         try await self.run(self.calls(shown, of: user, keeping: kept, tenant: tenant, covering: time))
     }
 
+    package func doubt(_ users: [User.ID], tenant: Tenant.ID) async throws(RepositoryError) {
+        try await RedisSessionRepository.mapped { () async throws(RedisError) in
+            for user in users {
+                let key = self.namespace.shownKey(user, tenant: tenant)
+                _ = try await self.client.send(RedisCommand("HDEL", key: key, arguments: [Array("since".utf8)]))
+            }
+        }
+    }
+
     package func forget(_ user: User.ID, tenant: Tenant.ID) async throws(RepositoryError) {
         let command = RedisCommand("UNLINK", key: self.namespace.shownKey(user, tenant: tenant))
         try await RedisSessionRepository.mapped { () async throws(RedisError) in

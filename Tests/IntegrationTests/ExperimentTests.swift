@@ -201,7 +201,7 @@ struct ExperimentTests {
                     item: id("i1"),
                     type: type,
                     value: 1,
-                    occurredAt: experiment.startedAt,
+                    occurredAt: Timestamp(microseconds: experiment.startedAt.microseconds + 1_000_000),
                     attribution: variant.map {
                         Attribution(recommendationID: slate(last, after: 10), position: 1, source: source($0))
                     }

@@ -149,4 +149,23 @@ struct NodeEpochTests {
             #expect(try await nodes.confirmedByAll() == epochs[2])
         }
     }
+
+    @Test("a node of the version before makes the others sign tokens that it reads, for as long as it is heard of")
+    func tokens() async throws {
+        try await Self.withLog { database, incarnation, epochs in
+            func readsFirst() async throws -> [Bool] {
+                let head = try await database.control.delta(after: nil, items: nil)
+                let still = try await database.control.delta(after: head.head, items: head.itemPosition)
+                return [head.readsFirstTokens, still.readsFirstTokens]
+            }
+            #expect(try await readsFirst() == [false, false])
+            try await database.nodes.report(Self.status("n1", applied: epochs[0], incarnation: incarnation))
+            #expect(try await readsFirst() == [false, false])
+            // As a program of the version before writes its row: it knows no such column.
+            try await database.client.execute("UPDATE nodes SET started_at = started_at + interval '1 minute'")
+            #expect(try await readsFirst() == [true, true])
+            try await database.client.execute("UPDATE nodes SET seen_at = now() - interval '1 minute'")
+            #expect(try await readsFirst() == [false, false])
+        }
+    }
 }

@@ -109,6 +109,16 @@ struct ExperimentTests {
         }
     }
 
+    @Test("users that were nobody's are given alike where all grow in proportion, and not where one does")
+    func alike() throws {
+        let before = try #require(Buckets().sharing([2_000, 1_000]))
+        #expect(before.isGivenAlike(since: Buckets()))
+        #expect(try #require(before.sharing([4_000, 2_000])).isGivenAlike(since: before))
+        #expect(try #require(before.sharing([1_500, 1_500])).isGivenAlike(since: before))
+        #expect(!(try #require(before.sharing([2_000, 3_000])).isGivenAlike(since: before)))
+        #expect(!(try #require(before.sharing([2_000, 1_000, 1_000])).isGivenAlike(since: before)))
+    }
+
     @Test("ranges that are not in order, or beyond the count, are none")
     func stored() {
         func range(_ first: Int, _ end: Int, _ place: Int = 0) -> Buckets.Range {

@@ -1,6 +1,8 @@
 import RecommendationCore
+import Synchronization
 import Testing
 
+@testable import Caching
 @testable import Serving
 
 @Suite("Lists that are paged through")
@@ -332,5 +334,59 @@ struct CursorTests {
             "category"
         )
         if let cap = policy.creatorCap { expect(cap, catalog.creator(of:), "creator") }
+    }
+
+    @Test("a category that the first page excluded stays excluded, whatever comes into it since")
+    func excluded() async throws {
+        let node = try await PolicyServingTests.Node { $0.maximumPerWindow = 20 }
+        var request = Self.request(.first)
+        request.filters.excludedCategories = [ItemCategory.ID(trusted: "forbidden")]
+        let first = try await node.service.recommend(request)
+        let next = try await node.service.recommend(Self.request(.next(try #require(first.nextCursor))))
+        let gone = next.items[1].item
+        let number = node.number(gone)
+        var item = Fixture.items(20)[Int(number)].item
+        item.categories = ["forbidden"]
+        let changed = NumberedItem(number: number, item: item, revision: 9)
+        node.store.state.withLock { store in
+            store.delta = ControlDelta(
+                incarnation: "a",
+                head: 2,
+                tenants: [],
+                keys: nil,
+                items: [(tenant: .default, item: changed)],
+                itemPosition: 2
+            )
+        }
+        _ = await node.keeper.readControl()
+        let later = try await node.service.recommend(Self.request(.next(try #require(first.nextCursor)), limit: 17))
+        #expect(!later.items.map(\.item).contains(gone) && later.items.count == next.items.count - 1 + 13)
+    }
+
+    @Test("a pin has its place on the first page whatever the caps say")
+    func pinned() async throws {
+        let node = try await PolicyServingTests.Node(items: { $0.categories = ["same"] }) {
+            $0.maximumPerWindow = 1
+            $0.window = 4
+            $0.pins = [Policy.Pin(item: Item.ID(trusted: "i9"), position: 2, when: nil)]
+        }
+        let whole = try await node.ask(limit: 3)
+        let page = try await node.service.recommend(Self.request(.first))
+        #expect(page.items.map(\.item) == whole.items.map(\.item) && page.items[1].item.string == "i9")
+    }
+
+    @Test("what is under a cap while nobody can count it comes on a later page")
+    func heldBack() async throws {
+        let node = try await PolicyServingTests.Node {
+            $0.maximumPerWindow = 20
+            $0.frequencyCaps = [Policy.FrequencyCap(surface: nil, maximum: 5, window: .seconds(3_600))]
+        }
+        let first = try await node.service.recommend(Self.request(.first))
+        node.counters.isAway = true
+        let empty = try await node.service.recommend(Self.request(.next(try #require(first.nextCursor))))
+        #expect(empty.items.isEmpty && empty.degraded == [.frequencyCap])
+        node.counters.isAway = false
+        let next = try await node.service.recommend(Self.request(.next(try #require(empty.nextCursor))))
+        #expect(next.items.count == 3 && Set(next.items.map(\.item)).isDisjoint(with: first.items.map(\.item)))
     }
 }

@@ -134,6 +134,12 @@ final class FakeCounters: FrequencyCounters {
         if isAway { throw .unavailable("told to") }
     }
 
+    func isWhole(_ user: User.ID) -> Bool { self.state.withLock { $0.whole.contains(user) } }
+
+    func doubt(_ users: [User.ID], tenant: Tenant.ID) async throws(RepositoryError) {
+        self.state.withLock { $0.whole.subtract(users) }
+    }
+
     func forget(_ user: User.ID, tenant: Tenant.ID) async throws(RepositoryError) {
         self.state.withLock { state in
             state.entries[user] = nil

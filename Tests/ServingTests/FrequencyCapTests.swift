@@ -207,6 +207,51 @@ struct FrequencyCapTests {
         #expect(try await Set(node.ask().items.map(\.item)).isDisjoint(with: slate.items.map(\.item)))
     }
 
+    @Test("what is shown while no policy has caps is made good when one has, and a variant's caps are confirmed")
+    func switched() async throws {
+        let node = try await Self.node(nil, [Self.cap(1)])
+        let caps = try #require(node.context.caps)
+        _ = try await node.ask()
+        #expect(node.counters.isWhole(Self.ann))
+        let item = ShownItem(number: 3, recommendationID: Array(repeating: 1, count: 16), surface: "home")
+        let uncapped = try await Self.node(nil, [])
+        #expect(await uncapped.context.caps!.confirm([Self.ann: [item]], tenant: .default))
+        #expect(await caps.confirm([Self.ann: [item]], tenant: .default))
+        #expect(node.counters.isWhole(Self.ann))
+        var without = Policy.builtIn
+        without.version = "p9"
+        let switched = try await Node(others: [without]) { $0.frequencyCaps = [Self.cap(1)] }
+        _ = try await switched.ask()
+        await switched.control(canary: nil) {
+            $0.activePolicy = StoredPolicy(version: "p9", document: "", createdAt: Fixture.now)
+        }
+        #expect(switched.counters.isWhole(Self.ann))
+        #expect(await switched.context.caps!.confirm([Self.ann: [item]], tenant: .default))
+        #expect(!switched.counters.isWhole(Self.ann))
+        // The policy with caps serves a variant alone.
+        let variant = Experiment.Variant(name: "b", weight: 10_000, policy: "p8")
+        await switched.control(canary: nil) {
+            $0.experiments = [
+                RunningExperiment(
+                    experiment: Experiment(
+                        id: "e1",
+                        surface: "home",
+                        layer: "e1",
+                        salt: 1,
+                        variants: [variant],
+                        design: Experiment.Design(metric: .clickThrough),
+                        users: Buckets().sharing([10_000])!,
+                        slots: Buckets().sharing([10_000])!,
+                        startedAt: Fixture.now,
+                        weighedAt: Fixture.now
+                    ),
+                    policies: [StoredPolicy(version: "p8", document: "", createdAt: Fixture.now)]
+                )
+            ]
+        }
+        #expect(switched.control.state(of: .default)?.longestCapWindow == Self.day)
+    }
+
     @Test("over random catalogues and histories: within the caps, as the final stage orders what is left")
     func property() async throws {
         let seed = UInt64.random(in: 0...UInt64.max)

@@ -34,6 +34,23 @@ struct TokenTests {
         #expect(try self.signer.verify(text, tenant: .default) == self.token)
     }
 
+    @Test("while a node reads tokens of version 1 alone, such are signed, and read as they always were")
+    func first() throws {
+        let form = TokenForm()
+        let signer = TokenSigner(Fixture.keys, form: form)
+        form.isFirst = true
+        let text = signer.sign(self.token, tenant: .default)
+        #expect(text.hasPrefix("v1.k1.") && text.utf8.count == 50)
+        let read = try self.signer.verify(text, tenant: .default, user: self.user)
+        #expect(read.recommendationID == self.token.recommendationID && read.rank == 3 && read.item == 77)
+        #expect(read.origin == SlateOrigin(user: self.user, model: 42))
+        #expect(throws: TokenRefusal.invalid) {
+            try self.signer.verify(text, tenant: .default, user: User.ID(trusted: "u2"))
+        }
+        form.isFirst = false
+        #expect(signer.sign(self.token, tenant: .default).hasPrefix("v2.k1."))
+    }
+
     @Test("names of every length come out as they went in")
     func lengths() throws {
         for length in 0...128 {

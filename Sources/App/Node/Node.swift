@@ -67,6 +67,7 @@ package struct Node: Sendable {
             } else {
                 StoredSnapshots(models)
             }
+        let tokens = TokenForm()
         let control = ControlState(
             repository: controlRepository,
             models: snapshots,
@@ -74,6 +75,7 @@ package struct Node: Sendable {
             log: log,
             wallClock: WallClock.now,
             faults: settings.coherence.faults,
+            tokens: tokens,
             incarnationChanged: { incarnation in
                 namespace.adopt(incarnation: incarnation)
                 store.forget()
@@ -117,7 +119,7 @@ package struct Node: Sendable {
         }
         let invalidator = Invalidator(keeper: keeper, shared: shared, bus: bus, selfCheck: selfCheck)
         let fleetWait = FleetWait(settings: settings.coherence, confirmations: nodes, log: log)
-        let signer = TokenSigner(signingKeys)
+        let signer = TokenSigner(signingKeys, form: tokens)
 
         // A replica is asked for one user at a time, each with the version it has to have.
         let batchedUsers = replica == nil ? BatchedUserRepository(users) : nil

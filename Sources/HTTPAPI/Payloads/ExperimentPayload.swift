@@ -199,7 +199,7 @@ extension JSONWriter {
         json.raw(#","required_per_variant":"#)
         json.integer(results.required)
         json.raw(#","srm_p":"#)
-        json.double(results.ratio)
+        json.double(results.ratio ?? .nan)
         json.raw(#","verdict":"#)
         json.string(results.verdict)
         json.raw("}")

@@ -130,6 +130,8 @@ public struct ControlDelta: Sendable, Equatable {
     public var deletedItems: [(tenant: Tenant.ID, number: Item.Number)]
     /// Where the next read of items begins.
     public var itemPosition: UInt64
+    /// Whether a node serves that reads tracking tokens of version 1 alone.
+    public var readsFirstTokens: Bool
 
     /// A delta of these parts.
     public init(
@@ -140,8 +142,10 @@ public struct ControlDelta: Sendable, Equatable {
         keys: [APIKey]?,
         items: [(tenant: Tenant.ID, item: NumberedItem)],
         deletedItems: [(tenant: Tenant.ID, number: Item.Number)] = [],
-        itemPosition: UInt64
+        itemPosition: UInt64,
+        readsFirstTokens: Bool = false
     ) {
+        self.readsFirstTokens = readsFirstTokens
         self.incarnation = incarnation
         self.head = head
         self.tenants = tenants
@@ -156,6 +160,7 @@ public struct ControlDelta: Sendable, Equatable {
     public static func == (lhs: Self, rhs: Self) -> Bool {
         lhs.incarnation == rhs.incarnation && lhs.head == rhs.head && lhs.tenants == rhs.tenants
             && lhs.tombstones == rhs.tombstones && lhs.keys == rhs.keys && lhs.itemPosition == rhs.itemPosition
+            && lhs.readsFirstTokens == rhs.readsFirstTokens
             && lhs.items.elementsEqual(rhs.items) { $0.tenant == $1.tenant && $0.item == $1.item }
             && lhs.deletedItems.elementsEqual(rhs.deletedItems) { $0.tenant == $1.tenant && $0.number == $1.number }
     }

@@ -82,6 +82,20 @@ public struct Buckets: Sendable, Equatable {
         return Buckets(owners: owners)
     }
 
+    /// Whether all that have some got the same part of what they have from nobody, to one of a hundred.
+    ///
+    /// - Parameter before: What these were made of.
+    public func isGivenAlike(since before: Buckets) -> Bool {
+        var counts: [Int: (new: Int, all: Int)] = [:]
+        for bucket in 0..<Self.count {
+            guard let place = self.place(of: bucket) else { continue }
+            counts[place, default: (0, 0)].all += 1
+            if before.place(of: bucket) == nil { counts[place]!.new += 1 }
+        }
+        let parts = counts.values.map { Double($0.new) / Double($0.all) }
+        return (parts.max() ?? 0) - (parts.min() ?? 0) < 0.01
+    }
+
     private init(owners: [Int?]) {
         var ranges: [Range] = []
         for (bucket, owner) in owners.enumerated() {

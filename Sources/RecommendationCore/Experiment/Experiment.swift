@@ -31,7 +31,7 @@ public struct Experiment: Sendable, Equatable {
     public enum Metric: String, CaseIterable, Sendable {
         /// Who clicked something that was shown to them in it.
         case clickThrough = "ctr"
-        /// Who bought something, whatever it was, after they were first shown it.
+        /// Who bought something, whatever it was, after they were first shown it, and before it ended.
         case conversion
 
         /// The type of the event.
@@ -98,6 +98,9 @@ public struct Experiment: Sendable, Equatable {
     public var users: Buckets
     /// Which of its users are in which variant, by place.
     public var slots: Buckets
+    /// Whether users came to all variants alike: each change of weights gave all of them users that were nobody's in the same
+    /// proportion. Elsewhere counts say nothing of whether users are missing.
+    public var isComparable: Bool
     /// Since when.
     public var startedAt: Timestamp
     /// Since when the variants and their weights are these.
@@ -116,6 +119,7 @@ public struct Experiment: Sendable, Equatable {
         allocation: Allocation = .fixed,
         users: Buckets,
         slots: Buckets,
+        isComparable: Bool = true,
         startedAt: Timestamp,
         weighedAt: Timestamp,
         stoppedAt: Timestamp? = nil
@@ -129,6 +133,7 @@ public struct Experiment: Sendable, Equatable {
         self.allocation = allocation
         self.users = users
         self.slots = slots
+        self.isComparable = isComparable
         self.startedAt = startedAt
         self.weighedAt = weighedAt
         self.stoppedAt = stoppedAt

@@ -81,10 +81,12 @@ public protocol ExperimentRepository: Sendable {
     ) async throws(RepositoryError) -> (experiment: Experiment, epoch: Int64)
     /// Gives a running experiment other variants, of which those that stay keep their users; nil: there is none of that id.
     ///
+    /// - Parameter time: Nothing is done where its weights are of another time; nil: whenever they are of.
     /// - Throws: `conflict` where it is stopped, a variant that it has is left out or served in another way, or as for a start.
     func setVariants(
         _ variants: [Experiment.Variant],
         of id: String,
+        ifWeighedAt time: Timestamp?,
         tenant: Tenant.ID
     ) async throws(RepositoryError) -> (experiment: Experiment, epoch: Int64)?
     /// Ends an experiment, where it runs; nil: there is none of that id.

@@ -117,6 +117,8 @@ public protocol FrequencyCounters: Sendable {
         covering time: Duration,
         tenant: Tenant.ID
     ) async throws(RepositoryError)
+    /// Something was shown to users that is not counted: what is there is not whole any more.
+    func doubt(_ users: [User.ID], tenant: Tenant.ID) async throws(RepositoryError)
     /// Forgets all of a user.
     func forget(_ user: User.ID, tenant: Tenant.ID) async throws(RepositoryError)
 }

@@ -10,7 +10,8 @@ package enum VariantWeights {
     /// - Parameter total: In hundredths of a percent of the experiment's users.
     package static func thompson(_ counts: [Proportion], total: Int) -> [Int] {
         guard !counts.isEmpty else { return [] }
-        let floor = total / Self.least
+        // None is switched off by rounding.
+        let floor = max(1, total / Self.least)
         let free = total - floor * counts.count
         guard free > 0 else { return counts.indices.map { total / counts.count + ($0 < total % counts.count ? 1 : 0) } }
         let shares = BestVariant.probabilities(counts).map { $0 * Double(free) }

@@ -163,9 +163,14 @@ package struct FrequencyCapService: Sendable {
         return true
     }
 
-    /// Counts what was really shown; whether it is counted. Where no policy that serves has caps nothing is done.
+    /// Counts what was really shown; whether it is counted. Where no policy that serves has caps, counters
+    /// that there may be are only told that they are not whole.
     func confirm(_ shown: [User.ID: [ShownItem]], tenant: Tenant.ID) async -> Bool {
-        guard !shown.isEmpty, let window = self.control.state(of: tenant)?.longestCapWindow else { return true }
+        guard !shown.isEmpty else { return true }
+        guard let window = self.control.state(of: tenant)?.longestCapWindow else {
+            // Counters of caps that held before, and may hold again, are not whole any more.
+            return await self.doubt(shown.keys.sorted(), tenant: tenant)
+        }
         do {
             try await self.counters.confirm(shown, keeping: window, tenant: tenant)
             self.metrics.confirmed.increment(by: shown.values.reduce(0) { $0 + $1.count })
@@ -173,6 +178,16 @@ package struct FrequencyCapService: Sendable {
         } catch {
             self.metrics.unconfirmed.increment(by: shown.values.reduce(0) { $0 + $1.count })
             self.log.debug("showings are not counted", metadata: ["error": "\(error)"])
+            return false
+        }
+    }
+
+    private func doubt(_ users: [User.ID], tenant: Tenant.ID) async -> Bool {
+        do {
+            try await self.counters.doubt(users, tenant: tenant)
+            return true
+        } catch {
+            self.log.debug("counters that are not whole are not marked", metadata: ["error": "\(error)"])
             return false
         }
     }

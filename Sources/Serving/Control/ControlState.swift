@@ -22,7 +22,12 @@ package final class ControlState: ControlFeed, Sendable {
         var models: [ModelVersion.Number: Snapshot] = [:]
         /// When what was applied last was still to be read; nil before the first read.
         var currentAt: ContinuousClock.Instant?
+        /// When models of experiments that could not be loaded are to be tried again.
+        var retryAt: ContinuousClock.Instant?
     }
+
+    /// Between two attempts to load a model of an experiment.
+    private static let retryInterval = Duration.seconds(10)
 
     private let state = Mutex(State())
     private let repository: any ControlRepository
@@ -32,6 +37,7 @@ package final class ControlState: ControlFeed, Sendable {
     private let wallClock: @Sendable () -> Timestamp
     private let now: @Sendable () -> ContinuousClock.Instant
     private let faults: SeededFaults
+    private let tokens: TokenForm
     private let incarnationChanged: @Sendable (String) -> Void
     private let changes = Atomic<UInt64>(0)
     /// Says that a later id of the control log was applied, or another incarnation's; for one reader.
@@ -42,7 +48,9 @@ package final class ControlState: ControlFeed, Sendable {
     private let snapshots = CacheMetrics(.snapshot)
     private let items = CacheMetrics(.item)
 
-    /// - Parameter incarnationChanged: Called with the new incarnation before any state of it is visible.
+    /// - Parameters:
+    ///   - tokens: Told which tokens every node reads.
+    ///   - incarnationChanged: Called with the new incarnation before any state of it is visible.
     package init(
         repository: any ControlRepository,
         models: any SnapshotSource,
@@ -51,6 +59,7 @@ package final class ControlState: ControlFeed, Sendable {
         wallClock: @escaping @Sendable () -> Timestamp,
         now: @escaping @Sendable () -> ContinuousClock.Instant = { .now },
         faults: SeededFaults = SeededFaults(),
+        tokens: TokenForm = TokenForm(),
         incarnationChanged: @escaping @Sendable (String) -> Void
     ) {
         self.repository = repository
@@ -60,6 +69,7 @@ package final class ControlState: ControlFeed, Sendable {
         self.wallClock = wallClock
         self.now = now
         self.faults = faults
+        self.tokens = tokens
         self.incarnationChanged = incarnationChanged
         (self.advances, self.advance) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
     }
@@ -132,6 +142,7 @@ package final class ControlState: ControlFeed, Sendable {
             delta = try await self.repository.delta(after: nil, items: nil)
         }
         let restarted = delta.incarnation != incarnation
+        if !restarted { delta.tenants += self.lackingModels(beside: delta) }
         // Numbers mean something only within an incarnation.
         if restarted { self.state.withLock { $0.models = [:] } }
         for tenant in delta.tenants {
@@ -148,6 +159,21 @@ package final class ControlState: ControlFeed, Sendable {
         self.items.entries.record(self.state.withLock { $0.tenants.values.reduce(0) { $0 + $1.catalog.count } })
         for tenant in delta.tenants {
             for number in tenant.upcomingModels { await self.loadAhead(number) }
+        }
+    }
+
+    /// Tenants with an experiment whose model could not be loaded, now and then: they are made anew, as if something had changed.
+    private func lackingModels(beside delta: ControlDelta) -> [TenantControl] {
+        self.state.withLock { state in
+            let lacking = state.tenants.values.map(\.control).filter { control in
+                control.experiments.flatMap(\.models).contains { state.models[$0] == nil }
+                    && !delta.tenants.contains { $0.tenant == control.tenant }
+            }
+            guard !lacking.isEmpty else { return [] }
+            let now = self.now()
+            guard state.retryAt.map({ $0 <= now }) ?? true else { return [] }
+            state.retryAt = now + Self.retryInterval
+            return lacking
         }
     }
 
@@ -287,6 +313,7 @@ package final class ControlState: ControlFeed, Sendable {
             if restarted { state.tenants = [:] }
             state.currentAt = begun
             state.incarnation = delta.incarnation
+            self.tokens.isFirst = delta.readsFirstTokens
             state.applied = delta.head
             state.itemPosition = delta.itemPosition
             if let keys = delta.keys {

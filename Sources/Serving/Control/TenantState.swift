@@ -173,6 +173,8 @@ package final class TenantState: Sendable {
                     return TenantState(
                         parts,
                         way.policy ?? inForce,
+                        // Whom only a model is tried on is served by the policy that serves them anyway.
+                        trial: way.policy == nil ? trial : nil,
                         model: way.model ?? model,
                         // Who is to have a model of the experiment has no other.
                         canary: way.model == nil ? canary : nil,
@@ -266,7 +268,7 @@ package final class TenantState: Sendable {
             variants.append(
                 ExperimentVariant(id: running.experiment.id, variant: running.experiment.variants[place].name)
             )
-            if let own = running.states[place] { state = own.byModel(of: user) }
+            if let own = running.states[place] { state = own.serving(user) }
         }
         return (state.on(surface), variants)
     }
@@ -286,7 +288,8 @@ package final class TenantState: Sendable {
 
     /// The longest window of a frequency cap of any policy that serves; nil: none has caps.
     var longestCapWindow: Duration? {
-        [self.policy, self.trial?.policy].compactMap { $0?.longestCapWindow }.max()
+        let variants = self.experiments.flatMap(\.states).map { $0?.policy }
+        return ([self.policy, self.trial?.policy] + variants).compactMap { $0?.longestCapWindow }.max()
     }
 
     /// The cache field of unfiltered pools for a surface; nil where the policy has no such surface.

@@ -3,8 +3,8 @@ import RecommendationCore
 /// Makes cursors, and reads those that come back: `v1.KEY.BODY`, the body base64url of a ``PinnedList`` and of a code over it,
 /// its tenant, its user and the incarnation of the data. To anybody else, or after the data went back, it is no cursor.
 struct CursorSigner: Sendable {
-    /// The most characters of a cursor: some 250 items, twenty categories and what stands around them.
-    static let maximumLength = 8_192
+    /// The most characters of a cursor: 250 items with marks, forty categories of the longest names and what stands around them.
+    static let maximumLength = 16_384
     private static let version = "v1"
     private static let tagSize = 16
 

@@ -57,6 +57,7 @@ struct PinnedList: Equatable {
     /// What the request asked for that the final stage looks at item by item, and that items may cease to be.
     struct Filters: Equatable {
         var categories: [ItemCategory.ID] = []
+        var excludedCategories: [ItemCategory.ID] = []
         var region: ItemRegion.ID?
         var locale: LanguageTag?
 
@@ -64,6 +65,7 @@ struct PinnedList: Equatable {
 
         init(_ filters: RequestFilters) {
             self.categories = filters.categories
+            self.excludedCategories = filters.excludedCategories
             self.region = filters.region
             self.locale = filters.locale
         }
@@ -71,6 +73,7 @@ struct PinnedList: Equatable {
         var request: RequestFilters {
             var filters = RequestFilters()
             filters.categories = self.categories
+            filters.excludedCategories = self.excludedCategories
             filters.region = self.region
             filters.locale = self.locale
             return filters

@@ -5,7 +5,7 @@ import RecommendationCore
 ///     format (1)  tier (1)  shown (1)
 ///     model, generation, epoch, user, changed, version, computed-at, issued-at (8 each)
 ///     surface, policy, variant, region, locale (each 1 and text; no region, no locale: 0)
-///     number of categories (1) and they (1 and text each)
+///     number of categories (1) and they (1 and text each), likewise those that are excluded
 ///     number of items shown lately (1) and they (4 each)
 ///     number of marks (1) and of each item (4), kind (1), factor (4)
 ///     the pool, as ``PoolCodec`` has it
@@ -33,8 +33,10 @@ enum PinnedListCodec {
         put(origin.variant)
         put(list.filters.region?.string ?? "")
         put(list.filters.locale?.string ?? "")
-        bytes.append(UInt8(clamping: list.filters.categories.count))
-        for category in list.filters.categories { put(category.string) }
+        for categories in [list.filters.categories, list.filters.excludedCategories] {
+            bytes.append(UInt8(clamping: categories.count))
+            for category in categories { put(category.string) }
+        }
         bytes.append(UInt8(clamping: list.lately.count))
         for item in list.lately { put(item) }
         bytes.append(UInt8(clamping: list.marks.count))
@@ -76,7 +78,8 @@ enum PinnedListCodec {
             let version = integer(Int64.self), let computedAt = integer(Int64.self),
             let issuedAt = integer(Int64.self), let surface = text(), let policy = text(), let variant = text(),
             let region = text(),
-            let locale = text(), let categories = list(text), let lately = list({ integer(UInt32.self) }),
+            let locale = text(), let categories = list(text), let excluded = list(text),
+            let lately = list({ integer(UInt32.self) }),
             let marks = list({ () -> PinnedList.Mark? in
                 guard let item = integer(UInt32.self),
                     let kind = integer(UInt8.self).flatMap(PinnedList.Mark.Kind.init(rawValue:)),
@@ -87,6 +90,7 @@ enum PinnedListCodec {
         else { return nil }
         var filters = PinnedList.Filters()
         filters.categories = categories.map { ItemCategory.ID(trusted: $0) }
+        filters.excludedCategories = excluded.map { ItemCategory.ID(trusted: $0) }
         filters.region = region.isEmpty ? nil : ItemRegion.ID(trusted: region)
         if !locale.isEmpty {
             guard let tag = LanguageTag(locale) else { return nil }

@@ -20,33 +20,37 @@ struct PinnedPage {
         _ filter: SlateFilter,
         now: Timestamp
     ) {
-        let admission = Admission(
-            state,
-            at: now,
-            UserExclusions(seen: [], suppressed: state.catalog.suppressed(by: standing.suppressions)),
-            filter,
-            labels: state.rules.compiled.asked(of: standing.labels)
-        )
+        let admission = Self.admission(state, standing, filter, now: now)
         var filtered = FilteredCounts()
         var (allowed, dropped): ([CandidatePool.Candidate], [Item.Number]) = ([], [])
+        // What no reservation is known of may be shown on a later page.
+        let isHeldBack = if case .reserved = filter.gate { true } else { false }
+        let ungated = isHeldBack ? Self.admission(state, standing, list.filter(state.catalog), now: now) : admission
+        var passedOver = FilteredCounts()
         state.suspects.withUnsafeBufferPointer { suspects in
             for candidate in list.pool.unseen {
                 if admission.admits(candidate.item, suspects: suspects, &filtered) {
                     allowed.append(candidate)
-                } else {
+                } else if !isHeldBack || !ungated.admits(candidate.item, suspects: suspects, &passedOver) {
                     dropped.append(candidate.item)
                 }
             }
         }
+        let marks = Dictionary(list.marks.map { ($0.item, $0) }, uniquingKeysWith: { first, _ in first })
         let choice = state.rules.capsAlone
         var chosen: [Int] = []
         filtered.diversity = choice.choose(
             limit,
-            of: allowed.map { admission.candidate($0.item, score: 0, of: choice) },
+            of: allowed.map { candidate in
+                // What the policy gives a place is under every rule but these.
+                switch marks[candidate.item]?.kind {
+                case .pinned, .unscored: .free
+                default: admission.candidate(candidate.item, score: 0, of: choice)
+                }
+            },
             after: list.lately.map { admission.candidate($0, score: 0, of: choice) },
             into: &chosen
         )
-        let marks = Dictionary(list.marks.map { ($0.item, $0) }, uniquingKeysWith: { first, _ in first })
         self.places = chosen.map { index in
             Self.place(allowed[index], of: list.pool, marks[allowed[index].item], admission)
         }
@@ -54,7 +58,23 @@ struct PinnedPage {
         self.filtered = filtered
         var rest = list
         rest.take(chosen.map { allowed[$0].item }, dropping: dropped, window: choice.window - 1)
-        self.rest = rest.isOver || filtered.poolExhausted ? nil : rest
+        let isOver = filtered.poolExhausted && !isHeldBack
+        self.rest = rest.isOver || isOver ? nil : rest
+    }
+
+    private static func admission(
+        _ state: TenantState,
+        _ standing: UserStanding,
+        _ filter: SlateFilter,
+        now: Timestamp
+    ) -> Admission {
+        Admission(
+            state,
+            at: now,
+            UserExclusions(seen: [], suppressed: state.catalog.suppressed(by: standing.suppressions)),
+            filter,
+            labels: state.rules.compiled.asked(of: standing.labels)
+        )
     }
 
     private static func place(
@@ -88,6 +108,15 @@ extension PolicyRules {
             lambda: nil
         )
     }
+}
+
+extension DiverseChoice.Candidate {
+    /// Under no cap.
+    fileprivate static let free = DiverseChoice.Candidate(
+        category: Diversity.noCategory,
+        creator: Diversity.noCategory,
+        score: 0
+    )
 }
 
 extension DiverseChoice {

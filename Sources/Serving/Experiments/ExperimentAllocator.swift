@@ -52,14 +52,22 @@ package struct ExperimentAllocator: Service {
                 let counts = try await AdminService.reading { () async throws(RepositoryError) in
                     try await self.repository.counts(of: experiment, tenant: tenant)
                 }
+                // What has no users was switched off, and where nobody was seen nothing was found.
+                let open = experiment.variants.indices.filter { experiment.variants[$0].weight > 0 }
+                guard open.count > 1, counts.contains(where: { $0.exposed > 0 }) else { continue }
                 let weights = VariantWeights.thompson(
-                    counts.map { Proportion($0.converted, of: $0.exposed) },
+                    open.map { Proportion(counts[$0].converted, of: counts[$0].exposed) },
                     total: experiment.variants.reduce(0) { $0 + $1.weight }
                 )
                 var variants = experiment.variants
-                for (index, weight) in weights.enumerated() { variants[index].weight = weight }
+                for (index, weight) in zip(open, weights) { variants[index].weight = weight }
                 guard variants != experiment.variants else { continue }
-                _ = try await self.service.setVariants(variants, of: experiment.id, tenant: tenant)
+                _ = try await self.service.setVariants(
+                    variants,
+                    of: experiment.id,
+                    ifWeighedAt: experiment.weighedAt,
+                    tenant: tenant
+                )
             } catch {
                 self.log.warning(
                     "users of an experiment are not given anew",

@@ -37,12 +37,12 @@ package struct ExperimentResults: Sendable {
     package let variants: [Variant]
     /// Users of each variant before there is a verdict.
     package let required: Int
-    /// The chance of counts as far from the weights.
-    package let ratio: Double
+    /// The chance of counts as far from the weights; nil: they cannot be compared with them.
+    package let ratio: Double?
     /// `running`, `insufficient`, `win`, `lose`, `flat` or `invalid_srm`.
     package let verdict: String
 
-    package init(experiment: Experiment, variants: [Variant], required: Int, ratio: Double, verdict: String) {
+    package init(experiment: Experiment, variants: [Variant], required: Int, ratio: Double?, verdict: String) {
         self.experiment = experiment
         self.variants = variants
         self.required = required
@@ -55,7 +55,7 @@ package struct ExperimentResults: Sendable {
             experiment.design,
             counts: counts.map { Proportion($0.converted, of: $0.exposed) },
             // Who came before the weights were these came by others.
-            lately: counts.map(\.lately),
+            lately: experiment.isComparable ? counts.map(\.lately) : counts.map { _ in 0 },
             weights: experiment.variants.map { Double($0.weight) },
             allocation: experiment.allocation
         )
@@ -73,7 +73,7 @@ package struct ExperimentResults: Sendable {
                 )
             },
             required: findings.required,
-            ratio: findings.ratio,
+            ratio: experiment.isComparable ? findings.ratio : nil,
             verdict: findings.verdict.rawValue
         )
     }

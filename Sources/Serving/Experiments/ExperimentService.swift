@@ -45,10 +45,11 @@ package struct ExperimentService: Sendable {
     package func setVariants(
         _ variants: [Experiment.Variant],
         of id: String,
+        ifWeighedAt time: Timestamp? = nil,
         tenant: Tenant.ID
     ) async throws(ServingError) -> ExperimentChange? {
         let change = try await AdminService.mapped { () async throws(RepositoryError) in
-            try await self.repository.setVariants(variants, of: id, tenant: tenant)
+            try await self.repository.setVariants(variants, of: id, ifWeighedAt: time, tenant: tenant)
         }
         guard let (experiment, epoch) = change else { return nil }
         return await self.changed(experiment, epoch)

@@ -147,12 +147,17 @@ package struct TokenSigner: Sendable {
     private static let purpose = Array("\0token 2\0".utf8)
 
     private let keys: SigningKeys
-    /// `v2.KEY.` of the key that signs.
+    private let form: TokenForm
+    /// `v2.KEY.` of the key that signs, and `v1.KEY.`.
     private let name: [UInt8]
+    private let firstName: [UInt8]
 
-    package init(_ keys: SigningKeys) {
+    /// - Parameter form: Says which version is signed.
+    package init(_ keys: SigningKeys, form: TokenForm = TokenForm()) {
         self.keys = keys
+        self.form = form
         self.name = Array("v2.\(keys.signing.id).".utf8)
+        self.firstName = Array("v1.\(keys.signing.id).".utf8)
     }
 
     /// What makes cursors, by the same keys.
@@ -162,6 +167,16 @@ package struct TokenSigner: Sendable {
     func response(_ id: RecommendationID, tenant: Tenant.ID, _ origin: SlateOrigin) -> Response {
         var message: [UInt8] = []
         message.reserveCapacity(192)
+        if self.form.isFirst {
+            message.appendText(tenant.string)
+            message.appendText(origin.user.string)
+            let start = message.count
+            message.appendBigEndian(id.high)
+            message.appendBigEndian(id.low)
+            message.appendBigEndian(UInt32(truncatingIfNeeded: origin.model))
+            let hash = SipHash(key: message.withUnsafeBytes { self.keys.signing.key.words($0) })
+            return Response(name: self.firstName, head: message[start...], hash: hash)
+        }
         message += Self.purpose
         message.appendText(tenant.string)
         let start = message.count

@@ -79,13 +79,14 @@ package final class ListService: Sendable {
 
     /// What is like an item.
     package func similar(_ request: SimilarRequest) async throws(ServingError) -> ItemList {
-        let opening = try await self.context.open(request.tenant).answering(request.user, on: request.surface)
+        let open = try await self.context.open(request.tenant)
+        let opening = open.answering(request.user, on: request.surface)
         let state = opening.state
         // An item that is denied is not told from one that is not there.
         guard let number = state.catalog.number(of: request.item), state.catalog.holds(number),
             !state.blocked[Int(number)]
         else { throw .unknownItem }
-        try opening.check(surface: request.surface)
+        try open.serving(request.user).check(surface: request.surface)
         guard state.model != nil else { throw .notReady }
         let exclusions = try await self.exclusions.exclusions(of: request.user, opening)
         let taste = await self.taste(of: request, opening)
