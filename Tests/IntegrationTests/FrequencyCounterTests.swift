@@ -83,13 +83,15 @@ struct FrequencyCounterTests {
         try await withRedis { redis in
             let counters = Self.counters(redis, hold: .milliseconds(6_000))
             let ids = try await Self.ids(redis, 3)
+            let reserved = try await redis.now()
             _ = try await counters.reserve(Self.reservation(ids[0], [1, 2]), tenant: .default)
             let shown = ShownItem(number: 2, recommendationID: ids[0], surface: "home")
             for _ in 0..<2 {
                 try await counters.confirm([id("ann"): [shown]], keeping: Self.day, tenant: .default)
             }
             let early = try await counters.reserve(Self.reservation(ids[1], [1, 2]), tenant: .default)
-            #expect(early == .reserved(refused: [1, 2], full: []))
+            // On a machine that is that slow it has ended by itself.
+            if try await redis.now() < reserved + 6_000 { #expect(early == .reserved(refused: [1, 2], full: [])) }
             let began = try await redis.now()
             while try await redis.now() <= began + 6_000 { try await Task.sleep(for: .milliseconds(20)) }
             let late = try await counters.reserve(Self.reservation(ids[2], [1, 2]), tenant: .default)
