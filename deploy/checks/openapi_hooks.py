@@ -76,6 +76,9 @@ def before_call(context, case, kwargs):
     if path.endswith((":activate", ":dry_run")) and meta.phase.name != "stateful":
         # One that there is; scenarios activate what they have stored.
         case.path_parameters["version"] = "p0"
+    if case.operation.method.upper() == "DELETE" and str((case.path_parameters or {}).get("item_id", "")).startswith("i0"):
+        # Feedback is given of those that the demo data have.
+        case.path_parameters["item_id"] = "x0"
     if path.endswith("/explain/{item_id}"):
         case.path_parameters["item_id"] = "i000001"
     query = case.query
@@ -101,6 +104,13 @@ def before_call(context, case, kwargs):
         for event in body.get("events") or []:
             if event.get("occurred_at"):
                 event["occurred_at"] = "2026-01-02T03:04:05.678Z"
+    if path.startswith("/v1/admin/experiments"):
+        # Names of their own, and sums.
+        for index, variant in enumerate(body.get("variants") or []):
+            variant.update(name=f"v{index}", weight=5)
+        body.pop("baseline", None)
+        if body.get("surface") is not None:
+            body["surface"] = surface(body["surface"])
     if path.startswith("/v1/admin/policies/") and case.operation.method.upper() == "PUT":
         policy(body)
     if body.get("surface") is not None and path.startswith(("/v1/recommendations/", "/v1/sessions:", "/v1/admin/precompute", "/v1/admin/policies/")):
