@@ -58,7 +58,9 @@ def policy(body):
         body.pop(name, None)
     if not is_rule(body.get("eligibility") or {}):
         body.pop("eligibility")
-    for name in ("boosts", "pins"):
+    for cap in body.get("frequency_caps") or []:
+        cap["per"] = "24h"
+    for name in ("boosts", "pins", "frequency_caps"):
         # One is in nobody's way.
         if name in body:
             body[name] = [rule for rule in body[name] if is_rule(rule.get("when") or {})][:1]
