@@ -1,4 +1,4 @@
-import Foundation
+import Glibc
 package import RecommendationCore
 
 /// How probable it is that a variant has the highest rate, by Bayes' rule from a uniform prior: the posterior of each is a Beta

@@ -1,4 +1,4 @@
-import Foundation
+import Glibc
 
 /// Whether users came to variants as they should have: what was counted against what the weights say. Where they did not, something
 /// between assignment and impression loses users of one variant, and no other figure can be trusted (Fabijan et al., KDD 2019).

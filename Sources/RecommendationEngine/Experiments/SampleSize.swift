@@ -1,4 +1,4 @@
-import Foundation
+import Glibc
 
 /// How many users of a variant it takes to see a difference of two shares.
 package enum SampleSize {

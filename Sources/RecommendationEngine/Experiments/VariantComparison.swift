@@ -1,4 +1,4 @@
-import Foundation
+import Glibc
 package import RecommendationCore
 
 /// A variant against the first one, the control.

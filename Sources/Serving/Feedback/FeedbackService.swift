@@ -95,8 +95,8 @@ package final class FeedbackService: Sendable {
             if outcome.version != nil, let session = requests[indices[place]].session {
                 sessions[session, default: []].append(SessionEvent(event))
             }
-            // Who did something with an item of an answer has seen it there.
-            if outcome != .unknownItem, let attribution = event.attribution,
+            // Who did something with an item of an answer has seen it there; of whom is erased nothing is noted.
+            if outcome.version != nil, let attribution = event.attribution,
                 let number = catalog?.number(of: event.item)
             {
                 shown[event.user, default: []].append(ShownItem(number, attribution))
