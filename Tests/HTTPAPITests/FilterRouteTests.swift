@@ -92,6 +92,13 @@ struct FilterRouteTests {
                     #expect(reply.text.contains(##""pointer":"#/\##(pointer)""##), "\(reply.text)")
                 }
             }
+            var useCases = canned.useCases
+            useCases.recommend = { _ throws(ServingError) in throw .cursorGone(.expired) }
+            try await withServers(useCases) { ports in
+                let gone = try await request(ports.public, "GET", path + "?cursor=v1.k.AA")
+                #expect(gone.status == 410 && gone.text.contains(#""title":"Gone""#), "\(gone.text)")
+                #expect(gone.text.contains(#""code":"cursor_expired""#))
+            }
             let batch = #"{"requests":[{"user_id":"u1","cursor":"*"}]}"#
             #expect(try await send(ports.public, "POST", "/v1/recommendations:batch", batch).status == 400)
         }

@@ -37,6 +37,7 @@ struct Problem: Error, Sendable, Equatable {
         case .methodNotAllowed: "Method not allowed"
         case .requestTimeout: "Request timed out"
         case .conflict: "Conflict"
+        case .gone: "Gone"
         case .preconditionFailed: "Precondition failed"
         case .contentTooLarge: "Request too large"
         case .unsupportedMediaType: "Unsupported media type"
