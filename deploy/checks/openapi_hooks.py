@@ -60,6 +60,8 @@ def policy(body):
         body.pop("eligibility")
     for cap in body.get("frequency_caps") or []:
         cap["per"] = "24h"
+        if cap.get("surface") is not None:
+            cap["surface"] = surface(cap["surface"])
     for name in ("boosts", "pins", "frequency_caps"):
         # One is in nobody's way.
         if name in body:
