@@ -23,7 +23,7 @@ package struct HTTPServer: Service {
                     + ImpressionRoutes(useCases: useCases).routes
                     + ItemRoutes(useCases: useCases.catalogue, waiting: waiting).routes
                     + UserRoutes(useCases: useCases.catalogue).routes
-                    + ErasureRoutes(useCases: useCases.erasures).routes
+                    + ErasureRoutes(useCases: useCases.erasures).routes + DecisionRoutes(useCases: useCases).routes
             case .admin:
                 TombstoneRoutes(useCases: useCases, wallClock: wallClock).routes
                     + PurgeRoutes(useCases: useCases).routes

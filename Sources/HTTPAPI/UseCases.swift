@@ -38,6 +38,11 @@ package struct UseCases: Sendable {
             _,
             _ async throws(ServingError) in QualityReport(since: Timestamp(seconds: 0), figures: [])
         }
+    /// What a recommendation was made of; nil: nothing is recorded of it, where nothing else is said.
+    package var decision: @Sendable (RecommendationID, Tenant.ID) async throws(ServingError) -> ReplayedDecision? = {
+        _,
+        _ async throws(ServingError) in nil
+    }
     /// The caller behind a presented key; it compares in constant time or by hash, among keys that are current.
     package var authenticate: @Sendable (String) async throws(ServingError) -> Principal?
     package var readiness: @Sendable () -> Readiness

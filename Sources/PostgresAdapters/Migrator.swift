@@ -89,6 +89,11 @@ package struct Migrator: Sendable {
             sql: String(decoding: PackageResources._015_experiments_sql, as: UTF8.self),
             isAdditive: true
         ),
+        Migration(
+            name: "0017_decisions",
+            sql: String(decoding: PackageResources._017_decisions_sql, as: UTF8.self),
+            isAdditive: true
+        ),
     ]
 
     private let store: PostgresStore

@@ -124,6 +124,11 @@ package struct PostgresErasureRepository: ErasureRepository {
                           AND i.recommendation_id < decode(lpad(to_hex(e.accepted_ms + 1), 12, '0'), 'hex')
                         LIMIT $2
                     )) RETURNING 1
+                ), decided AS (
+                    DELETE FROM decisions WHERE ctid = ANY (ARRAY(
+                        SELECT d.ctid FROM erasures e JOIN decisions d ON d.tenant = e.tenant AND d.user_id = e.user_id
+                        WHERE e.job = $1 AND d.user_version <= e.version LIMIT $2
+                    )) RETURNING 1
                 ), retired AS (
                     DELETE FROM retired_events r USING erasures e
                     WHERE e.job = $1 AND r.user_number = e.user_number RETURNING 1
@@ -131,9 +136,11 @@ package struct PostgresErasureRepository: ErasureRepository {
                 UPDATE erasures
                 SET pg_rows = pg_rows + (SELECT count(*) FROM gone) + (SELECT count(*) FROM shown)
                               + (SELECT count(*) FROM retired),
+                    decisions = decisions + (SELECT count(*) FROM decided),
                     state = CASE state WHEN 'queued' THEN 'running' ELSE state END
                 WHERE job = $1 AND state <> 'done'
-                RETURNING greatest((SELECT count(*) FROM gone), (SELECT count(*) FROM shown))
+                RETURNING greatest((SELECT count(*) FROM gone), (SELECT count(*) FROM shown),
+                                   (SELECT count(*) FROM decided))
                 """,
                 [number, Self.part]
             ) { row in try row.decode(0, as: Int64.self) }

@@ -77,6 +77,15 @@ package struct PostgresProfileRepository: ProfileRepository {
         }
     }
 
+    /// What recommendations to a user were made of tells of their history.
+    private static func removeDecisions(
+        on user: User.ID,
+        tenant: Int32,
+        in transaction: inout PostgresTransaction
+    ) throws(PostgresError) {
+        try transaction.execute("DELETE FROM decisions WHERE tenant = $1 AND user_id = $2", [tenant, user.string])
+    }
+
     /// Lists of a user that are paged through go on no further than this version.
     static func endCursors(
         of user: User.ID,
@@ -130,6 +139,7 @@ package struct PostgresProfileRepository: ProfileRepository {
                 bindings
             ) > 0
         case .consent(let consent):
+            if !consent { try Self.removeDecisions(on: user, tenant: tenant, in: &transaction) }
             return try transaction.execute(
                 "UPDATE user_state SET consent = $2 WHERE number = $1 AND consent <> $2",
                 [row, consent]
@@ -152,6 +162,7 @@ package struct PostgresProfileRepository: ProfileRepository {
                 "DELETE FROM impressions WHERE tenant = $1 AND user_id = $2",
                 [tenant, user.string]
             )
+            try Self.removeDecisions(on: user, tenant: tenant, in: &transaction)
             // The rows go, so that no reader, and no training, has to know of a mark; their claims stay.
             return try transaction.query(
                 """

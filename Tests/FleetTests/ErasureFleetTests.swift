@@ -17,7 +17,7 @@ struct ErasureFleetTests {
     func everything() async throws {
         try await Fleet.with(nodes: 3, settings: ["VIREO_LOG_LEVEL": "debug"]) { fleet in
             // On a surface that nothing else here is asked for.
-            let caps = #"{"frequency_caps":[{"surface":"email","max":3,"per":"24h"}]}"#
+            let caps = #"{"frequency_caps":[{"surface":"email","max":3,"per":"24h"}],"decisions":{"percent":100}}"#
             #expect(try await fleet.admin(0).send("PUT", "/v1/admin/policies/p5", body: caps).status < 300)
             #expect(try await fleet.admin(0).post("/v1/admin/policies/p5:activate?wait=all", "{}").status == 200)
             for user in [Self.user, Self.sibling] { try await Self.make(user, fleet) }

@@ -107,10 +107,12 @@ struct PolicyServingTests {
         /// - Parameters:
         ///   - item: Changes the items.
         ///   - others: Policies that are stored beside the active one.
+        ///   - decisions: Takes records.
         init(
             hasModel: Bool = true,
             items item: (inout Item) -> Void = { _ in },
             others: [Policy] = [],
+            decisions: DecisionLog? = nil,
             _ change: (inout Policy) -> Void
         ) async throws {
             var policy = Policy.builtIn
@@ -170,6 +172,7 @@ struct PolicyServingTests {
                     control: self.control,
                     log: Logger(label: "test")
                 ),
+                decisions: decisions,
                 limit: ComputeLimit(8),
                 log: Logger(label: "test"),
                 wallClock: { Timestamp(microseconds: clock.milliseconds * 1_000) }

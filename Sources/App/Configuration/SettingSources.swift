@@ -204,6 +204,7 @@ extension SettingName {
         case .feedbackStream: "on"
         case .feedbackReclaim: "30000"
         case .experimentInterval: "600"
+        case .decisionDays: "7"
         case .selfCheck: "1000"
         case .adminAddress: "(host and port of administration)"
         case .snapshotInterval: "300"

@@ -30,6 +30,8 @@ package struct Settings: Sendable {
     package var warming: WarmingSettings
     /// Between two changes of the weights of an experiment that is given users by how its variants do.
     package var experimentInterval: Duration
+    /// How long records of recommendations are kept.
+    package var decisionRetention: Duration
     package var computeLimit: Int
     package var logLevel: Logger.Level
 
@@ -137,6 +139,7 @@ package struct Settings: Sendable {
                 users: try sources.integer(.warmUsers, in: 1...1_000_000) ?? 10_000
             ),
             experimentInterval: .seconds(try sources.integer(.experimentInterval, in: 5...86_400) ?? 600),
+            decisionRetention: .seconds(86_400 * (try sources.integer(.decisionDays, in: 1...365) ?? 7)),
             computeLimit: try sources.integer(.computeLimit, in: 1...100_000) ?? 64,
             logLevel: Logger.Level(rawValue: level) ?? .info
         )
@@ -256,6 +259,7 @@ package enum SettingName: String, CaseIterable, Sendable {
     case warmInterval = "VIREO_WARM_INTERVAL_S"
     case warmUsers = "VIREO_WARM_USERS"
     case experimentInterval = "VIREO_EXPERIMENT_INTERVAL_S"
+    case decisionDays = "VIREO_DECISION_DAYS"
     case computeLimit = "VIREO_COMPUTE_LIMIT"
     case deadline = "VIREO_DEADLINE_MS"
     case logLevel = "VIREO_LOG_LEVEL"

@@ -81,6 +81,10 @@ package enum MetricHelp {
         "vireo_frequency_cap_failures_total":
             "Lists without what is under a frequency cap, because the counters could not be asked.",
         "vireo_frequency_cap_rebuilds_total": "Counters of a user that were made of stored impressions.",
+        "vireo_decisions_total":
+            "Records of recommendations: stored, refused (the user was erased or reset or does not allow personalisation), or dropped because too many waited.",
+        "vireo_decision_mismatches_total":
+            "Recommendations whose record does not give again what was served: a defect, which the log names.",
         "vireo_impressions_total": "Impressions told of, by result.",
         "vireo_erasures_total":
             "Erasures of users, by what this node did with them: accepted, done, or failed, which is tried again.",

@@ -140,6 +140,8 @@ package struct Node: Sendable {
             control: control,
             log: log
         )
+        let storedDecisions = PostgresDecisionRepository(store: store) { logHash.erasure(of: $0, tenant: $1) }
+        let decisionLog = DecisionLog(repository: storedDecisions, codec: .json, log: log)
         let serving = ServingContext(
             cache: cache,
             keeper: keeper,
@@ -148,6 +150,7 @@ package struct Node: Sendable {
             precomputed: precomputed,
             signer: signer,
             caps: caps,
+            decisions: decisionLog,
             limit: ComputeLimit(settings.computeLimit),
             log: log,
             wallClock: WallClock.now
@@ -353,6 +356,10 @@ package struct Node: Sendable {
         useCases.quality = { window, surface, tenant async throws(ServingError) in
             try await reports.report(window, surface: surface, tenant: tenant)
         }
+        let decisions = DecisionService(repository: storedDecisions, codec: .json)
+        useCases.decision = { id, tenant async throws(ServingError) in
+            try await decisions.decision(id, tenant: tenant)
+        }
         useCases.selfCheck = SelfCheckUseCases(
             selfCheck,
             node: settings.nodeID,
@@ -409,7 +416,13 @@ package struct Node: Sendable {
                     log: log
                 ),
                 ControlUpkeep(control: controlRepository, log: log),
-                ImpressionUpkeep(impressions: storedImpressions, log: log),
+                RecordUpkeep(name: "impressions", kept: ImpressionService.retention, log: log) {
+                    time async throws(RepositoryError) in try await storedImpressions.prune(before: time)
+                },
+                RecordUpkeep(name: "decisions", kept: settings.decisionRetention, log: log) {
+                    time async throws(RepositoryError) in try await storedDecisions.prune(before: time)
+                },
+                decisionLog,
                 buildLock,
                 SnapshotSchedule(
                     trainer: trainer,

@@ -10,7 +10,7 @@ enum PolicyDocument {
     static let fields = [
         "weights", "diversity", "frequency_caps", "seen_filter", "event_weights", "invalidating_events",
         "half_life_days", "ttl", "pool_size", "fallback", "static_items", "on_unverified", "surfaces",
-        "exploration", "eligibility", "boosts", "pins", "surface_overrides", "mmr",
+        "exploration", "eligibility", "boosts", "pins", "surface_overrides", "mmr", "decisions",
     ]
     /// What a surface may have of its own.
     static let overridable = [
@@ -83,6 +83,9 @@ extension DocumentReader {
             policy.surfaces = self.distinct(value, at: at("surfaces"), count: 1...64, of: "names") {
                 $0.name($1, $2)
             }
+        }
+        if let value = document["decisions"] {
+            policy.recordedPercent = self.recordedPercent(value, at("decisions")) ?? policy.recordedPercent
         }
         // After the surfaces that they name.
         if let value = document["frequency_caps"] {
@@ -222,6 +225,11 @@ extension DocumentReader {
         }
     }
 
+    private mutating func recordedPercent(_ value: JSONValue, _ pointer: Pointer) -> Double? {
+        guard let object = self.object(value, at: pointer, known: ["percent"]) else { return nil }
+        return object["percent"].flatMap { self.number($0, at: pointer.member("percent"), in: 0...100) }
+    }
+
     private mutating func exploration(
         _ value: JSONValue,
         _ pointer: Pointer,
@@ -272,6 +280,11 @@ extension JSONWriter {
         json.list(policy.surfaces) { json, surface in json.string(surface) }
         json.raw(",")
         json.ruling(policy, isOverride: false)
+        if policy.recordedPercent > 0 {
+            json.raw(#","decisions":{"percent":"#)
+            json.number(policy.recordedPercent)
+            json.raw("}")
+        }
         if !policy.surfaceOverrides.isEmpty {
             json.raw(#","surface_overrides":{"#)
             for (index, own) in policy.surfaceOverrides.enumerated() {

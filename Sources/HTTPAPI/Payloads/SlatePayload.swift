@@ -42,16 +42,20 @@ extension JSONWriter {
         self.string(answer.modelVersion)
         self.raw(#","policy_version":"#)
         self.string(answer.policyVersion)
+        self.experiments(answer.experiments)
+        self.standing(of: answer)
+        self.raw("}")
+    }
+
+    mutating func experiments(_ variants: [ExperimentVariant]) {
         self.raw(#","experiments":"#)
-        self.list(answer.experiments) { json, experiment in
+        self.list(variants) { json, experiment in
             json.raw(#"{"id":"#)
             json.string(experiment.id)
             json.raw(#","variant":"#)
             json.string(experiment.variant)
             json.raw("}")
         }
-        self.standing(of: answer)
-        self.raw("}")
     }
 
     /// Where a list comes from, what it does without and what was left out of it: the members that every such document ends with.

@@ -93,6 +93,8 @@ public struct Policy: Sendable, Equatable {
     public var pins: [Pin] = []
     /// How often one item is shown to one user.
     public var frequencyCaps: [FrequencyCap] = []
+    /// Which part of recommendations is recorded, in per cent: what they were made of.
+    public var recordedPercent: Double = 0
     /// What holds on single surfaces, in order of the surface's name.
     public var surfaceOverrides: [SurfaceOverride] = []
 

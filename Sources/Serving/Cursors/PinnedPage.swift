@@ -7,6 +7,8 @@ struct PinnedPage {
     let filtered: FilteredCounts
     /// What comes after it; nil: nothing does.
     let rest: PinnedList?
+    /// What it was chosen from; nil: nobody asked.
+    let trace: SlateTrace?
 
     /// - Parameters:
     ///   - limit: The most places.
@@ -18,7 +20,8 @@ struct PinnedPage {
         _ state: TenantState,
         _ standing: UserStanding,
         _ filter: SlateFilter,
-        now: Timestamp
+        now: Timestamp,
+        isTraced: Bool = false
     ) {
         let admission = Self.admission(state, standing, filter, now: now)
         var filtered = FilteredCounts()
@@ -54,6 +57,8 @@ struct PinnedPage {
         self.places = chosen.map { index in
             Self.place(allowed[index], of: list.pool, marks[allowed[index].item], admission)
         }
+        self.trace =
+            isTraced ? SlateTrace(limit, of: list, marks, state.rules, admission, self.places) : nil
         filtered.poolExhausted = chosen.count < limit
         self.filtered = filtered
         var rest = list
@@ -77,7 +82,7 @@ struct PinnedPage {
         )
     }
 
-    private static func place(
+    fileprivate static func place(
         _ candidate: CandidatePool.Candidate,
         of pool: CandidatePool,
         _ mark: PinnedList.Mark?,
@@ -106,6 +111,45 @@ extension PolicyRules {
             category: Policy.DiversityCap(maximum: policy.maximumPerWindow, window: policy.window),
             creator: policy.creatorCap,
             lambda: nil
+        )
+    }
+}
+
+extension SlateTrace {
+    /// Of a list that is gone on with: its order stands, and what the policy gave a place is under no cap.
+    fileprivate init(
+        _ limit: Int,
+        of list: PinnedList,
+        _ marks: [Item.Number: PinnedList.Mark],
+        _ policy: PolicyRules,
+        _ admission: Admission,
+        _ places: [SlatePlace]
+    ) {
+        var rules = Decision.Rules(policy, limit: limit, isBoosted: false, tried: 0, excludesSeen: true)
+        rules.marginalRelevance = nil
+        let candidates = list.pool.unseen.map { candidate in
+            let mark = marks[candidate.item]
+            let place = PinnedPage.place(candidate, of: list.pool, mark, admission)
+            return Candidate(
+                item: candidate.item,
+                standing: .scored,
+                score: place.score,
+                components: ScoreComponents(
+                    collaborative: place.collaborative,
+                    content: place.content,
+                    popularity: place.popularity
+                ),
+                category: admission.category(of: candidate.item),
+                isFree: mark?.kind == .pinned || mark?.kind == .unscored,
+                seed: place.seed,
+                removedBy: admission.removal(of: candidate.item)
+            )
+        }
+        self.init(
+            rules: rules,
+            earlier: list.lately.map { ($0, admission.category(of: $0)) },
+            candidates: candidates,
+            places: places
         )
     }
 }

@@ -40,6 +40,7 @@ extension RecommendationService {
                 Recommendation.Stage(name: "compute", duration: pool.compute),
             ]
             self.context.metrics.served(answer)
+            self.context.record(answer, as: .page, asked)
             return answer
         }
         var answer = try await self.context.answer(asked, from: found, since: opening.controlled)
@@ -87,13 +88,15 @@ extension RecommendationService {
             throw .cursorGone(.user)
         }
         guard request.minimumVersion <= origin.version else { throw .versionUnknown }
-        var asked = request
-        asked.surface = origin.surface
-        asked.filters = list.filters.request
-        var answer = await self.page(of: list, try Asked(asked, opening), standing)
+        var pinned = request
+        pinned.surface = origin.surface
+        pinned.filters = list.filters.request
+        let asked = try Asked(pinned, opening)
+        var answer = await self.page(of: list, asked, standing)
         if !self.context.keeper.isSharedReachable { answer.degraded.note(.redis) }
         answer.stages = [opening.control]
         self.context.metrics.served(answer)
+        self.context.record(answer, as: .page, asked)
         return answer
     }
 
@@ -147,8 +150,17 @@ extension RecommendationService {
             variant: origin.variant
         )
         var page: PinnedPage?
+        let isTraced = self.context.records(asked.id, of: asked.state)
         let drawn = await self.context.slate(asked.capSubject, list.filter(asked.state.catalog)) { filter in
-            let made = PinnedPage(request.limit, of: list, asked.state, standing, filter, now: asked.opening.now)
+            let made = PinnedPage(
+                request.limit,
+                of: list,
+                asked.state,
+                standing,
+                filter,
+                now: asked.opening.now,
+                isTraced: isTraced
+            )
             page = made
             let items = asked.opening.builder.items(made.places, id: asked.id, origin: tokens, after: list.shown)
             let slate = SlateBuilder.Slate(items: items, filtered: made.filtered)
@@ -175,6 +187,7 @@ extension RecommendationService {
                 incarnation: asked.state.incarnation
             )
         }
+        answer.trace = page?.trace.map(TracedSlate.init)
         self.context.finalStage.served(answer.filtered, from: origin.tier, suppressedBefore: 0)
         return answer
     }

@@ -156,15 +156,8 @@ private struct Question {
 
     /// The rule that does not admit the item.
     private var rule: ItemExplanation.Removal? {
-        var filtered = FilteredCounts()
-        let isAdmitted = self.asked.state.suspects.withUnsafeBufferPointer {
-            self.admission.admits(self.item, suspects: $0, &filtered)
-        }
-        if isAdmitted { return nil }
-        if filtered.tombstone > 0 { return .tombstone }
-        if filtered.unavailable > 0 { return .unavailable }
-        if filtered.suppressed > 0 { return self.known.consent ? .suppressed : .withheld }
-        return filtered.frequencyCap > 0 ? .frequencyCap : .policy
+        let removal = self.admission.removal(of: self.item)
+        return removal == .suppressed && !self.known.consent ? .withheld : removal
     }
 
     /// How many that are admitted come before a candidate, by score alone.

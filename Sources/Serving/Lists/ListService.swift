@@ -40,6 +40,7 @@ package final class ListService: Sendable {
             ? candidates.curated
             : candidates.items(of: request.kind, window: request.window, categories: request.categories)
         let surface = request.kind.rawValue
+        let workspace = SlateWorkspace(isTracing: id.map { self.context.records($0, of: state) } ?? false)
         let subject = state.capSubject(of: request.user, on: surface, id: id ?? opening.makeID())
         let drawn = await self.context.slate(subject, SlateFilter(filters, catalog: state.catalog)) { filter in
             let slate = opening.builder.slate(
@@ -50,7 +51,8 @@ package final class ListService: Sendable {
                 exclusions: exclusions.value,
                 labels: exclusions.labels,
                 id: id,
-                origin: state.origin(request.user, surface: surface)
+                origin: state.origin(request.user, surface: surface),
+                tracing: workspace
             )
             guard !filter.gate.isNone else { return SlateDraft(slate: slate) }
             return SlateDraft(
@@ -74,6 +76,7 @@ package final class ListService: Sendable {
             list.fallbackReason = "no_model"
         }
         self.count(list, named: request.kind.rawValue)
+        self.record(list, as: DecisionRecord.List(request.kind), of: request.user, filters, state, workspace)
         return list
     }
 
@@ -95,6 +98,7 @@ package final class ListService: Sendable {
         }
         let id = opening.makeID()
         let subject = state.capSubject(of: request.user, on: request.surface, id: id)
+        let workspace = SlateWorkspace(isTracing: self.context.records(id, of: state))
         let drawn = await self.context.slate(subject, .none) { filter in
             let slate = opening.builder.slate(
                 of: ranked,
@@ -106,7 +110,8 @@ package final class ListService: Sendable {
                 isOnSurface: true,
                 labels: exclusions.labels,
                 id: id,
-                origin: state.origin(request.user, surface: request.surface, opening.experiments)
+                origin: state.origin(request.user, surface: request.surface, opening.experiments),
+                tracing: workspace
             )
             guard !filter.gate.isNone else { return SlateDraft(slate: slate) }
             return SlateDraft(slate: slate, candidates: ranked.map(\.item), labels: exclusions.labels)
@@ -114,6 +119,7 @@ package final class ListService: Sendable {
         guard let drawn else { throw .failed("a list has no slate") }
         let list = self.answer(opening, drawn, id: id, surface: request.surface, exclusions, query: [])
         self.count(list, named: "similar")
+        self.record(list, as: .similar, of: request.user, .none, state, workspace)
         return list
     }
 
@@ -129,6 +135,27 @@ package final class ListService: Sendable {
             self.context.log.debug("similar items without a user's own list", metadata: ["reason": "\(error.reason)"])
             return [:]
         }
+    }
+
+    /// Has a list recorded whose final stage was traced.
+    private func record(
+        _ list: ItemList,
+        as kind: DecisionRecord.List,
+        of user: User.ID?,
+        _ filters: RequestFilters,
+        _ state: TenantState,
+        _ workspace: SlateWorkspace
+    ) {
+        guard let id = list.id, let trace = workspace.takeTrace() else { return }
+        var answer = Recommendation(id, user: user, surface: list.surface, state: state, now: list.generatedAt)
+        answer.experiments = list.experiments
+        answer.tier = list.fallback == nil ? .computed : .fallback
+        answer.fallback = list.fallback
+        answer.fallbackReason = list.fallbackReason
+        answer.degraded = list.degraded
+        answer.filtered = list.filtered
+        answer.userVersion = list.userVersion
+        self.context.decisions?.note(DecisionDraft(kind, answer, filters, state, trace))
     }
 
     private func count(_ list: ItemList, named name: String) {
@@ -196,6 +223,17 @@ package final class ListService: Sendable {
         for part in list.degraded { update(part.rawValue) }
         let digest = Base64URL.encode(Array(hash.finalize().prefix(12)))
         return "\(opening.epoch).\(list.modelVersion).\(list.policyVersion).\(digest)"
+    }
+}
+
+extension DecisionRecord.List {
+    init(_ kind: ListKind) {
+        self =
+            switch kind {
+            case .popular: .popular
+            case .trending: .trending
+            case .latest: .latest
+            }
     }
 }
 

@@ -15,6 +15,7 @@ extension SlateBuilder {
     ///     together by hand is not boosted.
     ///   - labels: Of the user.
     ///   - id: Of the recommendation, for tokens; nil: the places carry none.
+    ///   - tracing: Takes what the slate was chosen from; nil: nobody asks.
     func slate(
         of ranked: some Sequence<RankedItem>,
         limit: Int,
@@ -25,22 +26,36 @@ extension SlateBuilder {
         isOnSurface: Bool = false,
         labels: [UserLabel] = [],
         id: RecommendationID?,
-        origin: SlateOrigin
+        origin: SlateOrigin,
+        tracing: SlateWorkspace? = nil
     ) -> Slate {
         var filtered = FilteredCounts()
         let admission = Admission(self.state, at: self.now, exclusions, filter, labels: labels)
         let isCurated = reason == .curated
         let pins = isOnSurface ? admission.pins(within: limit) : []
         let room = isCurated ? limit : Self.listRoom
+        let hasBoosts = isOnSurface && !isCurated && self.state.rules.hasBoosts
         var allowed: [RankedItem] = []
+        var traced: [SlateTrace.Candidate] = []
         self.state.suspects.withUnsafeBufferPointer { suspects in
             for candidate in ranked where !pins.contains(where: { $0.item == candidate.item }) {
-                guard admission.admits(candidate.item, suspects: suspects, &filtered) else { continue }
+                let isAdmitted = admission.admits(candidate.item, suspects: suspects, &filtered)
+                if let tracing, tracing.isTracing {
+                    traced.append(
+                        SlateTrace.Candidate(
+                            candidate,
+                            factor: hasBoosts ? admission.factor(candidate.item) : 1,
+                            category: isCurated ? Diversity.noCategory : admission.category(of: candidate.item),
+                            removedBy: isAdmitted ? nil : admission.removal(of: candidate.item)
+                        )
+                    )
+                }
+                guard isAdmitted else { continue }
                 allowed.append(candidate)
                 if allowed.count == room { break }
             }
         }
-        if isOnSurface, !isCurated, self.state.rules.hasBoosts { Self.boost(&allowed, admission) }
+        if hasBoosts { Self.boost(&allowed, admission) }
         var chosen: [Int] = []
         var diversity = Diversity(maximumPerWindow: 0, window: 0)
         if let choice = self.state.rules.compiled.choice, !isCurated {
@@ -66,6 +81,18 @@ extension SlateBuilder {
             )
         }
         for pin in pins { places.insert(SlatePlace(pinned: pin.item), at: min(pin.place, places.count)) }
+        tracing?.trace {
+            var rules = Decision.Rules(
+                self.state.rules,
+                limit: limit,
+                isBoosted: hasBoosts,
+                tried: 0,
+                excludesSeen: true
+            )
+            if isCurated { (rules.categoryCap, rules.creatorCap, rules.marginalRelevance) = (nil, nil, nil) }
+            let pinned = pins.map { SlateTrace.Candidate(pinned: $0.item, at: $0.place) }
+            return SlateTrace(rules: rules, candidates: traced + pinned, places: places)
+        }
         return Slate(items: self.items(places, id: id, origin: origin), filtered: filtered)
     }
 
@@ -76,15 +103,14 @@ extension SlateBuilder {
 
     /// Puts candidates in the order of their scores times the policy's boosts, equal ones as they were.
     private static func boost(_ ranked: inout [RankedItem], _ admission: Admission) {
-        var scored = ranked.enumerated().map { place, item in
+        let boosted = ranked.map { item in
             let components = ScoreComponents(
                 collaborative: item.collaborative,
                 content: item.content,
                 popularity: item.popularity
             ).boosted(by: admission.factor(item.item))
-            return (place: place, item: RankedItem(item.item, components))
+            return RankedItem(item.item, components)
         }
-        scored.sort { $0.item.score != $1.item.score ? $0.item.score > $1.item.score : $0.place < $1.place }
-        ranked = scored.map(\.item)
+        ranked = Arrangement.order(of: boosted.map(\.score)).map { boosted[$0] }
     }
 }

@@ -17,6 +17,8 @@ final class CompiledPolicy: Sendable {
     let poolDigest: String
     /// What chooses a slate, where one cap of categories alone does not; nil: that does.
     let choice: DiverseChoice?
+    /// Of 2^32 recommendations, so many are recorded.
+    let recorded: UInt64
     /// The surfaces with a policy of their own.
     let overrides: [(surface: String, policy: CompiledPolicy)]
 
@@ -30,6 +32,7 @@ final class CompiledPolicy: Sendable {
         self.userLabels = Set(labels)
         self.poolDigest = PoolDigest.text(policy, labels)
         self.choice = policy.choice
+        self.recorded = UInt64(policy.recordedPercent / 100 * 4_294_967_296)
         self.overrides = policy.surfaceOverrides.map { ($0.surface, CompiledPolicy($0.policy)) }
     }
 

@@ -115,6 +115,20 @@ struct Admission {
         }
     }
 
+    /// The rule that keeps an item out; nil: none does.
+    func removal(of item: Item.Number) -> ItemExplanation.Removal? {
+        var filtered = FilteredCounts()
+        let isAdmitted = self.state.suspects.withUnsafeBufferPointer {
+            self.admits(item, suspects: $0, &filtered)
+        }
+        if isAdmitted { return nil }
+        if filtered.tombstone > 0 { return .tombstone }
+        if filtered.unavailable > 0 { return .unavailable }
+        if filtered.suppressed > 0 { return .suppressed }
+        if filtered.seen > 0 { return .seen }
+        return filtered.frequencyCap > 0 ? .frequencyCap : .policy
+    }
+
     /// What the score of an item is multiplied by.
     func factor(_ item: Item.Number) -> Float {
         self.state.rules.factor(item, self.state.catalog, in: self.context)

@@ -134,6 +134,7 @@ extension ServingContext {
     /// The answer of the policy's items of last resort.
     private func curated(_ asked: Asked) async -> Recommendation? {
         let curated = ListCandidates(state: asked.state).curated
+        let workspace = SlateWorkspace(isTracing: self.records(asked.id, of: asked.state))
         let drawn = await self.slate(asked.capSubject, asked.filter) { filter in
             let slate = asked.opening.builder.slate(
                 of: curated,
@@ -142,13 +143,15 @@ extension ServingContext {
                 filter: filter,
                 isOnSurface: true,
                 id: asked.id,
-                origin: asked.origin.of(model: 0)
+                origin: asked.origin.of(model: 0),
+                tracing: workspace
             )
             return SlateDraft(slate: slate, candidates: filter.gate.isNone ? [] : SlateBuilder.candidates(of: curated))
         }
         guard let (slate, degraded) = drawn else { return nil }
         var answer = asked.answer(slate)
         for degradation in degraded { answer.degraded.note(degradation) }
+        answer.trace = workspace.trace.map(TracedSlate.init)
         return answer
     }
 }

@@ -7,7 +7,7 @@ package struct LanguageTag: Sendable, Hashable {
     private let subtags: [[UInt8]]
 
     /// The tag in its own form, in lower case.
-    var string: String {
+    package var string: String {
         self.subtags.map { String(decoding: $0, as: UTF8.self) }.joined(separator: "-")
     }
 

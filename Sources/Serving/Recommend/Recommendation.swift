@@ -84,6 +84,8 @@ package struct Recommendation: Sendable {
     package var degraded: [Degradation]
     package var filtered: FilteredCounts
     package var userVersion: User.Version
+    /// What it was chosen from, where that is recorded.
+    var trace: TracedSlate?
     /// Stage durations, for `Server-Timing`.
     package var stages: [Stage]
 

@@ -104,11 +104,14 @@ extension RecommendationService {
                 )
         else { return moment.isSharedReachable ? .ask(question) : .wait }
         let pool = ImmediatePool(entry: entry, tier: .l1, lookup: .now - controlled, compute: .zero)
-        guard var answer = self.answer(question, from: pool, at: moment.milliseconds, in: workspace) else {
-            return .wait
-        }
-        if !moment.isSharedReachable { answer.recommendation.degraded.note(.redis) }
-        return .answer(answer)
+        let answer = self.answer(
+            question,
+            from: pool,
+            at: moment.milliseconds,
+            isSharedReachable: moment.isSharedReachable,
+            in: workspace
+        )
+        return answer.map(ImmediateOutcome.answer) ?? .wait
     }
 
     /// The answer that a pool gives to a question; nil where its bytes are none.
@@ -116,6 +119,7 @@ extension RecommendationService {
         _ question: ImmediateQuestion,
         from pool: ImmediatePool,
         at milliseconds: Int64,
+        isSharedReachable: Bool = true,
         in workspace: ImmediateWorkspace
     ) -> ImmediateAnswer? {
         let begun = ContinuousClock.now
@@ -124,6 +128,8 @@ extension RecommendationService {
         let isOld = self.context.keeper.faults.has(.cachedToken)
         let id = isOld ? RecommendationID(high: UInt64(pool.entry.computedAt) << 16, low: 0) : workspace.newID(at: now)
         var answer = Recommendation(id, user: user, surface: question.request.surface, state: state, now: now)
+        let isRecorded = self.context.records(id, of: state)
+        workspace.slate.isTracing = isRecorded
         let isPool = pool.entry.payload.withUnsafeBytes { bytes in
             guard let view = PoolView(bytes) else { return false }
             let builder = SlateBuilder(state: state, signer: self.context.signer, now: now)
@@ -147,7 +153,11 @@ extension RecommendationService {
             Recommendation.Stage(name: "compute", duration: pool.compute),
             Recommendation.Stage(name: "final", duration: ContinuousClock.now - begun),
         ]
+        if !isSharedReachable { answer.degraded.note(.redis) }
         self.context.metrics.served(answer)
+        if isRecorded, let trace = workspace.slate.takeTrace() {
+            self.context.decisions?.note(DecisionDraft(.own, answer, .none, state, trace))
+        }
         return ImmediateAnswer(recommendation: answer, signing: signing, state: state)
     }
 

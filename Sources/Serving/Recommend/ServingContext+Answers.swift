@@ -24,6 +24,7 @@ extension ServingContext {
             do throws(PoolFailure) {
                 let answer = try await self.answer(asked, of: found)
                 self.metrics.served(answer)
+                self.record(answer, as: .own, asked)
                 return answer
             } catch {
                 cause = error
@@ -38,6 +39,7 @@ extension ServingContext {
         }
         let answer = try await self.fallback(asked, cause: cause, since: begun, hasLooked: hasLooked)
         self.metrics.served(answer)
+        self.record(answer, as: .own, asked)
         return answer
     }
 
@@ -111,6 +113,7 @@ extension ServingContext {
         builder.faults = faults
         let stage = builder
         var found = (isPersonal: false, suppressedCount: 0)
+        let workspace = SlateWorkspace(isTracing: self.records(asked.id, of: asked.state))
         let drawn = await self.slate(asked.capSubject, asked.filter) { filter in
             payload.withUnsafeBytes { bytes in
                 guard let pool = PoolView(bytes) else { return nil }
@@ -120,7 +123,8 @@ extension ServingContext {
                     limit: asked.request.limit,
                     filter: filter,
                     id: asked.id,
-                    origin: asked.origin
+                    origin: asked.origin,
+                    in: workspace
                 )
                 guard !filter.gate.isNone else { return SlateDraft(slate: slate) }
                 return SlateDraft(slate: slate, candidates: pool.items, labels: pool.facts?.labels ?? [])
@@ -129,6 +133,7 @@ extension ServingContext {
         guard let (slate, degraded) = drawn else { return nil }
         var answer = asked.answer(slate)
         for degradation in degraded { answer.degraded.note(degradation) }
+        answer.trace = workspace.trace.map(TracedSlate.init)
         return (answer, found)
     }
 }

@@ -13,6 +13,8 @@ package struct ServingContext: Sendable {
     let signer: TokenSigner
     /// nil: nobody counts, and what is under a frequency cap is shown nobody who is named.
     let caps: FrequencyCapService?
+    /// nil: none are recorded.
+    let decisions: DecisionLog?
     let metrics = RecommendationMetrics()
     let finalStage = FinalStageMetrics()
     let log: Logger
@@ -26,6 +28,7 @@ package struct ServingContext: Sendable {
         precomputed: PrecomputedLists?,
         signer: TokenSigner,
         caps: FrequencyCapService? = nil,
+        decisions: DecisionLog? = nil,
         limit: ComputeLimit,
         log: Logger,
         wallClock: @escaping @Sendable () -> Timestamp
@@ -37,6 +40,7 @@ package struct ServingContext: Sendable {
         self.precomputed = precomputed
         self.signer = signer
         self.caps = caps
+        self.decisions = decisions
         self.log = log
         self.wallClock = wallClock
     }

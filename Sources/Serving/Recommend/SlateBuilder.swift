@@ -81,10 +81,17 @@ struct SlateBuilder {
             }
             return false
         }
+        let admitted = workspace.isTracing ? (isUntouched ? Array(0..<pool.unseenCount) : allowed) : []
         if hasBoosts { self.boost(&allowed, of: pool, admission) }
-        for (index, candidate) in tried.enumerated() where !pins.contains(where: { $0.item == pool.item(candidate) }) {
-            // In the middle of its part of the list.
-            allowed.insert(candidate, at: min(allowed.count, (2 * index + 1) * limit / (2 * tried.count)))
+        if !tried.isEmpty {
+            let others = tried.enumerated().filter { _, candidate in !pins.contains { $0.item == pool.item(candidate) }
+            }
+            Arrangement.insert(
+                others.map { (number: $0.offset, candidate: $0.element) },
+                of: tried.count,
+                into: &allowed,
+                limit: limit
+            )
         }
         let count = isUntouched ? pool.unseenCount : allowed.count
         var (diversity, chosen) = workspace.takeDiversity()
@@ -111,18 +118,26 @@ struct SlateBuilder {
             let place = candidate.map { Self.place($0, of: pool, admission, boosts: hasBoosts) }
             places.insert(place?.pinned ?? SlatePlace(pinned: pin.item), at: min(pin.place, places.count))
         }
+        workspace.trace {
+            let made = TracedChoice(
+                limit: limit,
+                order: order ?? Array(0..<pool.unseenCount),
+                admitted: admitted,
+                tried: tried,
+                pins: pins,
+                excludesSeen: excludesSeen,
+                isBoosted: hasBoosts
+            )
+            return SlateTrace(made, of: pool, self.state.rules, admission, places)
+        }
         workspace.put(allowed, diversity, chosen, places)
         return filtered
     }
 
     /// Puts candidates in the order of their scores times the policy's boosts, equal ones as they were.
     private func boost(_ candidates: inout [Int], of pool: PoolView, _ admission: Admission) {
-        var scored = candidates.enumerated().map { place, candidate in
-            let components = Self.components(candidate, of: pool, admission, boosts: true)
-            return (score: components.sum, place: place, candidate: candidate)
-        }
-        scored.sort { $0.score != $1.score ? $0.score > $1.score : $0.place < $1.place }
-        for (place, scored) in scored.enumerated() { candidates[place] = scored.candidate }
+        let scores = candidates.map { Self.components($0, of: pool, admission, boosts: true).sum }
+        candidates = Arrangement.order(of: scores).map { candidates[$0] }
     }
 
     /// Which candidates a list gives room to that nothing is known of yet: no more than the policy's share of it. A part of a
@@ -139,14 +154,16 @@ struct SlateBuilder {
     }
 
     /// The slate of a pool, with its tokens.
+    ///
+    /// - Parameter workspace: Takes the places.
     func slate(
         of pool: PoolView,
         limit: Int,
         filter: SlateFilter = .none,
         id: RecommendationID,
-        origin: SlateOrigin
+        origin: SlateOrigin,
+        in workspace: SlateWorkspace = SlateWorkspace()
     ) -> Slate {
-        let workspace = SlateWorkspace()
         let filtered = self.choose(limit, of: pool, filter: filter, into: workspace)
         return Slate(items: self.items(workspace.places, id: id, origin: origin), filtered: filtered)
     }

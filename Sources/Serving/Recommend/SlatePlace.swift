@@ -106,11 +106,21 @@ struct ScoreComponents {
 package final class SlateWorkspace {
     /// What was chosen last, in rank order.
     package private(set) var places: [SlatePlace] = []
+    /// Whether what the slate was chosen from is written down.
+    var isTracing: Bool
+    /// Of the last slate.
+    private(set) var trace: SlateTrace?
     private var allowed: [Int] = []
     private var chosen: [Int] = []
     private var diversity = Diversity(maximumPerWindow: 0, window: 0)
 
-    package init() {}
+    package init() {
+        self.isTracing = false
+    }
+
+    init(isTracing: Bool) {
+        self.isTracing = isTracing
+    }
 
     func takeAllowed() -> [Int] {
         var taken: [Int] = []
@@ -131,6 +141,17 @@ package final class SlateWorkspace {
         swap(&taken, &self.places)
         taken.removeAll(keepingCapacity: true)
         return taken
+    }
+
+    /// Writes down what a slate was chosen from, where that is asked for.
+    @inline(__always)
+    func trace(_ make: () -> SlateTrace) {
+        if self.isTracing { self.trace = make() }
+    }
+
+    func takeTrace() -> SlateTrace? {
+        defer { self.trace = nil }
+        return self.trace
     }
 
     func put(_ allowed: [Int], _ diversity: Diversity, _ chosen: [Int], _ places: [SlatePlace]) {

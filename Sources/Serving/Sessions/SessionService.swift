@@ -50,6 +50,7 @@ package final class SessionService: Sendable {
                 Recommendation.Stage(name: "final", duration: ContinuousClock.now - begun),
             ]
             self.context.metrics.served(answer)
+            self.context.record(answer, as: .session, asked)
         case .failure(let cause):
             answer = try await self.context.answer(
                 Asked(self.withoutEvents(request, kept ?? [], asked), checked: opening),

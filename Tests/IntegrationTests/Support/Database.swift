@@ -30,6 +30,7 @@ struct Database: Sendable {
     var precomputed: PostgresPrecomputedListRepository {
         PostgresPrecomputedListRepository(store: self.store, reads: self.reads)
     }
+    var decisions: PostgresDecisionRepository { PostgresDecisionRepository(store: self.store, hash: Self.hash) }
     var impressions: PostgresImpressionRepository {
         PostgresImpressionRepository(store: self.store, reads: self.reads, hash: Self.hash)
     }

@@ -1,0 +1,99 @@
+package import Logging
+import Metrics
+package import RecommendationCore
+import ServiceLifecycle
+import Synchronization
+
+/// Stores the decisions that a policy has recorded, behind what serves: no answer waits for it.
+///
+/// Those that cannot be stored yet wait, as many as there is room for; beyond that they are dropped, and counted. Each is made
+/// again before it is stored, and one that does not come out as it was served is counted and told of: a defect.
+package final class DecisionLog: Service, Sendable {
+    private static let interval = Duration.milliseconds(200)
+    /// Between two attempts while the store does not take any.
+    private static let pause = Duration.seconds(1)
+    /// Stored in one transaction.
+    private static let part = 100
+    /// How many wait at most.
+    private static let capacity = 1_000
+
+    private let repository: any DecisionRepository
+    private let codec: DecisionCodec
+    private let log: Logger
+    private let waiting = Mutex<[DecisionDraft]>([])
+    private let metrics = DecisionMetrics()
+
+    package init(repository: any DecisionRepository, codec: DecisionCodec, log: Logger) {
+        self.repository = repository
+        self.codec = codec
+        self.log = log
+    }
+
+    func note(_ draft: DecisionDraft) {
+        let isKept = self.waiting.withLock { waiting in
+            guard waiting.count < Self.capacity else { return false }
+            waiting.append(draft)
+            return true
+        }
+        if !isKept { self.metrics.dropped.increment() }
+    }
+
+    package func run() async throws {
+        await cancelWhenGracefulShutdown {
+            while !Task.isCancelled {
+                let isStored = await self.flush()
+                try? await Task.sleep(for: isStored ? Self.interval : Self.pause)
+            }
+        }
+        // What was served last.
+        _ = await self.flush()
+    }
+
+    /// Stores what waits; false: some of it waits on.
+    package func flush() async -> Bool {
+        while true {
+            let part = self.waiting.withLock { Array($0.prefix(Self.part)) }
+            guard let tenant = part.first?.state.tenant else { return true }
+            let own = part.prefix { $0.state.tenant == tenant }
+            let stored: Int
+            do {
+                stored = try await self.repository.store(own.map(self.stored), tenant: tenant)
+            } catch {
+                self.log.debug("decisions are not stored", metadata: ["error": "\(error)"])
+                return false
+            }
+            self.waiting.withLock { $0.removeFirst(own.count) }
+            self.metrics.stored.increment(by: stored)
+            self.metrics.refused.increment(by: own.count - stored)
+        }
+    }
+
+    private func stored(_ draft: DecisionDraft) -> StoredDecision {
+        let record = draft.record
+        if record.decision.replayed() != record.decision.order {
+            self.metrics.different.increment()
+            self.log.warning(
+                "a decision does not come out again as it was served",
+                metadata: ["recommendation_id": "\(draft.answer.id.string)", "list": "\(draft.list.rawValue)"]
+            )
+        }
+        return StoredDecision(
+            recommendationID: draft.answer.id.bytes,
+            user: draft.answer.user,
+            userVersion: draft.answer.userVersion,
+            document: self.codec.encode(record)
+        )
+    }
+}
+
+private struct DecisionMetrics: Sendable {
+    let stored = DecisionMetrics.counter("stored")
+    /// Of users who were erased or reset or do not allow personalisation.
+    let refused = DecisionMetrics.counter("refused")
+    let dropped = DecisionMetrics.counter("dropped")
+    let different = Counter(label: "vireo_decision_mismatches_total")
+
+    private static func counter(_ result: String) -> Counter {
+        Counter(label: "vireo_decisions_total", dimensions: [("result", result)])
+    }
+}
