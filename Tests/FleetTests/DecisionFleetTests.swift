@@ -35,7 +35,7 @@ struct DecisionFleetTests {
 
     private static let policy =
         #"{"decisions":{"percent":100},"diversity":[{"field":"category","max_per_window":2,"window":5}],"#
-        + #""frequency_caps":[{"surface":"email","max":2,"per":"24h"}],"mmr":0.7}"#
+        + #""frequency_caps":[{"surface":"email","max":2,"per":"24h"}],"mmr":{"lambda":0.7}}"#
 
     private static func record(_ list: List, on node: Int, _ fleet: Fleet) async throws -> Record {
         var found: Record?

@@ -37,7 +37,7 @@ struct ErasureFleetTests {
                 #expect(slate.fallback == "cold_start" && slate.user_version == 0, "node \(index + 1)")
             }
             let receipt = try await Self.done(job, on: 1, fleet, within: 15)
-            #expect(receipt.removed.pg_rows > 8 && receipt.removed.redis_keys > 3)
+            #expect(receipt.removed.pg_rows > 8 && receipt.removed.redis_keys > 3 && receipt.removed.decisions > 0)
 
             // What is told of the life before leaves nothing.
             let late = try await fleet.app(2).post("/v1/impressions", told)

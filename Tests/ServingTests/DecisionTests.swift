@@ -135,7 +135,7 @@ struct DecisionTests {
         #expect(differs { $0.candidates[first].collaborative += 0.01 })
         #expect(differs { $0.candidates[pin].standing = .pinned(place: 0) })
         #expect(differs { $0.rules.limit -= 1 })
-        #expect(differs { $0.rules.categoryCap = Policy.DiversityCap(maximum: 1, window: 9) })
+        #expect(differs { $0.rules.creatorCap = Policy.DiversityCap(maximum: 1, window: 3) })
         #expect(differs { $0.rules.isBoosted = false })
         let removed = decision.candidates.filter { $0.removedBy != nil }
         #expect(removed.allSatisfy { $0.removedBy == .seen }, "the history is all that is left out")
