@@ -11,8 +11,8 @@ struct Vireo: AsyncParsableCommand {
         version: Node.version,
         subcommands: [
             Dev.self, Serve.self, Migrate.self, Import.self, Export.self, Demo.self, Train.self, Models.self,
-            Recommend.self, Evaluate.self, Keys.self, PolicyCommand.self, TombstoneCommand.self, PurgeCommand.self,
-            NodesCommand.self, Load.self, Check.self, DoctorCommand.self,
+            Recommend.self, Evaluate.self, Keys.self, PolicyCommand.self, ExperimentCommand.self, TombstoneCommand.self,
+            PurgeCommand.self, NodesCommand.self, Load.self, Check.self, DoctorCommand.self,
         ]
     )
 

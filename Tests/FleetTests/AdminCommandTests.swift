@@ -182,11 +182,57 @@ struct AdminCommandTests {
         #expect(!outcome.errors.contains("s3cret"))
     }
 
+    @Test("an experiment is started, weighed, judged and stopped from the shell")
+    func experiment() async throws {
+        try await Fleet.with(nodes: 1) { fleet in
+            let environment = [
+                "VIREO_ADMIN_URL": "http://127.0.0.1:\(fleet.nodes[0].adminPort)/",
+                "VIREO_API_KEY": fleet.keys.admin,
+            ]
+            func succeed(_ arguments: String...) async throws -> String {
+                try await Vireo.succeed(["experiment"] + arguments, environment)
+            }
+            let file = "\(fleet.directory)/e1.json"
+            func write(_ document: String) throws {
+                try document.write(toFile: file, atomically: true, encoding: .utf8)
+            }
+            func experiment(_ policy: String) -> String {
+                #"{"id":"e1","surface":"home","variants":[{"name":"a","weight":50},"#
+                    + #"{"name":"b","weight":50,"policy":"\#(policy)"}]}"#
+            }
+            for (version, surfaces) in [("p8", #"["home"]"#), ("p9", #"["shelf"]"#)] {
+                let stored = try await fleet.admin(0).send(
+                    "PUT",
+                    "/v1/admin/policies/\(version)",
+                    body: #"{"pool_size":50,"surfaces":\#(surfaces)}"#
+                )
+                #expect(stored.status < 300)
+            }
+            try write(experiment("p9"))
+            let refused = try await Vireo.run(["experiment", "start", file], environment)
+            #expect(refused.code == 1 && refused.errors.contains("policy p9 does not offer home"), "\(refused.errors)")
+            #expect(try await succeed("list").isEmpty, "nothing was started")
+            try write(experiment("p8"))
+            let started = try await succeed("start", file, "--wait")
+            #expect(started.hasPrefix("e1 runs on home, on every node; 31235 users"), "\(started)")
+            #expect(try await succeed("list") == "e1\trunning\thome\te1\t100 %\ta=50,b=50")
+            try write(#"{"variants":[{"name":"a","weight":20},{"name":"b","weight":70,"policy":"p8"}]}"#)
+            #expect(try await succeed("variants", "e1", file).hasPrefix("e1: a=20, b=70, "))
+            #expect(try await succeed("results", "e1").contains("insufficient; 31235 users of each variant are needed"))
+            #expect(try await succeed("stop", "e1", "--json").contains(#""state":"stopped""#))
+            #expect(try await succeed("list").hasPrefix("e1\tstopped"))
+            let unknown = try await Vireo.run(["experiment", "stop", "e9"], environment)
+            #expect(unknown.code == 1 && unknown.errors.contains("(404)"))
+        }
+    }
+
     @Test("every command has help with an example")
     func help() async throws {
         for command in [
             ["policy", "put"], ["policy", "get"], ["policy", "list"], ["policy", "activate"], ["policy", "rollback"],
             ["tombstone", "add"], ["tombstone", "remove"], ["tombstone", "list"], ["purge"], ["nodes"],
+            ["experiment", "start"], ["experiment", "list"], ["experiment", "results"], ["experiment", "variants"],
+            ["experiment", "stop"],
         ] {
             let outcome = try await Vireo.run(command + ["--help"])
             #expect(outcome.code == 0)

@@ -82,7 +82,7 @@ struct ConsentFleetTests {
             for user in ids {
                 let target = "/v1/admin/cache/\(user.escapedForPath)"
                 var held = ""
-                // A list that was made while the node had no lease is in no tier: the next is.
+                // What is computed while the relay tells of the write again may be in no tier: the next is.
                 try await eventually("\(user) is in both tiers", within: 10) {
                     _ = try await fleet.slate(0, user: user)
                     held = try await fleet.admin(0).get(target).body

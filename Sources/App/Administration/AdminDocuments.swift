@@ -31,6 +31,49 @@ package enum AdminDocuments {
         package let complete: Bool?
     }
 
+    package struct Experiments: Decodable, Sendable {
+        package let experiments: [Experiment]
+
+        package struct Experiment: Decodable, Sendable {
+            package let id: String
+            package let state: String
+            package let surface: String
+            package let layer: String
+            package let percent: Double
+            package let variants: [Variant]
+        }
+
+        package struct Variant: Decodable, Sendable {
+            package let name: String
+            package let weight: Double
+        }
+    }
+
+    package struct ExperimentChange: AdminChange {
+        package let id: String
+        package let surface: String
+        package let variants: [Experiments.Variant]
+        package let required_per_variant: Int
+        package let propagated: Bool
+        package let complete: Bool?
+    }
+
+    package struct ExperimentResults: Decodable, Sendable {
+        package let variants: [Variant]
+        package let required_per_variant: Int
+        package let verdict: String
+
+        package struct Variant: Decodable, Sendable {
+            package let name: String
+            package let exposures: Int
+            package let conversions: Int
+            package let rate: Double?
+            package let lift: Double?
+            package let p_value: Double?
+            package let p_best: Double?
+        }
+    }
+
     package struct DryRun: Encodable, Sendable {
         package let dry_run: Bool
 

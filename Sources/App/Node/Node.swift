@@ -274,6 +274,7 @@ package struct Node: Sendable {
         let experimentRepository = PostgresExperimentRepository(store: store)
         let experiments = ExperimentService(
             repository: experimentRepository,
+            policies: policies,
             control: control,
             invalidator: invalidator
         )

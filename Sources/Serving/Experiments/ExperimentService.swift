@@ -18,23 +18,32 @@ package struct ExperimentChange: Sendable {
 /// Experiments as an operator and a data scientist handle them: started, given other weights, stopped, judged.
 package struct ExperimentService: Sendable {
     private let repository: any ExperimentRepository
+    private let policies: PolicyService
     private let control: ControlState
     private let invalidator: Invalidator
 
-    package init(repository: any ExperimentRepository, control: ControlState, invalidator: Invalidator) {
+    package init(
+        repository: any ExperimentRepository,
+        policies: PolicyService,
+        control: ControlState,
+        invalidator: Invalidator
+    ) {
         self.repository = repository
+        self.policies = policies
         self.control = control
         self.invalidator = invalidator
     }
 
     /// Starts an experiment on every node.
     ///
-    /// - Throws: `unknownSurface`; `conflict` as ``ExperimentRepository/start(_:tenant:)``.
+    /// - Throws: `unknownSurface`; `conflict` where a variant's policy does not offer the surface, and as
+    ///   ``ExperimentRepository/start(_:tenant:)``.
     package func start(_ order: ExperimentOrder, tenant: Tenant.ID) async throws(ServingError) -> ExperimentChange {
         guard let state = self.control.state(of: tenant) else { throw .notReady }
         guard state.policy.offers(surface: order.surface) else {
             throw .unknownSurface(allowed: state.policy.surfaces)
         }
+        try await self.check(order.variants, surface: order.surface, tenant)
         let (experiment, epoch) = try await AdminService.mapped { () async throws(RepositoryError) in
             try await self.repository.start(order, tenant: tenant)
         }
@@ -48,6 +57,8 @@ package struct ExperimentService: Sendable {
         ifWeighedAt time: Timestamp? = nil,
         tenant: Tenant.ID
     ) async throws(ServingError) -> ExperimentChange? {
+        guard let experiment = try await self.experiment(id, tenant: tenant) else { return nil }
+        try await self.check(variants, surface: experiment.surface, tenant)
         let change = try await AdminService.mapped { () async throws(RepositoryError) in
             try await self.repository.setVariants(variants, of: id, ifWeighedAt: time, tenant: tenant)
         }
@@ -97,6 +108,23 @@ package struct ExperimentService: Sendable {
             alpha: design.alpha,
             power: design.power
         )
+    }
+
+    /// Refuses variants whose policy does not offer the surface. What is stored of a version never changes; one that is not
+    /// stored is the repository's to refuse.
+    private func check(
+        _ variants: [Experiment.Variant],
+        surface: String,
+        _ tenant: Tenant.ID
+    ) async throws(ServingError) {
+        for version in Set(variants.compactMap(\.policy)).sorted() {
+            guard let policy = try await self.policies.policy(version, tenant: tenant) else { continue }
+            guard policy.offers(surface: surface) else {
+                throw .conflict(
+                    "policy \(version) does not offer \(surface); its surfaces are \(policy.surfaces.joined(separator: ", "))"
+                )
+            }
+        }
     }
 
     private func changed(_ experiment: Experiment, _ epoch: Int64) async -> ExperimentChange {
