@@ -92,7 +92,8 @@ extension TenantState {
 
 extension ServingContext {
     func records(_ id: RecommendationID, of state: TenantState) -> Bool {
-        self.decisions != nil && state.records(id)
+        guard let decisions, state.records(id) else { return false }
+        return decisions.takesOne()
     }
 
     /// Has an answer recorded whose final stage was traced.

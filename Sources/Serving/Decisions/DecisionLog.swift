@@ -13,7 +13,7 @@ package final class DecisionLog: Service, Sendable {
     /// Between two attempts while the store does not take any.
     private static let pause = Duration.seconds(1)
     /// Stored in one transaction.
-    private static let part = 100
+    private static let part = 25
     /// How many wait at most.
     private static let capacity = 1_000
 
@@ -29,42 +29,56 @@ package final class DecisionLog: Service, Sendable {
         self.log = log
     }
 
+    /// Whether there is room for one more, which is else dropped: what nobody would store need not be traced.
+    func takesOne() -> Bool {
+        let hasRoom = self.waiting.withLock { $0.count < Self.capacity }
+        if !hasRoom { self.metrics.dropped.increment() }
+        return hasRoom
+    }
+
     func note(_ draft: DecisionDraft) {
-        let isKept = self.waiting.withLock { waiting in
-            guard waiting.count < Self.capacity else { return false }
-            waiting.append(draft)
-            return true
-        }
-        if !isKept { self.metrics.dropped.increment() }
+        self.waiting.withLock { $0.append(draft) }
     }
 
     package func run() async throws {
         await cancelWhenGracefulShutdown {
             while !Task.isCancelled {
-                let isStored = await self.flush()
-                try? await Task.sleep(for: isStored ? Self.interval : Self.pause)
+                let start = ContinuousClock.now
+                let hasMore = await self.storePart()
+                // While there are many, half of the time is others'.
+                let pause = hasMore.map { $0 ? ContinuousClock.now - start : Self.interval } ?? Self.pause
+                try? await Task.sleep(for: pause)
             }
         }
         // What was served last.
         _ = await self.flush()
     }
 
-    /// Stores what waits; false: some of it waits on.
+    /// Stores all that waits; false: some of it waits on.
     package func flush() async -> Bool {
-        while true {
-            let part = self.waiting.withLock { Array($0.prefix(Self.part)) }
-            guard let tenant = part.first?.state.tenant else { return true }
-            let own = part.prefix { $0.state.tenant == tenant }
-            let stored: Int
-            do {
-                stored = try await self.repository.store(own.map(self.stored), tenant: tenant)
-            } catch {
-                self.log.debug("decisions are not stored", metadata: ["error": "\(error)"])
-                return false
-            }
-            self.waiting.withLock { $0.removeFirst(own.count) }
-            self.metrics.stored.increment(by: stored)
-            self.metrics.refused.increment(by: own.count - stored)
+        while let hasMore = await self.storePart() {
+            if !hasMore { return true }
+        }
+        return false
+    }
+
+    /// Stores some of what waits; whether there is more; nil: it cannot be stored now.
+    private func storePart() async -> Bool? {
+        let part = self.waiting.withLock { Array($0.prefix(Self.part)) }
+        guard let tenant = part.first?.state.tenant else { return false }
+        let own = part.prefix { $0.state.tenant == tenant }
+        let stored: Int
+        do {
+            stored = try await self.repository.store(own.map(self.stored), tenant: tenant)
+        } catch {
+            self.log.debug("decisions are not stored", metadata: ["error": "\(error)"])
+            return nil
+        }
+        self.metrics.stored.increment(by: stored)
+        self.metrics.refused.increment(by: own.count - stored)
+        return self.waiting.withLock { waiting in
+            waiting.removeFirst(own.count)
+            return !waiting.isEmpty
         }
     }
 
