@@ -370,10 +370,12 @@ package struct Node: Sendable {
             compute: { await recommendations.compute($0) },
             answer: { recommendations.answer($0, from: $1, in: $2) }
         )
+        let calls = CallLimits(settings.http.limits.calls)
         let publicServer = HTTPServer(
             .public,
             configuration: settings.http,
             useCases: useCases,
+            calls: calls,
             log: log,
             wallClock: WallClock.now,
             onBound: { status.bound(http: $0, host: settings.http.host) }
@@ -453,6 +455,7 @@ package struct Node: Sendable {
                     .admin,
                     configuration: settings.http,
                     useCases: useCases,
+                    calls: calls,
                     log: log,
                     wallClock: WallClock.now,
                     onBound: { status.bound(admin: $0, host: settings.http.adminHost) }

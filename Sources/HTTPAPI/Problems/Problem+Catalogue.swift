@@ -105,6 +105,16 @@ extension Problem {
         Problem(status: .serviceUnavailable, code: code, detail: detail, headers: [.retryAfter: "1"])
     }
 
+    /// 503: as many calls of its class are in progress as may be; nothing was done for this one.
+    static func overloaded(_ kind: RouteClass) -> Problem {
+        var problem = Problem.unavailable(
+            "overloaded",
+            "as many calls of the class \(kind.rawValue) are in progress on this node as may be; nothing was done"
+        )
+        problem.isShed = true
+        return problem
+    }
+
     /// 504.
     static var deadlineExceeded: Problem {
         Problem(
