@@ -78,6 +78,7 @@ package struct HTTPServer: Service {
                     LanePlan(
                         immediate: immediate,
                         authentication: configuration.authentication,
+                        rates: useCases.rates,
                         isStopping: useCases.isStopping,
                         telemetry: answers,
                         serverName: configuration.serverName,
@@ -94,6 +95,7 @@ package struct HTTPServer: Service {
                 identity: identity,
                 deadlines: deadlines,
                 calls: calls ?? CallLimits(limits.calls),
+                rates: useCases.rates,
                 telemetry: telemetry,
                 waitTime: limits.waitTime,
                 maximumBody: limits.body,

@@ -89,6 +89,11 @@ package struct Migrator: Sendable {
             sql: String(decoding: PackageResources._015_experiments_sql, as: UTF8.self),
             isAdditive: true
         ),
+        Migration(
+            name: "0016_rate_limits",
+            sql: String(decoding: PackageResources._016_rate_limits_sql, as: UTF8.self),
+            isAdditive: true
+        ),
     ]
 
     private let store: PostgresStore

@@ -16,6 +16,8 @@ package enum MetricHelp {
         "vireo_http_calls_in_progress": "Calls that have a place among those in progress, by class of routes.",
         "vireo_http_calls_refused_total":
             "Calls answered 503 because as many of their class were in progress as may be.",
+        "vireo_rate_limited_total":
+            "Calls answered 429 by the limit of their key: of the fleet's bucket in Redis, or of this node's share where that does not answer.",
         "vireo_cache_hits_total": "Values that were there, by cache and tier.",
         "vireo_cache_misses_total": "Values that were not there, by cache and tier.",
         "vireo_cache_errors_total": "Looks and loads that failed, by cache and tier.",

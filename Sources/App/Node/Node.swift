@@ -228,6 +228,11 @@ package struct Node: Sendable {
             isWarm: { warmUp.isDone },
             log: log
         )
+        let rates = RateLimiter(
+            tokens: RedisRateTokens(client: redis, namespace: namespace),
+            nodes: { status.liveNodes },
+            log: log
+        )
         let jobs = PostgresModelJobRepository(store: store)
         let buildLock = AdvisoryLock(store: store, job: .build, log: log)
         let warmJobs = PostgresWarmJobRepository(store: store)
@@ -360,6 +365,7 @@ package struct Node: Sendable {
             denials: denials,
             seal: seal
         )
+        useCases.rates = rates
         useCases.immediate = ImmediateUseCases(
             stand: { recommendations.standNow() },
             principal: { control.principal(for: $0) },
@@ -398,6 +404,7 @@ package struct Node: Sendable {
                 cache,
                 warmUp,
                 fleetWait,
+                rates,
                 relayLock,
                 Relay(
                     settings: settings.coherence,

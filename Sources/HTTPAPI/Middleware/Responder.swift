@@ -18,6 +18,7 @@ struct Responder: HTTPResponder {
     let identity: RequestIdentity
     let deadlines: Deadlines
     let calls: CallLimits
+    let rates: RateLimiter?
     let telemetry: RequestTelemetry
     /// Added to the deadline of a change that waits for all nodes.
     let waitTime: Duration
@@ -109,6 +110,9 @@ struct Responder: HTTPResponder {
         query: ArraySlice<UInt8>?
     ) async throws(Problem) -> (Call, Duration?) {
         let principal = try await self.authentication.principal(of: request.headers, scope: route.scope)
+        if let limit = principal.limit, let rates, let time = await rates.key(limit).take() {
+            throw .rateLimited(limit.limit, after: time)
+        }
         let query = try QueryParameters(query, known: route.parameters, lists: route.lists)
         let asked = try Self.deadline(request.headers)
         let (bodyType, body) = try await self.body(of: request, for: route)

@@ -45,6 +45,7 @@ struct Problem: Error, Sendable, Equatable {
         case .unsupportedMediaType: "Unsupported media type"
         case .unprocessableContent: "Invalid request"
         case .requestHeaderFieldsTooLarge: "Request headers too large"
+        case .tooManyRequests: "Too many requests"
         case .serviceUnavailable: "Try again later"
         case .gatewayTimeout: "Deadline exceeded"
         default: "Internal error"
