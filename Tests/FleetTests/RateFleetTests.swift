@@ -1,5 +1,4 @@
 import Foundation
-import Synchronization
 import Testing
 
 /// Limits of keys, over all nodes.

@@ -1,7 +1,7 @@
 package import Logging
 import Metrics
 package import RecommendationCore
-package import ServiceLifecycle
+import ServiceLifecycle
 import Synchronization
 
 /// Holds keys to their limits, on all nodes together.
