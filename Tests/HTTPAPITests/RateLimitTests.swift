@@ -18,7 +18,7 @@ struct RateLimitTests {
             self.drawn.withLock { drawn in
                 let granted = min(wanted, limit.limit.burst - drawn[limit.key, default: 0])
                 drawn[limit.key, default: 0] += granted
-                return RateDraw(granted: granted, wait: .milliseconds(2_100))
+                return RateDraw(granted: granted, wait: .milliseconds(2_900))
             }
         }
     }

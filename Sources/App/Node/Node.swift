@@ -134,10 +134,12 @@ package struct Node: Sendable {
             reads: ServingReads(client: postgres, patience: settings.http.limits.deadline / 8),
             hash: { logHash.erasure(of: $0, tenant: $1) }
         )
+        let stageClock = StageClock()
         let caps = FrequencyCapService(
             counters: RedisFrequencyCounters(client: redis, namespace: namespace),
             impressions: storedImpressions,
             control: control,
+            clock: stageClock,
             log: log
         )
         let serving = ServingContext(
@@ -148,6 +150,7 @@ package struct Node: Sendable {
             precomputed: precomputed,
             signer: signer,
             caps: caps,
+            clock: stageClock,
             limit: ComputeLimit(settings.computeLimit),
             log: log,
             wallClock: WallClock.now
@@ -405,6 +408,7 @@ package struct Node: Sendable {
                 warmUp,
                 fleetWait,
                 rates,
+                stageClock,
                 relayLock,
                 Relay(
                     settings: settings.coherence,

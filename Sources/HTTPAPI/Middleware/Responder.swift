@@ -93,12 +93,19 @@ struct Responder: HTTPResponder {
             return try await self.deadlines.run(within: asked, extra: extra) { () async -> Result<Answer, Problem> in
                 // Not before: work goes on when its caller has been answered for being late.
                 defer { self.calls.leave(kind) }
-                do throws(Problem) {
-                    return .success(try await route.answer(call))
-                } catch {
-                    return .failure(error)
-                }
+                // A read has lists to fall back on while there is time.
+                guard route.scope == .read else { return await Self.result(of: call, on: route) }
+                let budget = StageBudget(self.deadlines.time(within: asked, extra: extra))
+                return await StageBudget.within(budget) { await Self.result(of: call, on: route) }
             }
+        }
+    }
+
+    private static func result(of call: Call, on route: Route) async -> Result<Answer, Problem> {
+        do throws(Problem) {
+            return .success(try await route.answer(call))
+        } catch {
+            return .failure(error)
         }
     }
 

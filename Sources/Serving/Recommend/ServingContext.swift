@@ -13,6 +13,7 @@ package struct ServingContext: Sendable {
     let signer: TokenSigner
     /// nil: nobody counts, and what is under a frequency cap is shown nobody who is named.
     let caps: FrequencyCapService?
+    let clock: StageClock
     let metrics = RecommendationMetrics()
     let finalStage = FinalStageMetrics()
     let log: Logger
@@ -26,6 +27,7 @@ package struct ServingContext: Sendable {
         precomputed: PrecomputedLists?,
         signer: TokenSigner,
         caps: FrequencyCapService? = nil,
+        clock: StageClock = StageClock(),
         limit: ComputeLimit,
         log: Logger,
         wallClock: @escaping @Sendable () -> Timestamp
@@ -37,6 +39,7 @@ package struct ServingContext: Sendable {
         self.precomputed = precomputed
         self.signer = signer
         self.caps = caps
+        self.clock = clock
         self.log = log
         self.wallClock = wallClock
     }
