@@ -32,6 +32,8 @@ package struct HTTPConfiguration: Sendable {
         package var patience: Duration = .milliseconds(100)
         /// How long a use case may take; then 504.
         package var deadline: Duration = .seconds(2)
+        /// How many calls may be in progress.
+        package var calls = CallLimits.Bounds()
         /// By how much longer it may take where the answer waits until every node has heard.
         package var waitTime: Duration = .milliseconds(2_050)
 

@@ -43,12 +43,14 @@ package struct HTTPServer: Service {
     private let listener: Listener
 
     /// - Parameters:
+    ///   - calls: The bounds on calls in progress, which both ports share; nil: the port has some of its own.
     ///   - wallClock: The time for request ids and for dates that must lie ahead.
     ///   - onBound: Called once with the bound port, before the first connection is accepted.
     package init(
         _ role: Role,
         configuration: HTTPConfiguration,
         useCases: UseCases,
+        calls: CallLimits? = nil,
         log: Logger,
         wallClock: @escaping @Sendable () -> Timestamp,
         onBound: @escaping @Sendable (Int) async -> Void = { _ in }
@@ -76,6 +78,7 @@ package struct HTTPServer: Service {
                     LanePlan(
                         immediate: immediate,
                         authentication: configuration.authentication,
+                        rates: useCases.rates,
                         isStopping: useCases.isStopping,
                         telemetry: answers,
                         serverName: configuration.serverName,
@@ -91,6 +94,8 @@ package struct HTTPServer: Service {
                 authentication: Authentication(isOn: configuration.authentication, look: useCases.authenticate),
                 identity: identity,
                 deadlines: deadlines,
+                calls: calls ?? CallLimits(limits.calls),
+                rates: useCases.rates,
                 telemetry: telemetry,
                 waitTime: limits.waitTime,
                 maximumBody: limits.body,

@@ -45,6 +45,8 @@ package struct UseCases: Sendable {
     }
     /// The caller behind a presented key; it compares in constant time or by hash, among keys that are current.
     package var authenticate: @Sendable (String) async throws(ServingError) -> Principal?
+    /// Holds keys to their limits; nil: nobody does.
+    package var rates: RateLimiter?
     package var readiness: @Sendable () -> Readiness
     /// Whether the node is going away: connections are to be closed after their next answer.
     package var isStopping: @Sendable () -> Bool

@@ -90,6 +90,11 @@ package struct Migrator: Sendable {
             isAdditive: true
         ),
         Migration(
+            name: "0016_rate_limits",
+            sql: String(decoding: PackageResources._016_rate_limits_sql, as: UTF8.self),
+            isAdditive: true
+        ),
+        Migration(
             name: "0017_decisions",
             sql: String(decoding: PackageResources._017_decisions_sql, as: UTF8.self),
             isAdditive: true

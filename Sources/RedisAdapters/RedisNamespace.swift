@@ -13,6 +13,7 @@ import Synchronization
 ///     vireo:INCARNATION:warmed               which nodes have left that
 ///     vireo:session:INCARNATION:{TENANT/SESSION}   the newest events of a session (the parts encoded as in a CacheKey)
 ///     vireo:shown:INCARNATION:{TENANT/USER}  what is shown to a user, for frequency caps (likewise)
+///     vireo:rate:INCARNATION:{_keys/KEY}     how much of its limit a key has used, by the public part of the key
 ///     vireo:sessions:INCARNATION:{TENANT/USER}     the sessions that hold events of a user
 ///     vireo:bus, vireo:heartbeat:NODE        channels; in a cluster both are sharded and of the slot of `vireo:bus`, the second
 ///                                            as {vireo:bus}:heartbeat:NODE
@@ -65,6 +66,11 @@ package final class RedisNamespace: Sendable {
 
     func shownKey(_ user: User.ID, tenant: Tenant.ID) -> [UInt8] {
         Array("vireo:shown:".utf8) + self.cacheKey(of: user, tenant: tenant).bytes
+    }
+
+    func rateKey(_ key: String) -> [UInt8] {
+        let place = CacheKey(namespace: self.incarnation.withLock { $0 }, owner: "_keys", member: key)
+        return Array("vireo:rate:".utf8) + place.bytes
     }
 
     func hashKey(of user: User.ID, tenant: Tenant.ID) -> [UInt8] {

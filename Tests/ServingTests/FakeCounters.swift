@@ -23,6 +23,7 @@ final class FakeCounters: FrequencyCounters {
         /// Refuses all but these, and does not say what else it would refuse.
         var refusesBut: Set<Item.Number>?
         var needsWhole = false
+        var latch: Latch?
     }
 
     private let state = Mutex(State())
@@ -38,6 +39,9 @@ final class FakeCounters: FrequencyCounters {
     }
 
     var calls: Int { self.state.withLock { $0.calls } }
+
+    /// Reserves nothing until a latch is opened.
+    func waits(for latch: Latch) { self.state.withLock { $0.latch = latch } }
 
     func refuses(allBut items: Set<Item.Number>) { self.state.withLock { $0.refusesBut = items } }
 
@@ -58,6 +62,7 @@ final class FakeCounters: FrequencyCounters {
     }
 
     func reserve(_ reservation: CapReservation, tenant: Tenant.ID) async throws(RepositoryError) -> CapOutcome {
+        await self.state.withLock { $0.latch }?.wait()
         let outcome = self.state.withLock { state -> CapOutcome? in
             state.calls += 1
             guard !state.isAway else { return nil }

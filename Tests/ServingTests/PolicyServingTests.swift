@@ -21,6 +21,7 @@ struct PolicyServingTests {
             var suppressions: [Suppression] = []
             var labels: [UserLabel] = []
             var (number, changed): (Int64, User.Version) = (1, 0)
+            var latch: Latch?
         }
 
         private let state = Mutex(State())
@@ -31,6 +32,9 @@ struct PolicyServingTests {
         }
 
         var reads: Int { self.state.withLock { $0.reads } }
+
+        /// Says nothing of users until a latch is opened.
+        func waits(for latch: Latch) { self.state.withLock { $0.latch = latch } }
 
         func has(_ history: [HistoryEvent]) { self.state.withLock { $0.history = history } }
 
@@ -50,6 +54,7 @@ struct PolicyServingTests {
                 state.reads += 1
                 return state
             }
+            await known.latch?.wait()
             if known.isAway { throw .unavailable("told to") }
             return UserState(
                 version: 1,

@@ -1,5 +1,6 @@
 import Configuration
 import FoundationEssentials
+import HTTPAPI
 import Training
 
 /// Where settings come from, the strongest first: flags, environment, a JSON file.
@@ -215,6 +216,10 @@ extension SettingName {
         case .warmUsers: "10000"
         case .sessionTTL: "1800"
         case .computeLimit: "64"
+        case .readLimit: "\(CallLimits.Bounds().read)"
+        case .writeLimit: "\(CallLimits.Bounds().write)"
+        case .bulkLimit: "\(CallLimits.Bounds().bulk)"
+        case .adminLimit: "\(CallLimits.Bounds().admin)"
         case .deadline: "2000"
         case .logLevel: "info"
         case .auth: "on"

@@ -102,6 +102,7 @@ package struct Settings: Sendable {
         var limits = HTTPConfiguration.Limits()
         limits.waitTime = coherence.waitLimit
         limits.deadline = deadline
+        limits.calls = try Self.callBounds(sources)
         let level = try sources.oneOf(.logLevel, Logger.Level.allCases.map(\.rawValue)) ?? "info"
         return Settings(
             postgres: postgres,
@@ -143,6 +144,15 @@ package struct Settings: Sendable {
             computeLimit: try sources.integer(.computeLimit, in: 1...100_000) ?? 64,
             logLevel: Logger.Level(rawValue: level) ?? .info
         )
+    }
+
+    private static func callBounds(_ sources: SettingSources) throws(SettingsError) -> CallLimits.Bounds {
+        var bounds = CallLimits.Bounds()
+        bounds.read = try sources.integer(.readLimit, in: 1...100_000) ?? bounds.read
+        bounds.write = try sources.integer(.writeLimit, in: 1...100_000) ?? bounds.write
+        bounds.bulk = try sources.integer(.bulkLimit, in: 1...100_000) ?? bounds.bulk
+        bounds.admin = try sources.integer(.adminLimit, in: 1...100_000) ?? bounds.admin
+        return bounds
     }
 
     private static func modelDirectory(_ sources: SettingSources) throws(SettingsError) -> String? {
@@ -261,6 +271,10 @@ package enum SettingName: String, CaseIterable, Sendable {
     case experimentInterval = "VIREO_EXPERIMENT_INTERVAL_S"
     case decisionDays = "VIREO_DECISION_DAYS"
     case computeLimit = "VIREO_COMPUTE_LIMIT"
+    case readLimit = "VIREO_READ_LIMIT"
+    case writeLimit = "VIREO_WRITE_LIMIT"
+    case bulkLimit = "VIREO_BULK_LIMIT"
+    case adminLimit = "VIREO_ADMIN_LIMIT"
     case deadline = "VIREO_DEADLINE_MS"
     case logLevel = "VIREO_LOG_LEVEL"
     case auth = "VIREO_AUTH"

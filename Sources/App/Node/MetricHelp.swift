@@ -13,6 +13,11 @@ package enum MetricHelp {
         "vireo_stage_seconds": "Time of each stage of a recommendation, by the tier the pool came from.",
         "vireo_pool_age_seconds": "Age of the pool when it was served: staleness at serve.",
         "vireo_pool_candidates": "Unseen candidates in a computed pool.",
+        "vireo_http_calls_in_progress": "Calls that have a place among those in progress, by class of routes.",
+        "vireo_http_calls_refused_total":
+            "Calls answered 503 because as many of their class were in progress as may be.",
+        "vireo_rate_limited_total":
+            "Calls answered 429 by the limit of their key: of the fleet's bucket in Redis, or of this node's share where that does not answer.",
         "vireo_cache_hits_total": "Values that were there, by cache and tier.",
         "vireo_cache_misses_total": "Values that were not there, by cache and tier.",
         "vireo_cache_errors_total": "Looks and loads that failed, by cache and tier.",

@@ -134,10 +134,12 @@ package struct Node: Sendable {
             reads: ServingReads(client: postgres, patience: settings.http.limits.deadline / 8),
             hash: { logHash.erasure(of: $0, tenant: $1) }
         )
+        let stageClock = StageClock()
         let caps = FrequencyCapService(
             counters: RedisFrequencyCounters(client: redis, namespace: namespace),
             impressions: storedImpressions,
             control: control,
+            clock: stageClock,
             log: log
         )
         let storedDecisions = PostgresDecisionRepository(store: store) { logHash.erasure(of: $0, tenant: $1) }
@@ -151,6 +153,7 @@ package struct Node: Sendable {
             signer: signer,
             caps: caps,
             decisions: decisionLog,
+            clock: stageClock,
             limit: ComputeLimit(settings.computeLimit),
             log: log,
             wallClock: WallClock.now
@@ -229,6 +232,11 @@ package struct Node: Sendable {
             redis: redis,
             adminAddress: settings.adminAddress,
             isWarm: { warmUp.isDone },
+            log: log
+        )
+        let rates = RateLimiter(
+            tokens: RedisRateTokens(client: redis, namespace: namespace),
+            nodes: { status.liveNodes },
             log: log
         )
         let jobs = PostgresModelJobRepository(store: store)
@@ -368,6 +376,7 @@ package struct Node: Sendable {
             denials: denials,
             seal: seal
         )
+        useCases.rates = rates
         useCases.immediate = ImmediateUseCases(
             stand: { recommendations.standNow() },
             principal: { control.principal(for: $0) },
@@ -378,10 +387,12 @@ package struct Node: Sendable {
             compute: { await recommendations.compute($0) },
             answer: { recommendations.answer($0, from: $1, in: $2) }
         )
+        let calls = CallLimits(settings.http.limits.calls)
         let publicServer = HTTPServer(
             .public,
             configuration: settings.http,
             useCases: useCases,
+            calls: calls,
             log: log,
             wallClock: WallClock.now,
             onBound: { status.bound(http: $0, host: settings.http.host) }
@@ -404,6 +415,8 @@ package struct Node: Sendable {
                 cache,
                 warmUp,
                 fleetWait,
+                rates,
+                stageClock,
                 relayLock,
                 Relay(
                     settings: settings.coherence,
@@ -467,6 +480,7 @@ package struct Node: Sendable {
                     .admin,
                     configuration: settings.http,
                     useCases: useCases,
+                    calls: calls,
                     log: log,
                     wallClock: WallClock.now,
                     onBound: { status.bound(admin: $0, host: settings.http.adminHost) }

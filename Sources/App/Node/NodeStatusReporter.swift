@@ -32,6 +32,7 @@ final class NodeStatusReporter: Service {
     private let isWarm: @Sendable () -> Bool
     private let log: Logger
     private let startedAt = WallClock.now()
+    private let live = Atomic(1)
     private let ready = Gauge(label: "vireo_ready")
     private let settingsAge = Gauge(label: "vireo_settings_age_seconds")
     private let snapshotAge = Gauge(label: "vireo_snapshot_age_seconds")
@@ -83,6 +84,9 @@ final class NodeStatusReporter: Service {
         self.state.withLock { $0.isStopping = true }
     }
 
+    /// How many nodes were seen within the ten seconds before the register was read last, this one among them.
+    var liveNodes: Int { self.live.load(ordering: .relaxed) }
+
     var isStopping: Bool { self.state.withLock { $0.isStopping } }
 
     func readiness() -> Readiness {
@@ -118,6 +122,12 @@ final class NodeStatusReporter: Service {
                     while !Task.isCancelled {
                         self.due.yield()
                         try? await Task.sleep(for: .seconds(1))
+                    }
+                }
+                group.addTask {
+                    while !Task.isCancelled {
+                        await self.count()
+                        try? await Task.sleep(for: .seconds(2))
                     }
                 }
                 group.addTask {
@@ -168,6 +178,17 @@ final class NodeStatusReporter: Service {
             self.keeper.admitted(until: begun.advanced(by: Self.admission))
         } catch {
             self.log.debug("status not reported", metadata: ["error": "\(error)"])
+        }
+    }
+
+    /// Nodes that cannot be counted are as many as they were.
+    private func count() async {
+        do {
+            let seen = try await self.nodes.nodes().map(\.seenAt.microseconds)
+            let newest = seen.max() ?? 0
+            self.live.store(max(1, seen.count { newest - $0 <= 10_000_000 }), ordering: .relaxed)
+        } catch {
+            self.log.debug("nodes not counted", metadata: ["error": "\(error)"])
         }
     }
 

@@ -10,9 +10,11 @@ package struct KeyOperation: Sendable {
     }
 
     /// A new key: its id, and the text a client presents.
-    package func create(tenant: Tenant.ID, scopes: Set<Scope>) async throws(RepositoryError) -> (
-        id: String, secret: String
-    ) {
+    package func create(
+        tenant: Tenant.ID,
+        scopes: Set<Scope>,
+        limit: RateLimit? = nil
+    ) async throws(RepositoryError) -> (id: String, secret: String) {
         let id = Self.random(length: 12)
         let secret = "vireo_\(id)_\(Self.random(length: 43))"
         try await self.keys.create(
@@ -21,7 +23,8 @@ package struct KeyOperation: Sendable {
                 tenant: tenant,
                 scopes: scopes,
                 secretHash: Array(SHA256.hash(data: Array(secret.utf8))),
-                createdAt: WallClock.now()
+                createdAt: WallClock.now(),
+                limit: limit
             )
         )
         return (id, secret)

@@ -7,12 +7,15 @@ struct LaneCaller {
     private var header: [UInt8] = []
     private var changes: UInt64?
     private var tenant: Tenant.ID?
+    /// What is held of the limit of the key that ``tenant(_:changes:look:limited:)`` was asked of last; nil: it has none.
+    private(set) var limited: LimitedKey?
 
     /// The tenant that a header `Authorization` may read for; nil: it may not, or that is not known.
     mutating func tenant(
         _ header: UnsafeRawBufferPointer,
         changes: UInt64,
-        look: (String) -> Principal?
+        look: (String) -> Principal?,
+        limited: (KeyLimit) -> LimitedKey?
     ) -> Tenant.ID? {
         if changes == self.changes, let tenant, self.isSame(header) { return tenant }
         self.tenant = nil
@@ -22,6 +25,7 @@ struct LaneCaller {
         self.header = Array(header)
         self.changes = changes
         self.tenant = principal.tenant
+        self.limited = principal.limit.flatMap(limited)
         return principal.tenant
     }
 

@@ -19,6 +19,8 @@ final class LaneDesk {
     struct Wanted {
         fileprivate let question: ImmediateQuestion
         fileprivate let explain: Explanation
+        /// What is held of the caller's limit.
+        fileprivate let limited: LimitedKey?
         fileprivate let start: ContinuousClock.Instant
     }
 
@@ -30,6 +32,7 @@ final class LaneDesk {
 
     private let immediate: ImmediateUseCases
     private let hasKeys: Bool
+    private let rates: RateLimiter?
     private let isStopping: @Sendable () -> Bool
     private let telemetry: RequestTelemetry.Answers
     private let wallClock: @Sendable () -> Timestamp
@@ -57,6 +60,7 @@ final class LaneDesk {
         )
         self.immediate = plan.immediate
         self.hasKeys = plan.authentication
+        self.rates = plan.rates
         self.isStopping = plan.isStopping
         self.telemetry = plan.telemetry
         self.wallClock = plan.wallClock
@@ -76,13 +80,20 @@ final class LaneDesk {
             let standing = self.immediate.stand(),
             let tenant = self.tenant(scan, bytes, changes: standing.changes, caller: &caller)
         else { return .routes }
+        // Whom the limit keeps out, or has wait, is for the routes: they say so.
+        if let limited = caller.limited, !limited.takeNow() { return .routes }
         switch self.immediate.recommend(query.request, tenant, standing, self.workspace) {
         case .answer(let answer):
             return .answer(self.written(answer, query.explain, scan, bytes, since: start, allocator))
         case .ask(let question):
+            // It is taken when there is an answer here: if there is none, the routes take it.
+            caller.limited?.giveBack()
             return self.looks.hasRoom
-                ? .ask(Wanted(question: question, explain: query.explain, start: start)) : .routes
-        case .wait: return .routes
+                ? .ask(Wanted(question: question, explain: query.explain, limited: caller.limited, start: start))
+                : .routes
+        case .wait:
+            caller.limited?.giveBack()
+            return .routes
         }
     }
 
@@ -94,7 +105,9 @@ final class LaneDesk {
         allocator: ByteBufferAllocator
     ) -> ByteBuffer? {
         let wanted = found.wanted
-        guard !self.isStopping(), let answer = self.immediate.answer(wanted.question, found.pool, self.workspace) else {
+        guard !self.isStopping(), wanted.limited?.takeNow() ?? true else { return nil }
+        guard let answer = self.immediate.answer(wanted.question, found.pool, self.workspace) else {
+            wanted.limited?.giveBack()
             return nil
         }
         return self.written(answer, wanted.explain, scan, bytes, since: wanted.start, allocator)
@@ -154,7 +167,8 @@ final class LaneDesk {
         return caller.tenant(
             UnsafeRawBufferPointer(rebasing: bytes[range]),
             changes: changes,
-            look: self.immediate.principal
+            look: self.immediate.principal,
+            limited: { self.rates?.key($0) }
         )
     }
 
@@ -174,6 +188,7 @@ final class LaneDesk {
 struct LanePlan: Sendable {
     let immediate: ImmediateUseCases
     let authentication: Bool
+    let rates: RateLimiter?
     let isStopping: @Sendable () -> Bool
     let telemetry: RequestTelemetry.Answers
     let serverName: String?

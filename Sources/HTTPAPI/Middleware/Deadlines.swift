@@ -1,4 +1,5 @@
 import ServiceLifecycle
+import Serving
 import Synchronization
 
 /// Answers in time, also where the work does not end.
@@ -11,7 +12,7 @@ import Synchronization
 final class Deadlines: Service, Sendable {
     private struct Waiting {
         let deadline: ContinuousClock.Instant
-        let race: Race
+        let race: Race<Result<Answer, Problem>>
         let work: Task<Void, Never>
     }
 
@@ -33,6 +34,12 @@ final class Deadlines: Service, Sendable {
     /// How many callers wait.
     var count: Int { self.waiting.withLock { $0.count } }
 
+    /// How long some work may take.
+    func time(within asked: Duration?, extra: Duration = .zero) -> Duration {
+        let limit = self.limit + extra
+        return min(limit, asked ?? limit)
+    }
+
     /// The result of some work, or 504.
     ///
     /// - Parameters:
@@ -43,12 +50,11 @@ final class Deadlines: Service, Sendable {
         extra: Duration = .zero,
         _ operation: @escaping @Sendable () async -> Result<Answer, Problem>
     ) async throws(Problem) -> Answer {
-        let race = Race()
-        let work = Self.start { race.finish(await operation()) }
+        let race = Race<Result<Answer, Problem>>()
+        let work = Task.begun { race.finish(await operation()) }
         if let result = race.result { return try result.get() }
         let key = ObjectIdentifier(race)
-        let limit = self.limit + extra
-        let entry = Waiting(deadline: self.now() + min(limit, asked ?? limit), race: race, work: work)
+        let entry = Waiting(deadline: self.now() + self.time(within: asked, extra: extra), race: race, work: work)
         self.waiting.withLock { $0[key] = entry }
         let result = await withTaskCancellationHandler {
             await race.wait()
@@ -86,61 +92,5 @@ final class Deadlines: Service, Sendable {
             entry.work.cancel()
         }
         return late.values.map(\.work)
-    }
-
-    /// Begins on the caller's thread and goes on there until the work first waits.
-    private static func start(_ work: @escaping @Sendable () async -> Void) -> Task<Void, Never> {
-        if #available(macOS 26, *) {
-            Task.immediate { await work() }
-        } else {
-            Task { await work() }
-        }
-    }
-}
-
-/// One result, of two that may come: the first counts.
-private final class Race: Sendable {
-    private enum State {
-        case running
-        case awaited(CheckedContinuation<Result<Answer, Problem>, Never>)
-        case finished(Result<Answer, Problem>)
-    }
-
-    private let state = Mutex(State.running)
-
-    /// The result, if there is one already.
-    var result: Result<Answer, Problem>? {
-        self.state.withLock { state in
-            guard case .finished(let result) = state else { return nil }
-            return result
-        }
-    }
-
-    func finish(_ result: Result<Answer, Problem>) {
-        let continuation = self.state.withLock { state -> CheckedContinuation<Result<Answer, Problem>, Never>? in
-            switch state {
-            case .running:
-                state = .finished(result)
-                return nil
-            case .awaited(let continuation):
-                state = .finished(result)
-                return continuation
-            case .finished:
-                return nil
-            }
-        }
-        continuation?.resume(returning: result)
-    }
-
-    /// Waits for the result; one caller may.
-    func wait() async -> Result<Answer, Problem> {
-        await withCheckedContinuation { continuation in
-            let result = self.state.withLock { state -> Result<Answer, Problem>? in
-                if case .finished(let result) = state { return result }
-                state = .awaited(continuation)
-                return nil
-            }
-            if let result { continuation.resume(returning: result) }
-        }
     }
 }

@@ -27,12 +27,15 @@ struct RequestTelemetry: Sendable {
         status: HTTPResponse.Status,
         requestID: String,
         duration: Duration,
-        cause: String?
+        cause: String?,
+        isShed: Bool = false
     ) {
         let method = Self.known[method] ?? "OTHER"
         self.routes[template]?.count(method: method, status: status.code, duration: duration)
         let level: Logger.Level =
             switch status.code {
+            // A line for each would be more work than the refusal; there are counts.
+            case _ where isShed: .debug
             case 500...: .error
             case 400...: .info
             default: .debug

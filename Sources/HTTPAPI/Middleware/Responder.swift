@@ -17,6 +17,8 @@ struct Responder: HTTPResponder {
     let authentication: Authentication
     let identity: RequestIdentity
     let deadlines: Deadlines
+    let calls: CallLimits
+    let rates: RateLimiter?
     let telemetry: RequestTelemetry
     /// Added to the deadline of a change that waits for all nodes.
     let waitTime: Duration
@@ -36,11 +38,13 @@ struct Responder: HTTPResponder {
         }
         var response: Response
         var cause: String?
+        var isShed = false
         switch outcome {
         case .success(let answer):
             response = Self.response(answer, id: id)
         case .failure(let problem):
             cause = problem.cause
+            isShed = problem.isShed
             response = Self.response(problem, path: path, id: id)
         }
         if self.isStopping() { response.headers[.connection] = "close" }
@@ -50,7 +54,8 @@ struct Responder: HTTPResponder {
             status: response.status,
             requestID: id,
             duration: ContinuousClock.now - start,
-            cause: cause
+            cause: cause,
+            isShed: isShed
         )
         return request.method == .head ? response.createHeadResponse() : response
     }
@@ -73,29 +78,61 @@ struct Responder: HTTPResponder {
             throw .methodNotAllowed(allow)
         case .route(let route, let segments):
             template = route.path.text
-            let principal = try await self.authentication.principal(of: request.headers, scope: route.scope)
-            let query = try QueryParameters(target.query, known: route.parameters, lists: route.lists)
-            let asked = try Self.deadline(request.headers)
-            let (bodyType, body) = try await self.body(of: request, for: route)
-            let call = Call(
-                principal: principal,
-                isFleet: self.authentication.isFleet(principal),
-                segments: segments,
-                query: query,
-                headers: request.headers,
-                bodyType: bodyType,
-                body: body
-            )
-            let waiting = query[Waiting.parameter] == nil ? Duration.zero : self.waitTime
+            let kind = route.callClass
+            guard self.calls.enter(kind) else { throw .overloaded(kind) }
+            let call: Call
+            let asked: Duration?
+            do {
+                (call, asked) = try await self.call(request, on: route, segments, query: target.query)
+            } catch {
+                self.calls.leave(kind)
+                throw error
+            }
+            let waiting = call.query[Waiting.parameter] == nil ? Duration.zero : self.waitTime
             let extra = waiting + (route.allowance?.time ?? .zero)
             return try await self.deadlines.run(within: asked, extra: extra) { () async -> Result<Answer, Problem> in
-                do throws(Problem) {
-                    return .success(try await route.answer(call))
-                } catch {
-                    return .failure(error)
-                }
+                // Not before: work goes on when its caller has been answered for being late.
+                defer { self.calls.leave(kind) }
+                // A read has lists to fall back on while there is time.
+                guard route.scope == .read else { return await Self.result(of: call, on: route) }
+                let budget = StageBudget(self.deadlines.time(within: asked, extra: extra))
+                return await StageBudget.within(budget) { await Self.result(of: call, on: route) }
             }
         }
+    }
+
+    private static func result(of call: Call, on route: Route) async -> Result<Answer, Problem> {
+        do throws(Problem) {
+            return .success(try await route.answer(call))
+        } catch {
+            return .failure(error)
+        }
+    }
+
+    /// A request that may take its route, read whole, and how long its caller waits.
+    private func call(
+        _ request: Request,
+        on route: Route,
+        _ segments: [ArraySlice<UInt8>],
+        query: ArraySlice<UInt8>?
+    ) async throws(Problem) -> (Call, Duration?) {
+        let principal = try await self.authentication.principal(of: request.headers, scope: route.scope)
+        if let limit = principal.limit, let rates, let time = await rates.key(limit).take() {
+            throw .rateLimited(limit.limit, after: time)
+        }
+        let query = try QueryParameters(query, known: route.parameters, lists: route.lists)
+        let asked = try Self.deadline(request.headers)
+        let (bodyType, body) = try await self.body(of: request, for: route)
+        let call = Call(
+            principal: principal,
+            isFleet: self.authentication.isFleet(principal),
+            segments: segments,
+            query: query,
+            headers: request.headers,
+            bodyType: bodyType,
+            body: body
+        )
+        return (call, asked)
     }
 
     /// How long the caller waits for the answer; nil: nothing is said of it.

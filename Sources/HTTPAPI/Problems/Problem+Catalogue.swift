@@ -100,9 +100,33 @@ extension Problem {
         .invalid([FieldError(pointer: "#/cursor", code: "invalid", allowed: "the next_cursor of an answer")])
     }
 
+    /// 429: the key was used as often as it may be; nothing was done for this call.
+    ///
+    /// - Parameter time: After which there is room for one.
+    static func rateLimited(_ limit: RateLimit, after time: Duration) -> Problem {
+        let seconds = max(1, time.components.seconds + (time.components.attoseconds > 0 ? 1 : 0))
+        return Problem(
+            status: .tooManyRequests,
+            code: "rate_limited",
+            detail: "the key may be used \(limit.rate) times a second, and \(limit.burst) times at once",
+            headers: [.retryAfter: String(seconds)],
+            isShed: true
+        )
+    }
+
     /// 503.
     static func unavailable(_ code: String, _ detail: String) -> Problem {
         Problem(status: .serviceUnavailable, code: code, detail: detail, headers: [.retryAfter: "1"])
+    }
+
+    /// 503: as many calls of its class are in progress as may be; nothing was done for this one.
+    static func overloaded(_ kind: RouteClass) -> Problem {
+        var problem = Problem.unavailable(
+            "overloaded",
+            "as many calls of the class \(kind.rawValue) are in progress on this node as may be; nothing was done"
+        )
+        problem.isShed = true
+        return problem
     }
 
     /// 504.

@@ -30,6 +30,8 @@ extension Problem {
             )
         case .storeUnavailable:
             self = .unavailable("unavailable", "the store cannot be read, and nothing else will do")
+        case .deadline:
+            self = .deadlineExceeded
         case .nothingToServe:
             self = .unavailable("unavailable", "there is no list that may be served at the moment")
         case .notDurable:

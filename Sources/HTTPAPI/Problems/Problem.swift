@@ -14,6 +14,8 @@ struct Problem: Error, Sendable, Equatable {
     var lists: [List] = []
     /// What an activation was refused for, in figures.
     var shortfall: ModelShortfall?
+    /// Whether the call was refused for what else is asked for, and not for itself: there may be very many.
+    var isShed = false
     /// What went wrong inside: for the log, never for the caller.
     var cause: String?
 
@@ -43,6 +45,7 @@ struct Problem: Error, Sendable, Equatable {
         case .unsupportedMediaType: "Unsupported media type"
         case .unprocessableContent: "Invalid request"
         case .requestHeaderFieldsTooLarge: "Request headers too large"
+        case .tooManyRequests: "Too many requests"
         case .serviceUnavailable: "Try again later"
         case .gatewayTimeout: "Deadline exceeded"
         default: "Internal error"

@@ -9,7 +9,7 @@ struct ErasureRoutes {
 
     var routes: [Route] {
         [
-            Route(.delete, "/v1/users/{user_id}", scope: .write, answer: self.erase),
+            Route(.delete, "/v1/users/{user_id}", scope: .write, isBulk: true, answer: self.erase),
             Route(.get, "/v1/erasures/{job}", scope: .write, answer: self.erasure),
         ]
     }

@@ -34,7 +34,14 @@ struct ExperimentRoutes {
                 answer: self.setVariants
             ),
             Route(.post, Self.one + ":stop", scope: .admin, parameters: [Waiting.parameter], answer: self.stop),
-            Route(.get, Self.one + "/results", scope: .admin, allowance: Self.allowance, answer: self.results),
+            Route(
+                .get,
+                Self.one + "/results",
+                scope: .admin,
+                allowance: Self.allowance,
+                isBulk: true,
+                answer: self.results
+            ),
         ]
     }
 

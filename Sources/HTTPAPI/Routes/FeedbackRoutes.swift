@@ -9,7 +9,14 @@ struct FeedbackRoutes {
     var routes: [Route] {
         [
             Route(.post, "/v1/feedback", scope: .write, takesBody: true, answer: self.record),
-            Route(.post, "/v1/feedback:batch", scope: .write, bodyTypes: [.json, .lines], answer: self.recordBatch),
+            Route(
+                .post,
+                "/v1/feedback:batch",
+                scope: .write,
+                bodyTypes: [.json, .lines],
+                isBulk: true,
+                answer: self.recordBatch
+            ),
         ]
     }
 

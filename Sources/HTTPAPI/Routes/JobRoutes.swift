@@ -13,7 +13,7 @@ struct JobRoutes {
 
     var routes: [Route] {
         [
-            Route(.post, "/v1/admin/precompute", scope: .admin, takesBody: true, answer: self.precompute),
+            Route(.post, "/v1/admin/precompute", scope: .admin, takesBody: true, isBulk: true, answer: self.precompute),
             Route(.get, "/v1/admin/jobs/{job}", scope: .admin, answer: self.job),
         ]
     }

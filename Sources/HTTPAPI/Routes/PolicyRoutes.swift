@@ -41,6 +41,7 @@ struct PolicyRoutes {
                 takesBody: true,
                 mayOmitBody: true,
                 allowance: Self.allowance,
+                isBulk: true,
                 answer: self.dryRun
             ),
             Route(.get, Self.one, scope: .admin, answer: self.policy),

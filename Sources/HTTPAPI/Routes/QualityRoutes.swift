@@ -21,6 +21,7 @@ struct QualityRoutes {
                 scope: .admin,
                 parameters: ["window", "surface"],
                 allowance: Self.allowance,
+                isBulk: true,
                 answer: self.report
             )
         ]

@@ -29,7 +29,14 @@ struct RecommendationRoutes {
                 lists: RecommendationQuery.lists,
                 answer: self.explain
             ),
-            Route(.post, "/v1/recommendations:batch", scope: .read, takesBody: true, answer: self.recommendMany),
+            Route(
+                .post,
+                "/v1/recommendations:batch",
+                scope: .read,
+                takesBody: true,
+                isBulk: true,
+                answer: self.recommendMany
+            ),
         ]
     }
 

@@ -19,6 +19,8 @@ struct Route: Sendable {
     let mayOmitBody: Bool
     /// What it may take more of than others; nil: nothing.
     let allowance: Allowance?
+    /// Whether it does much at once (``RouteClass/bulk``).
+    let isBulk: Bool
     let answer: @Sendable (Call) async throws(Problem) -> Answer
 
     init(
@@ -31,6 +33,7 @@ struct Route: Sendable {
         bodyTypes: [MediaType]? = nil,
         mayOmitBody: Bool = false,
         allowance: Allowance? = nil,
+        isBulk: Bool = false,
         answer: @escaping @Sendable (Call) async throws(Problem) -> Answer
     ) {
         self.method = method
@@ -41,6 +44,7 @@ struct Route: Sendable {
         self.bodyTypes = bodyTypes ?? (takesBody ? [.json] : [])
         self.mayOmitBody = mayOmitBody
         self.allowance = allowance
+        self.isBulk = isBulk
         self.answer = answer
     }
 }

@@ -15,14 +15,24 @@ public struct APIKey: Sendable, Equatable {
     public let secretHash: [UInt8]
     /// When it was made.
     public let createdAt: Timestamp
+    /// How often it may be used; nil: as often as may be.
+    public let limit: RateLimit?
 
     /// A key of these parts.
-    public init(id: String, tenant: Tenant.ID, scopes: Set<Scope>, secretHash: [UInt8], createdAt: Timestamp) {
+    public init(
+        id: String,
+        tenant: Tenant.ID,
+        scopes: Set<Scope>,
+        secretHash: [UInt8],
+        createdAt: Timestamp,
+        limit: RateLimit? = nil
+    ) {
         self.id = id
         self.tenant = tenant
         self.scopes = scopes
         self.secretHash = secretHash
         self.createdAt = createdAt
+        self.limit = limit
     }
 }
 
@@ -32,6 +42,8 @@ public protocol APIKeyRepository: Sendable {
     func create(_ key: APIKey) async throws(RepositoryError)
     /// Every key that is not revoked.
     func keys() async throws(RepositoryError) -> [APIKey]
+    /// Gives a key another limit, or none; false if there is no such key.
+    func limit(_ id: String, to limit: RateLimit?) async throws(RepositoryError) -> Bool
     /// Revokes a key; false if there is no such key.
     func revoke(_ id: String) async throws(RepositoryError) -> Bool
 }

@@ -17,6 +17,7 @@ package struct FrequencyCapService: Sendable {
     private let counters: any FrequencyCounters
     private let impressions: any ImpressionRepository
     private let control: ControlState
+    private let clock: StageClock
     private let log: Logger
     private let metrics = CapMetrics()
 
@@ -24,11 +25,13 @@ package struct FrequencyCapService: Sendable {
         counters: any FrequencyCounters,
         impressions: any ImpressionRepository,
         control: ControlState,
+        clock: StageClock = StageClock(),
         log: Logger
     ) {
         self.counters = counters
         self.impressions = impressions
         self.control = control
+        self.clock = clock
         self.log = log
     }
 
@@ -61,10 +64,14 @@ package struct FrequencyCapService: Sendable {
                 return drawn(.reserved(reserved, subject.caps)).map { ($0.slate, standing.degraded) }
             }
             if refused.isEmpty { return (draft.slate, standing.degraded) }
-            let gate: CapGate = round < Self.rounds ? .shut(standing.full) : .reserved(standing.reserved, subject.caps)
+            let isShort = round == 1 && StageBudget.current?.isShort(for: .replacement) ?? false
+            if isShort { standing.degraded.note(.replacement) }
+            let isLast = isShort || round == Self.rounds
+            let gate: CapGate = isLast ? .reserved(standing.reserved, subject.caps) : .shut(standing.full)
             guard let next = drawn(gate) else { return nil }
             draft = next
             capped = subject.capped(draft, filter)
+            if isLast { break }
         }
         if !standing.reserved.isSubset(of: capped.chosen.map(\.number)) {
             // What was reserved and has no place after all is free at once, or else a while later by itself.
@@ -124,15 +131,14 @@ package struct FrequencyCapService: Sendable {
             released: standing.reserved.subtracting(chosen).sorted(),
             isWhole: !standing.mayBePartial
         )
-        let tenant = subject.state.tenant
-        var outcome = try await self.counters.reserve(reservation, tenant: tenant)
+        var outcome = try await self.outcome(of: reservation, subject)
         standing.mayBePartial = true
         if outcome == .incomplete {
             if !(try await self.complete(subject, covering: reservation.longest)) {
                 standing.degraded.note(.postgres)
             }
             reservation.isWhole = false
-            outcome = try await self.counters.reserve(reservation, tenant: tenant)
+            outcome = try await self.outcome(of: reservation, subject)
         }
         guard case .reserved(let refused, let full) = outcome else {
             throw .failed("counters that may be partial are refused")
@@ -145,6 +151,32 @@ package struct FrequencyCapService: Sendable {
         return refused
     }
 
+    private func outcome(
+        of reservation: CapReservation,
+        _ subject: CapSubject
+    ) async throws(RepositoryError) -> CapOutcome {
+        let (counters, tenant) = (self.counters, subject.state.tenant)
+        return try await self.timed { () async throws(RepositoryError) in
+            try await counters.reserve(reservation, tenant: tenant)
+        }
+    }
+
+    /// What the stores say in time.
+    private func timed<Value: Sendable>(
+        _ work: @escaping @Sendable () async throws(RepositoryError) -> Value
+    ) async throws(RepositoryError) -> Value {
+        let result = await self.clock.value(by: StageBudget.current?.caps) {
+            () async -> Result<Value, RepositoryError> in
+            do throws(RepositoryError) {
+                return .success(try await work())
+            } catch {
+                return .failure(error)
+            }
+        }
+        guard let result else { throw .unavailable("no time is left") }
+        return try result.get()
+    }
+
     /// Makes counters that Redis does not have, or has lost, of the impressions that are stored; false: they cannot be read,
     /// and what Redis has counts alone.
     private func complete(_ subject: CapSubject, covering window: Duration) async throws(RepositoryError) -> Bool {
@@ -153,12 +185,18 @@ package struct FrequencyCapService: Sendable {
         let shown: [ShownItem]
         do {
             let since = Timestamp(microseconds: (subject.id.milliseconds - back) * 1_000)
-            shown = try await self.impressions.shown(to: user, since: since, tenant: tenant)
+            let impressions = self.impressions
+            shown = try await self.timed { () async throws(RepositoryError) in
+                try await impressions.shown(to: user, since: since, tenant: tenant)
+            }
         } catch {
             self.log.debug("impressions cannot be read", metadata: ["error": "\(error)"])
             return false
         }
-        try await self.counters.complete(shown, of: user, covering: window, tenant: tenant)
+        let (counters, known) = (self.counters, shown)
+        try await self.timed { () async throws(RepositoryError) in
+            try await counters.complete(known, of: user, covering: window, tenant: tenant)
+        }
         self.metrics.completed.increment()
         return true
     }

@@ -265,7 +265,10 @@ package final class ControlState: ControlFeed, Sendable {
             state.itemPosition = delta.itemPosition
             if let keys = delta.keys {
                 state.keys = Dictionary(
-                    keys.map { ($0.secretHash, Principal(tenant: $0.tenant, scopes: $0.scopes)) },
+                    keys.map { key in
+                        let limit = key.limit.map { KeyLimit(key: key.id, limit: $0) }
+                        return (key.secretHash, Principal(tenant: key.tenant, scopes: key.scopes, limit: limit))
+                    },
                     uniquingKeysWith: { first, _ in first }
                 )
             }

@@ -12,7 +12,14 @@ extension RecommendationService {
         var request = request
         let standing: UserStanding?
         do {
-            let read = try await self.context.pools.users.standing(of: request.user, tenant: request.tenant)
+            let (user, tenant) = (request.user, request.tenant)
+            let read = try await self.context.timed(by: StageBudget.current?.pool) { () async throws(PoolFailure) in
+                do throws(RepositoryError) {
+                    return try await self.context.pools.users.standing(of: user, tenant: tenant)
+                } catch {
+                    throw .store(error)
+                }
+            }
             request.minimumVersion = max(request.minimumVersion, read.changed)
             standing = read
         } catch {

@@ -36,6 +36,8 @@ struct TracedChoice {
     let pins: [(item: Item.Number, place: Int)]
     let excludesSeen: Bool
     let isBoosted: Bool
+    /// What was gone by: there may have been no time for the policy's.
+    let marginalRelevance: Float?
 }
 
 extension SlateTrace {
@@ -53,6 +55,7 @@ extension SlateTrace {
             candidates: [],
             places: places
         )
+        self.rules.marginalRelevance = made.marginalRelevance
         func candidate(_ index: Int, _ standing: Decision.Candidate.Standing) -> Candidate {
             let (item, seed) = (pool.item(index), pool.seed(index))
             let (collaborative, content, popularity) = pool.components(index)

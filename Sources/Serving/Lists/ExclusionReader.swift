@@ -28,7 +28,10 @@ struct ExclusionReader: Sendable {
         let state = opening.state
         var exclusions = ReadExclusions()
         do {
-            let (profile, answer) = try await self.profile(user, state)
+            let (profile, answer) = try await self.context.timed(by: StageBudget.current?.pool) {
+                () async throws(PoolFailure) in
+                try await self.profile(user, state)
+            }
             exclusions.value = UserExclusions(
                 seen: Set(profile.seen),
                 suppressed: state.catalog.suppressed(by: profile.suppressions)

@@ -7,6 +7,8 @@ enum PoolFailure: Error {
     case store(RepositoryError)
     case overloaded
     case undecodable
+    /// Its stage took too long.
+    case deadline
 
     /// The reason in answers.
     var reason: String {
@@ -15,6 +17,7 @@ enum PoolFailure: Error {
         case .store: "store_unavailable"
         case .overloaded: "overloaded"
         case .undecodable: "internal"
+        case .deadline: "deadline"
         }
     }
 
@@ -24,6 +27,7 @@ enum PoolFailure: Error {
         case .noModel: nil
         case .store: .postgres
         case .overloaded, .undecodable: .overloaded
+        case .deadline: .deadline
         }
     }
 }
@@ -72,11 +76,12 @@ extension ServingContext {
             var answer: Recommendation
             switch step {
             case .stale:
-                // Where it is first, the cache has looked for it.
+                // Where it is first, the cache has looked for it, if it had the time.
                 guard !hasLooked || policy.fallback.first != .stale, let held = await self.held(asked) else { continue }
                 answer = held
+                if case .deadline = cause { answer.fallbackReason = cause.reason }
             case .precomputed:
-                guard let list = await self.precomputed(asked) else { continue }
+                guard let list = await self.precomputed(asked, cause) else { continue }
                 answer = list
                 answer.fallbackReason = cause.reason
             case .popular, .staticList:
@@ -92,6 +97,7 @@ extension ServingContext {
             if !answer.items.isEmpty { return answer }
         }
         if case .noModel = cause { throw .notReady }
+        if case .deadline = cause, !refused { throw .deadline }
         throw refused ? .unverified : .nothingToServe
     }
 
@@ -99,23 +105,26 @@ extension ServingContext {
     private func held(_ asked: Asked) async -> Recommendation? {
         guard asked.state.model != nil else { return nil }
         let place = asked.place
-        guard let found = await self.cache.held(for: place.key, place.field) else { return nil }
+        let held = await self.clock.value(by: StageBudget.current?.standIn) {
+            await self.cache.held(for: place.key, place.field)
+        }
+        guard let found = held.flatMap(\.self) else { return nil }
         return await self.made(asked, of: found)
     }
 
     /// The answer of the list that was computed ahead for the user: its version was read with it. None stands in for one that
     /// is drawn by other filters.
-    private func precomputed(_ asked: Asked) async -> Recommendation? {
+    private func precomputed(_ asked: Asked, _ cause: PoolFailure) async -> Recommendation? {
         guard let precomputed, asked.digest.isEmpty, let user = asked.request.named,
-            let lineage = asked.state.lineage(surface: asked.request.surface),
-            let list = await precomputed.list(
-                of: user,
-                lineage,
-                tenant: asked.state.tenant,
-                at: asked.opening.now,
-                since: asked.opening.start
-            )
+            let lineage = asked.state.lineage(surface: asked.request.surface)
         else { return nil }
+        let (tenant, now) = (asked.state.tenant, asked.opening.now)
+        // Whose own list took too long has time kept back for this.
+        let start = if case .deadline = cause { ContinuousClock.now } else { asked.opening.start }
+        let read = await self.clock.value(by: StageBudget.current?.standIn) {
+            await precomputed.list(of: user, lineage, tenant: tenant, at: now, since: start)
+        }
+        guard let list = read.flatMap(\.self) else { return nil }
         return await self.made(
             asked,
             of: list.pool,

@@ -48,8 +48,27 @@ struct PoolComputer: Sendable {
         return try await self.run { users async throws(RepositoryError) in
             try await users.state(of: asked.request.user, tenant: asked.state.tenant)
         } compute: { user in
-            self.computation(user, asked, model) { asked.excluded(in: model) }
+            // A list that is gone on with is kept, in its cursor.
+            guard let budget = StageBudget.current, budget.isShort(for: .candidates), asked.request.page == .whole,
+                asked.state.hasOwnList(user)
+            else { return self.computation(user, asked, model) { asked.excluded(in: model) } }
+            budget.drawFewer()
+            return self.smallComputation(user, asked, model)
         }
+    }
+
+    /// The pool of a user of fewer candidates, for one request that has no time for more.
+    private func smallComputation(_ user: UserState, _ asked: Asked, _ model: TenantState.LoadedModel) -> Computation {
+        let size = max(asked.state.policy.poolSize / 4, 2 * asked.request.limit)
+        let excluded = asked.excluded(in: model)
+        let pool = self.pool(user, of: asked.request.user, asked, model, excluded: excluded, atMost: size)
+        self.poolSize.record(pool.unseen.count)
+        return Computation(
+            version: user.version,
+            payload: PoolCodec.encode(pool),
+            isCacheable: false,
+            isTransient: true
+        )
     }
 
     /// The pools of many requests of one tenant, each by its own model, in their order, by one read of all users.
@@ -121,7 +140,8 @@ struct PoolComputer: Sendable {
         of name: User.ID,
         _ asked: Asked,
         _ model: TenantState.LoadedModel,
-        excluded: Bitmap
+        excluded: Bitmap,
+        atMost size: Int = .max
     ) -> CandidatePool {
         self.scorers.withScorer { scorer in
             UserPool(
@@ -130,6 +150,7 @@ struct PoolComputer: Sendable {
                 excluded: excluded,
                 keepsSeen: asked.keepsSeen,
                 lot: Self.lot(name, model, asked),
+                largest: size,
                 now: asked.opening.now
             ).pool(of: user, scorer: scorer)
         }

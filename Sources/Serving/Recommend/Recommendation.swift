@@ -60,6 +60,16 @@ package enum Degradation: String, CaseIterable, Sendable {
     case frequencyCap = "frequency_cap"
     /// The active policy cannot be read by this node; it serves by the one before.
     case policy
+    /// There was no time for the user's own list.
+    case deadline
+    /// There was no time for a pool of the policy's size.
+    case candidates
+    /// There was no time to replace what frequency caps refuse a second time: the list may be shorter.
+    case replacement
+    /// There was no time to give places to what nothing is known of yet.
+    case exploration
+    /// There was no time for maximal marginal relevance.
+    case reranking
 }
 
 /// A slate: the answer to one request.
@@ -177,6 +187,8 @@ package enum ServingError: Error, Sendable, Equatable {
     case cursorGone(CursorEnd)
     /// What was asked for can be told from the store alone, and that cannot be read.
     case storeUnavailable
+    /// There is not enough time for anything that may be served.
+    case deadline
     /// There is no list now that the policy lets serve; try again.
     case nothingToServe
     /// A write could not be made durable; try again.

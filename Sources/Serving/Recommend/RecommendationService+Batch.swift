@@ -53,9 +53,12 @@ extension RecommendationService {
 
     private func found(_ wanted: WantedPools, _ state: TenantState) async -> [Result<CacheAnswer, PoolFailure>] {
         guard state.model != nil else { return wanted.requests.map { _ in .failure(.noModel) } }
-        return await self.context.cache.entries(for: wanted.requests) { indices async throws(PoolFailure) in
-            try await self.context.pools.compute(indices.map { wanted.asked[$0] })
+        let found = await self.context.clock.value(by: StageBudget.current?.pool) {
+            await self.context.cache.entries(for: wanted.requests) { indices async throws(PoolFailure) in
+                try await self.context.pools.compute(indices.map { wanted.asked[$0] })
+            }
         }
+        return found ?? wanted.requests.map { _ in .failure(.deadline) }
     }
 }
 

@@ -35,14 +35,16 @@ extension ServingContext {
     func pool(_ asked: Asked) async throws(PoolFailure) -> CacheAnswer {
         guard let model = asked.state.model else { throw .noModel }
         let (place, pools) = (asked.place, self.pools)
-        return try await self.cache.entry(
-            for: place.key,
-            place.field,
-            lifetimes: Lifetimes(asked.state.policy),
-            minVersion: asked.request.minimumVersion,
-            servesStale: asked.servesStale,
-            cold: { pools.shared(asked, model) },
-            compute: { () async throws(PoolFailure) in try await pools.compute(asked) }
-        )
+        return try await self.timed(by: StageBudget.current?.pool) { () async throws(PoolFailure) in
+            try await self.cache.entry(
+                for: place.key,
+                place.field,
+                lifetimes: Lifetimes(asked.state.policy),
+                minVersion: asked.request.minimumVersion,
+                servesStale: asked.servesStale,
+                cold: { pools.shared(asked, model) },
+                compute: { () async throws(PoolFailure) in try await pools.compute(asked) }
+            )
+        }
     }
 }

@@ -22,7 +22,10 @@ extension ServingContext {
             throw .versionUnknown
         case .success(let found):
             do throws(PoolFailure) {
-                let answer = try await self.answer(asked, of: found)
+                var answer = try await self.answer(asked, of: found)
+                if answer.tier == .computed, StageBudget.current?.isOfFewer ?? false {
+                    answer.degraded.note(.candidates)
+                }
                 self.metrics.served(answer)
                 self.record(answer, as: .own, asked)
                 return answer
@@ -35,9 +38,12 @@ extension ServingContext {
         // No fallback is known to hold a version. Without a model there is none to be missed.
         guard minimum == 0 || cause.degradation == nil else {
             self.log.debug("no version known", metadata: ["reason": "\(cause.reason)"])
+            if case .deadline = cause { throw .deadline }
             throw .storeUnavailable
         }
-        let answer = try await self.fallback(asked, cause: cause, since: begun, hasLooked: hasLooked)
+        // A look that was cut short has found nothing.
+        let isWhole = if case .deadline = cause { false } else { hasLooked }
+        let answer = try await self.fallback(asked, cause: cause, since: begun, hasLooked: isWhole)
         self.metrics.served(answer)
         self.record(answer, as: .own, asked)
         return answer
@@ -49,7 +55,10 @@ extension ServingContext {
         if made == nil {
             // Bytes that passed the checksum and are no pool: another program writes these keys.
             self.metrics.undecodable.increment()
-            let fresh = try await self.pools.compute(asked)
+            let pools = self.pools
+            let fresh = try await self.timed(by: StageBudget.current?.pool) { () async throws(PoolFailure) in
+                try await pools.compute(asked)
+            }
             begun = .now
             made = await self.made(asked, of: fresh)
         }
@@ -111,6 +120,7 @@ extension ServingContext {
     ) async -> (Recommendation, pool: (isPersonal: Bool, suppressedCount: Int))? {
         var builder = asked.opening.builder
         builder.faults = faults
+        builder.economy = Economy(StageBudget.current, asked.state)
         let stage = builder
         var found = (isPersonal: false, suppressedCount: 0)
         let workspace = SlateWorkspace(isTracing: self.records(asked.id, of: asked.state))
@@ -132,7 +142,7 @@ extension ServingContext {
         }
         guard let (slate, degraded) = drawn else { return nil }
         var answer = asked.answer(slate)
-        for degradation in degraded { answer.degraded.note(degradation) }
+        for degradation in degraded + stage.economy.degraded { answer.degraded.note(degradation) }
         answer.trace = workspace.trace.map(TracedSlate.init)
         return (answer, found)
     }

@@ -15,6 +15,7 @@ package struct ServingContext: Sendable {
     let caps: FrequencyCapService?
     /// nil: none are recorded.
     let decisions: DecisionLog?
+    let clock: StageClock
     let metrics = RecommendationMetrics()
     let finalStage = FinalStageMetrics()
     let log: Logger
@@ -29,6 +30,7 @@ package struct ServingContext: Sendable {
         signer: TokenSigner,
         caps: FrequencyCapService? = nil,
         decisions: DecisionLog? = nil,
+        clock: StageClock = StageClock(),
         limit: ComputeLimit,
         log: Logger,
         wallClock: @escaping @Sendable () -> Timestamp
@@ -41,6 +43,7 @@ package struct ServingContext: Sendable {
         self.signer = signer
         self.caps = caps
         self.decisions = decisions
+        self.clock = clock
         self.log = log
         self.wallClock = wallClock
     }

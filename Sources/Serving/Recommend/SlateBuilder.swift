@@ -9,6 +9,7 @@ struct SlateBuilder {
     let signer: TokenSigner
     let now: Timestamp
     var faults = SeededFaults()
+    var economy = Economy.none
 
     struct Slate {
         var items: [RecommendedItem]
@@ -26,7 +27,8 @@ struct SlateBuilder {
         into workspace: SlateWorkspace
     ) -> FilteredCounts {
         let exploration = self.state.policy.exploration
-        var room = pool.tried.isEmpty ? 0 : exploration.places(of: limit, lot: pool.triedLot)
+        let hasNone = pool.tried.isEmpty || self.economy.exploration
+        var room = hasNone ? 0 : exploration.places(of: limit, lot: pool.triedLot)
         while true {
             let filtered = self.choose(limit, of: pool, trying: room, filter: filter, into: workspace)
             guard room > 0 else { return filtered }
@@ -95,7 +97,7 @@ struct SlateBuilder {
         }
         let count = isUntouched ? pool.unseenCount : allowed.count
         var (diversity, chosen) = workspace.takeDiversity()
-        if let choice = self.state.rules.compiled.choice {
+        if let choice = self.choice {
             let candidates = (0..<count).map { place in
                 let candidate = isUntouched ? place : allowed[place]
                 let components = Self.components(candidate, of: pool, admission, boosts: hasBoosts)
@@ -126,12 +128,21 @@ struct SlateBuilder {
                 tried: tried,
                 pins: pins,
                 excludesSeen: excludesSeen,
-                isBoosted: hasBoosts
+                isBoosted: hasBoosts,
+                marginalRelevance: self.choice?.lambda
             )
             return SlateTrace(made, of: pool, self.state.rules, admission, places)
         }
         workspace.put(allowed, diversity, chosen, places)
         return filtered
+    }
+
+    /// How a list is chosen where one cap of categories is not all.
+    private var choice: DiverseChoice? {
+        self.state.rules.compiled.choice.map { choice in
+            self.economy.reranking
+                ? DiverseChoice(category: choice.category, creator: choice.creator, lambda: nil) : choice
+        }
     }
 
     /// Puts candidates in the order of their scores times the policy's boosts, equal ones as they were.

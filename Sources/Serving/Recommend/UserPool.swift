@@ -11,6 +11,8 @@ struct UserPool {
     let keepsSeen: Bool
     /// Which items are tried out: of the user and the day.
     var lot: UInt64 = 0
+    /// How many candidates that are not seen it has at most, whatever the policy says.
+    var largest = Int.max
     let now: Timestamp
 
     /// The pool of a user. Without consent it is the cold list. What the user suppresses is in none; others take the places, and
@@ -47,10 +49,12 @@ struct UserPool {
     }
 
     private func pool(_ history: [HistoryEvent], excluded: Bitmap, scorer: Scorer) -> CandidatePool {
-        scorer.pool(
+        var policy = self.state.policy
+        policy.poolSize = min(policy.poolSize, self.largest)
+        return scorer.pool(
             history: history,
             snapshot: self.snapshot,
-            policy: self.state.policy,
+            policy: policy,
             excluded: excluded.words,
             keepsSeen: self.keepsSeen,
             fresh: self.state.freshIndex(of: self.snapshot).items(

@@ -31,7 +31,11 @@ package final class SessionService: Sendable {
         let looked = ContinuousClock.now
         let computed: Result<Computed, PoolFailure>
         do {
-            computed = .success(try await self.compute(asked, request, kept ?? []))
+            let computation = try await self.context.timed(by: StageBudget.current?.pool) {
+                () async throws(PoolFailure) in
+                try await self.compute(asked, request, kept ?? [])
+            }
+            computed = .success(computation)
         } catch {
             computed = .failure(error)
         }
@@ -82,7 +86,16 @@ package final class SessionService: Sendable {
     private func kept(_ request: SessionRequest) async -> [SessionEvent]? {
         guard let session = request.session else { return [] }
         do {
-            let events = try await self.sessions.events(of: session, tenant: request.recommendation.tenant)
+            let tenant = request.recommendation.tenant
+            let read = await self.context.clock.value(by: StageBudget.current?.pool) {
+                () async -> Result<[SessionEvent], RepositoryError> in
+                do throws(RepositoryError) {
+                    return .success(try await self.sessions.events(of: session, tenant: tenant))
+                } catch {
+                    return .failure(error)
+                }
+            }
+            let events = try (read ?? .failure(.unavailable("no time is left"))).get()
             (events.isEmpty ? self.metrics.empty : self.metrics.found).increment()
             return events
         } catch {
@@ -92,7 +105,7 @@ package final class SessionService: Sendable {
         }
     }
 
-    private struct Computed {
+    private struct Computed: Sendable {
         let pool: Computation
         /// Whether the store could not say which kept events still count, and none did.
         let isUnverified: Bool
