@@ -1,4 +1,5 @@
 import Foundation
+import LocalServers
 import Testing
 
 /// Limits of keys, over all nodes.

@@ -1,8 +1,8 @@
+import LocalServers
 import Logging
 import RecommendationCore
 import Redis
 import Serving
-import Synchronization
 import Testing
 
 @testable import RedisAdapters
@@ -22,7 +22,8 @@ struct RateTokensTests {
             #expect(first.granted == 7 && first.wait == .zero)
             let second = try await tokens.draw(7, of: limit)
             #expect(second.granted == 3)
-            #expect(second.wait > .milliseconds(300) && second.wait <= .milliseconds(500))
+            // Less than one has leaked since, or there would be one more.
+            #expect(second.wait > .zero && second.wait <= .milliseconds(500))
             #expect(try await tokens.draw(1, of: try Self.limit("other", rate: 2, burst: 10)).granted == 1)
             try await Task.sleep(for: second.wait)
             #expect(try await tokens.draw(1, of: limit).granted == 1, "who waits so long gets in")
@@ -60,25 +61,28 @@ struct RateTokensTests {
             let tokens = RedisRateTokens(client: redis.client, namespace: redis.namespace)
             let limit = try Self.limit("fleet", rate: 300, burst: 150)
             let limiters = (0..<3).map { _ in RateLimiter(tokens: tokens, nodes: { 3 }, log: Logger(label: "test")) }
-            let admitted = Mutex<[ContinuousClock.Instant]>([])
-            try await withThrowingTaskGroup(of: Void.self) { group in
+            let calls = try await withThrowingTaskGroup(of: Void.self) { group in
                 for limiter in limiters { group.addTask { await limiter.run() } }
-                try await withThrowingTaskGroup(of: Void.self) { clients in
-                    let end = ContinuousClock.now + .seconds(3)
+                let end = ContinuousClock.now + .seconds(3)
+                let calls = try await withThrowingTaskGroup(of: [(ContinuousClock.Instant, Bool)].self) { clients in
                     for number in 0..<24 {
                         clients.addTask {
+                            var calls: [(ContinuousClock.Instant, Bool)] = []
                             let key = limiters[number % 3].key(limit)
                             while ContinuousClock.now < end {
-                                if await key.take() == nil { admitted.withLock { $0.append(.now) } }
+                                let isAdmitted = await key.take() == nil
+                                calls.append((.now, isAdmitted))
                                 try await Task.sleep(for: .milliseconds(5))
                             }
+                            return calls
                         }
                     }
-                    try await clients.waitForAll()
+                    return try await clients.reduce([], +)
                 }
                 group.cancelAll()
+                return calls
             }
-            let times = admitted.withLock { $0.sorted() }
+            let times = calls.filter(\.1).map(\.0).sorted()
             // What was let through is noted a moment later, in which a thread may have been away.
             let slack = Duration.milliseconds(50)
             for first in stride(from: 0, to: times.count, by: 3) {
@@ -88,7 +92,9 @@ struct RateTokensTests {
                     if Double(last - first + 1) > most { Issue.record("\(last - first + 1) in \(seconds) s") }
                 }
             }
-            #expect(times.count > 700, "\(times.count) of 1,050 that the limit lets through in 3 s")
+            // On a machine that is busy fewer may have come than the limit lets through.
+            let most = min(calls.count, 1_050)
+            #expect(3 * times.count > 2 * most, "\(times.count) of \(most), of \(calls.count) that came")
         }
     }
 
@@ -103,13 +109,13 @@ struct RateTokensTests {
                     group.addTask { await limiter.run() }
                     let key = limiter.key(limit)
                     #expect(await key.take() == nil)
-                    try await server.pause()
+                    try server.pause()
                     let start = ContinuousClock.now
                     var taken = 0
                     for _ in 0..<20 where await key.take() == nil { taken += 1 }
                     #expect(ContinuousClock.now - start < .seconds(1))
                     #expect((2...4).contains(taken), "\(taken): two at once, and 2.5 a second")
-                    try await server.resume()
+                    try server.resume()
                     var whole = 0
                     for _ in 0..<60 {
                         if await key.take() == nil { whole += 1 }

@@ -80,8 +80,15 @@ final class LaneDesk {
             let standing = self.immediate.stand(),
             let tenant = self.tenant(scan, bytes, changes: standing.changes, caller: &caller)
         else { return .routes }
-        // Whom the limit keeps out, or has wait, is for the routes: they say so.
-        if let limited = caller.limited, !limited.takeNow() { return .routes }
+        if let limited = caller.limited {
+            switch limited.takeNow() {
+            case .admitted: break
+            case .refused(let time):
+                let problem = Problem.rateLimited(limited.limit.limit, after: time)
+                return .answer(self.written(problem, scan, bytes, since: start, allocator))
+            case .wait: return .routes
+            }
+        }
         switch self.immediate.recommend(query.request, tenant, standing, self.workspace) {
         case .answer(let answer):
             return .answer(self.written(answer, query.explain, scan, bytes, since: start, allocator))
@@ -105,7 +112,7 @@ final class LaneDesk {
         allocator: ByteBufferAllocator
     ) -> ByteBuffer? {
         let wanted = found.wanted
-        guard !self.isStopping(), wanted.limited?.takeNow() ?? true else { return nil }
+        guard !self.isStopping(), (wanted.limited?.takeNow() ?? .admitted) == .admitted else { return nil }
         guard let answer = self.immediate.answer(wanted.question, found.pool, self.workspace) else {
             wanted.limited?.giveBack()
             return nil
@@ -149,6 +156,33 @@ final class LaneDesk {
         buffer.writeBytes(head)
         if scan.method == .get { buffer.writeBytes(body) }
         self.telemetry.answered(
+            isHead: scan.method == .head,
+            requestID: requestID,
+            duration: ContinuousClock.now - start
+        )
+        return buffer
+    }
+
+    /// What the routes would answer to one that its limit keeps out.
+    private func written(
+        _ problem: Problem,
+        _ scan: RequestScan,
+        _ bytes: UnsafeRawBufferPointer,
+        since start: ContinuousClock.Instant,
+        _ allocator: ByteBufferAllocator
+    ) -> ByteBuffer {
+        let requestID = self.requestID(scan, bytes)
+        let path = bytes[scan.target].prefix { $0 != UInt8(ascii: "?") }
+        let body = problem.document(
+            instance: Responder.instance(path),
+            requestID: String(decoding: requestID, as: UTF8.self)
+        )
+        self.head.write(problem, requestID: requestID, length: body.readableBytes, at: self.wallClock())
+        let head = self.head.bytes
+        var buffer = allocator.buffer(capacity: head.count + body.readableBytes)
+        buffer.writeBytes(head)
+        if scan.method == .get { buffer.writeImmutableBuffer(body) }
+        self.telemetry.refused(
             isHead: scan.method == .head,
             requestID: requestID,
             duration: ContinuousClock.now - start

@@ -1,3 +1,4 @@
+import HTTPTypes
 import NIOCore
 import RecommendationCore
 import Serving
@@ -38,9 +39,24 @@ struct ResponseHead: ~Copyable {
         self.out.append("\r\nContent-Type: application/json\r\nCache-Control: private, no-store\r\nX-Request-ID: ")
         self.out.append(requestID.bindMemory(to: UInt8.self))
         self.out.append("\r\nContent-Length: ")
+        self.end(length: length, at: recommendation.generatedAt)
+    }
+
+    /// - Parameter requestID: Visible ASCII.
+    mutating func write(_ problem: Problem, requestID: UnsafeRawBufferPointer, length: Int, at now: Timestamp) {
+        self.out.removeAll()
+        self.out.append("HTTP/1.1 \(problem.status.code) \(problem.status.reasonPhrase)\r\n")
+        for header in problem.headers { self.out.append("\(header.name.rawName): \(header.value)\r\n") }
+        self.out.append("Content-Type: application/problem+json\r\nCache-Control: private, no-store\r\nX-Request-ID: ")
+        self.out.append(requestID.bindMemory(to: UInt8.self))
+        self.out.append("\r\nContent-Length: ")
+        self.end(length: length, at: now)
+    }
+
+    private mutating func end(length: Int, at now: Timestamp) {
         self.out.integer(length)
         self.out.append("\r\nDate: ")
-        self.appendDate(recommendation.generatedAt)
+        self.appendDate(now)
         if let serverName {
             self.out.append("\r\nServer: ")
             serverName.withUnsafeBufferPointer { self.out.append($0) }

@@ -74,22 +74,38 @@ struct RequestTelemetry: Sendable {
         log.log(level: level, "request", metadata: metadata)
     }
 
-    /// The counts and lines of one route's good answers to `GET` and `HEAD`, found once.
+    /// The counts and lines of one route's good answers to `GET` and `HEAD`, and of those that limits kept out, found once.
     struct Answers: Sendable {
         fileprivate let log: Logger
         fileprivate let template: String
         fileprivate let get: RouteMetrics.Counted
         fileprivate let head: RouteMetrics.Counted
+        fileprivate let route: RouteMetrics
 
         func answered(isHead: Bool, requestID: UnsafeRawBufferPointer, duration: Duration) {
             (isHead ? self.head : self.get).count(duration)
+            self.line(isHead: isHead, status: .ok, requestID: requestID, duration: duration)
+        }
+
+        func refused(isHead: Bool, requestID: UnsafeRawBufferPointer, duration: Duration) {
+            let status = HTTPResponse.Status.tooManyRequests
+            self.route.count(method: isHead ? "HEAD" : "GET", status: status.code, duration: duration)
+            self.line(isHead: isHead, status: status, requestID: requestID, duration: duration)
+        }
+
+        private func line(
+            isHead: Bool,
+            status: HTTPResponse.Status,
+            requestID: UnsafeRawBufferPointer,
+            duration: Duration
+        ) {
             guard self.log.logLevel <= .debug else { return }
             RequestTelemetry.line(
                 self.log,
                 .debug,
                 method: isHead ? "HEAD" : "GET",
                 template: self.template,
-                status: 200,
+                status: status.code,
                 requestID: String(decoding: requestID, as: UTF8.self),
                 duration: duration,
                 cause: nil
@@ -104,7 +120,8 @@ struct RequestTelemetry: Sendable {
                 log: self.log,
                 template: template,
                 get: route.counted(method: "GET", status: 200),
-                head: route.counted(method: "HEAD", status: 200)
+                head: route.counted(method: "HEAD", status: 200),
+                route: route
             )
         }
     }

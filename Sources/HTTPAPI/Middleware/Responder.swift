@@ -192,8 +192,7 @@ struct Responder: HTTPResponder {
     }
 
     private static func response(_ problem: Problem, path: ArraySlice<UInt8>?, id: String) -> Response {
-        // A path of any length can be sent; repeated is what a person would read.
-        let instance = path.flatMap { $0.count <= 2_048 ? String(decoding: $0, as: UTF8.self) : nil }
+        let instance = path.flatMap(Self.instance)
         var headers = problem.headers
         headers.append(Self.problemType)
         headers.append(Self.notCached)
@@ -203,6 +202,11 @@ struct Responder: HTTPResponder {
             headers: headers,
             body: ResponseBody(byteBuffer: problem.document(instance: instance, requestID: id))
         )
+    }
+
+    /// A path of any length can be sent; repeated is what a person would read.
+    static func instance(_ path: some Collection<UInt8>) -> String? {
+        path.count <= 2_048 ? String(decoding: path, as: UTF8.self) : nil
     }
 
     static let askedAgain = HTTPField(name: .cacheControl, value: "public, no-cache")

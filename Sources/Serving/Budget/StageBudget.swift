@@ -37,23 +37,42 @@ package final class StageBudget: Sendable {
         case reranking
     }
 
-    private let start: Instant
+    /// When each part ends.
+    let pool: Instant
+    let standIn: Instant
+    let caps: Instant
+    private let end: Instant
     private let whole: Duration
     private let now: @Sendable () -> Instant
     private let drewFewer = Atomic(false)
 
     /// - Parameter time: From now on.
-    package init(_ time: Duration, now: @escaping @Sendable () -> Instant = { ContinuousClock.now }) {
-        self.whole = time
-        self.now = now
-        self.start = now()
+    package convenience init(_ time: Duration) {
+        let start = ContinuousClock.now
+        self.init(
+            time,
+            pool: start + time * 3 / 4,
+            standIn: start + time * 7 / 8,
+            caps: start + time * 15 / 16,
+            end: start + time
+        )
     }
 
-    /// When each part ends.
-    var pool: Instant { self.start + self.whole * 3 / 4 }
-    var standIn: Instant { self.start + self.whole * 7 / 8 }
-    var caps: Instant { self.start + self.whole * 15 / 16 }
-    private var end: Instant { self.start + self.whole }
+    init(
+        _ whole: Duration,
+        pool: Instant,
+        standIn: Instant,
+        caps: Instant,
+        end: Instant,
+        now: @escaping @Sendable () -> Instant = { ContinuousClock.now }
+    ) {
+        self.whole = whole
+        self.pool = pool
+        self.standIn = standIn
+        self.caps = caps
+        self.end = end
+        self.now = now
+    }
 
     /// Whether there is too little time left for an extra: a share of the whole, and never more than what it may take.
     func isShort(for extra: Extra) -> Bool {

@@ -109,10 +109,10 @@ struct RateBucket {
         if now >= self.heldUntil { self.held = 0 }
         self.held += draw.granted
         self.heldUntil = self.drawnAt + Self.tokenLifetime
-        guard draw.granted < wanted else { return }
-        // Not asked again for every single token: there will be half of what was wanted.
-        let half = Duration.seconds(1) * (Double(wanted / 2) / Double(self.limit.rate))
-        self.refusedUntil = now + max(draw.wait, half)
+        // Where there was less, it is not asked again for every single token: there will be half of what was wanted.
+        let missing = draw.granted < wanted ? wanted / 2 : 0
+        let pause = max(draw.wait, Duration.seconds(1) * (Double(missing) / Double(self.limit.rate)))
+        if pause > .zero { self.refusedUntil = now + pause }
     }
 
     mutating func failed(at now: Instant) {

@@ -110,10 +110,28 @@ package final class LimitedKey: Sendable {
         self.state = Mutex(State(bucket: RateBucket(limit.limit, at: limiter.now())))
     }
 
-    fileprivate var limit: KeyLimit { KeyLimit(key: self.name, limit: self.state.withLock { $0.bucket.limit }) }
+    /// Whose it is, and what it may.
+    package var limit: KeyLimit { KeyLimit(key: self.name, limit: self.state.withLock { $0.bucket.limit }) }
 
-    /// Lets a call through without waiting; false: ``take()`` has to be asked.
-    package func takeNow() -> Bool { self.decide() == .admitted }
+    /// What can be said to a call without waiting.
+    package enum Answer: Sendable, Equatable {
+        case admitted
+        /// Its caller is to stay away for so long.
+        case refused(Duration)
+        /// ``LimitedKey/take()`` has to be asked.
+        case wait
+    }
+
+    /// Lets a call through, or not, without waiting.
+    package func takeNow() -> Answer {
+        switch self.decide() {
+        case .admitted: return .admitted
+        case .refused(let time, let source):
+            self.limiter.refused(by: source)
+            return .refused(time)
+        case .wait: return .wait
+        }
+    }
 
     /// Lets a call through; otherwise how long its caller is to stay away.
     package func take() async -> Duration? {
