@@ -1,3 +1,4 @@
+import RecommendationCore
 import ServiceLifecycle
 
 /// Waits for work no longer than its stage may take.
@@ -47,22 +48,38 @@ package final class StageClock: Service, Sendable {
     }
 }
 
-extension ServingContext {
-    /// What comes of work on a pool, by the end of a stage.
+extension StageClock {
+    /// What comes of some work by the end of its stage.
     ///
-    /// - Throws: `deadline` where nothing has in time.
-    func timed<Value: Sendable>(
+    /// - Throws: `lateness` where nothing has in time.
+    func value<Value: Sendable, Failure: Error>(
         by end: ContinuousClock.Instant?,
-        _ work: @escaping @Sendable () async throws(PoolFailure) -> Value
-    ) async throws(PoolFailure) -> Value {
-        let result = await self.clock.value(by: end) { () async -> Result<Value, PoolFailure> in
-            do throws(PoolFailure) {
+        orThrow lateness: Failure,
+        _ work: @escaping @Sendable () async throws(Failure) -> Value
+    ) async throws(Failure) -> Value {
+        let result = await self.value(by: end) { () async -> Result<Value, Failure> in
+            do throws(Failure) {
                 return .success(try await work())
             } catch {
                 return .failure(error)
             }
         }
-        guard let result else { throw .deadline }
+        guard let result else { throw lateness }
         return try result.get()
     }
+}
+
+extension ServingContext {
+    /// What comes of work on a pool, by the end of a stage.
+    func timed<Value: Sendable>(
+        by end: ContinuousClock.Instant?,
+        _ work: @escaping @Sendable () async throws(PoolFailure) -> Value
+    ) async throws(PoolFailure) -> Value {
+        try await self.clock.value(by: end, orThrow: PoolFailure.deadline, work)
+    }
+}
+
+extension RepositoryError {
+    /// A store was not waited for any longer.
+    static let late = RepositoryError.unavailable("no time is left")
 }

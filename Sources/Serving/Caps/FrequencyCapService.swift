@@ -165,16 +165,7 @@ package struct FrequencyCapService: Sendable {
     private func timed<Value: Sendable>(
         _ work: @escaping @Sendable () async throws(RepositoryError) -> Value
     ) async throws(RepositoryError) -> Value {
-        let result = await self.clock.value(by: StageBudget.current?.caps) {
-            () async -> Result<Value, RepositoryError> in
-            do throws(RepositoryError) {
-                return .success(try await work())
-            } catch {
-                return .failure(error)
-            }
-        }
-        guard let result else { throw .unavailable("no time is left") }
-        return try result.get()
+        try await self.clock.value(by: StageBudget.current?.caps, orThrow: RepositoryError.late, work)
     }
 
     /// Makes counters that Redis does not have, or has lost, of the impressions that are stored; false: they cannot be read,

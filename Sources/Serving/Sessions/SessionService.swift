@@ -87,15 +87,12 @@ package final class SessionService: Sendable {
         guard let session = request.session else { return [] }
         do {
             let tenant = request.recommendation.tenant
-            let read = await self.context.clock.value(by: StageBudget.current?.pool) {
-                () async -> Result<[SessionEvent], RepositoryError> in
-                do throws(RepositoryError) {
-                    return .success(try await self.sessions.events(of: session, tenant: tenant))
-                } catch {
-                    return .failure(error)
-                }
+            let events = try await self.context.clock.value(
+                by: StageBudget.current?.pool,
+                orThrow: RepositoryError.late
+            ) { () async throws(RepositoryError) in
+                try await self.sessions.events(of: session, tenant: tenant)
             }
-            let events = try (read ?? .failure(.unavailable("no time is left"))).get()
             (events.isEmpty ? self.metrics.empty : self.metrics.found).increment()
             return events
         } catch {
