@@ -33,12 +33,13 @@ struct PolicyRouteTests {
                 ports.admin,
                 "PUT",
                 Self.policies + "/p8",
-                #"{"pool_size":1,"frequency_caps":[{"surface":"home","max":0,"per":"24h"}]}"#
+                #"{"pool_size":1,"frequency_caps":[{"surface":"home","max":0,"per":"24h"}],"decisions":{"percent":101}}"#
             ).expectProblem(
                 422,
                 "invalid_parameter",
                 [
                     Wrong("#/pool_size", "out_of_range", "10..1000"),
+                    Wrong("#/decisions/percent", "out_of_range", "0..100"),
                     Wrong("#/frequency_caps/0/max", "out_of_range", "1..100"),
                 ]
             )
@@ -51,7 +52,7 @@ struct PolicyRouteTests {
                         "unknown_parameter",
                         "weights|diversity|frequency_caps|seen_filter|event_weights|invalidating_events|"
                             + "half_life_days|ttl|pool_size|fallback|static_items|on_unverified|surfaces|exploration|"
-                            + "eligibility|boosts|pins|surface_overrides|mmr"
+                            + "eligibility|boosts|pins|surface_overrides|mmr|decisions"
                     )
                 ]
             )
