@@ -107,6 +107,66 @@ struct DecisionTests {
         }
     }
 
+    @Test("creators whose names differ in bytes alone are two, when it is made again, too")
+    func equivalentCreators() async throws {
+        let records = Records()
+        let log = Self.log(records)
+        let node = try await Node(
+            items: { item in
+                let number = Int(item.id.string.dropFirst()) ?? 0
+                item.creator = number % 2 == 0 ? "caf\u{E9}" : "cafe\u{301}"
+            },
+            decisions: log
+        ) { policy in
+            policy.recordedPercent = 100
+            policy.maximumPerWindow = 0
+            policy.creatorCap = Policy.DiversityCap(maximum: 1, window: 2)
+        }
+        let answer = try await node.ask()
+        #expect(await log.flush())
+        let stored = try #require(records.stored.withLock { $0 }.first)
+        let decision = try #require(records.codec.decode(stored.document))
+        #expect(answer.items.count > 3 && decision.replayed() == decision.order)
+        #expect(decision.order.map(\.item) == answer.items.map(\.item))
+    }
+
+    @Test("what has a place by the policy and would else be tried out says the same score when it is made again")
+    func pinnedAndTried() throws {
+        var policy = Policy.builtIn
+        policy.exploration = Policy.Exploration(share: 0.5, maximumAgeDays: 365)
+        policy.boosts = [
+            Policy.Boost(factor: 3, when: .creators([ItemExpression.Text(trusted: "creator-0")]))
+        ]
+        policy.pins = [Policy.Pin(item: Item.ID(trusted: "i9"), position: 1)]
+        let state = Fixture.state(items: Fixture.items(12), policy: policy)
+        var pool = Fixture.pool(8)
+        pool.tried = [9, 10].map { number in
+            CandidatePool.Candidate(
+                item: number,
+                collaborative: 0,
+                content: 200,
+                popularity: 0,
+                seed: CandidatePool.noSeed
+            )
+        }
+        let workspace = SlateWorkspace(isTracing: true)
+        PoolCodec.encode(pool).withUnsafeBytes { bytes in
+            let builder = SlateBuilder(state: state, signer: TokenSigner(Fixture.keys), now: Fixture.now)
+            _ = builder.choose(6, of: PoolView(bytes)!, into: workspace)
+        }
+        let trace = try #require(workspace.takeTrace())
+        let answer = Recommendation(
+            RecommendationID(high: 1, low: 2),
+            user: nil,
+            surface: "home",
+            state: state,
+            now: Fixture.now
+        )
+        let decision = DecisionDraft(.own, answer, .none, state, trace).record.decision
+        #expect(decision.order.first == Decision.Place(item: Item.ID(trusted: "i9"), score: 0))
+        #expect(decision.order.contains { $0.item.string == "i10" } && decision.replayed() == decision.order)
+    }
+
     @Test("what is changed in a record does not give the order again: the replay looks at all of it")
     func changed() async throws {
         let records = Records()

@@ -61,7 +61,8 @@ extension Decision {
     /// Numbers for names.
     private struct Kinds {
         private var categories: [ItemCategory.ID: UInt32] = [:]
-        private var creators: [String: UInt32] = [:]
+        /// Names are compared by bytes.
+        private var creators: [[UInt8]: UInt32] = [:]
 
         mutating func candidate(
             _ category: ItemCategory.ID?,
@@ -71,7 +72,7 @@ extension Decision {
         ) -> DiverseChoice.Candidate {
             DiverseChoice.Candidate(
                 category: Self.number(category, &self.categories),
-                creator: Self.number(creator, &self.creators),
+                creator: Self.number(creator.map { Array($0.utf8) }, &self.creators),
                 score: score,
                 features: features
             )

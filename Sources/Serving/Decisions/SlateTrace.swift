@@ -89,10 +89,10 @@ extension SlateTrace {
             self.candidates.append(candidate(index, .tried(number: number)))
         }
         for pin in made.pins {
-            let index = (0..<pool.tried.upperBound).first { pool.item($0) == pin.item }
+            // Of one that is tried out and nothing else, the place says no score.
+            let index = (0..<pool.unseenCount + pool.seenCount).first { pool.item($0) == pin.item }
             var known =
                 index.map { candidate($0, .pinned(place: pin.place)) } ?? Candidate(pinned: pin.item, at: pin.place)
-            if let index, pool.tried.contains(index) { known.factor = 1 }
             known.seed = nil
             self.candidates.append(known)
         }

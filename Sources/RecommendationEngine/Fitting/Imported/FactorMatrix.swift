@@ -1,6 +1,4 @@
-import Dispatch
 package import RecommendationCore
-import Synchronization
 
 /// Factors of items that were made elsewhere: a vector for each.
 package struct FactorMatrix: Sendable {
@@ -47,33 +45,30 @@ package struct FactorMatrix: Sendable {
     package func neighbours(_ limit: Int, by similarity: Similarity, threads: Int) -> GivenNeighbours {
         let (values, width, count) = (similarity == .cosine ? self.normalised : self.values, self.width, self.count)
         let items = self.items
-        let found = Mutex<[(row: Int, keys: [UInt64])]>([])
-        let next = Atomic<Int>(0)
-        DispatchQueue.concurrentPerform(iterations: min(max(threads, 1), 256)) { _ in
-            var top = TopKeys()
-            var rows: [(row: Int, keys: [UInt64])] = []
+        let found = Dealer.deal(count, threads: threads, state: Neighbourhoods.init) { found, row in
+            found.top.reset(capacity: limit)
             values.withUnsafeBufferPointer { values in
-                while true {
-                    let row = next.wrappingAdd(1, ordering: .relaxed).oldValue
-                    guard row < count else { break }
-                    top.reset(capacity: limit)
-                    for other in 0..<count where other != row {
-                        let score = Self.product(values, row * width, other * width, width)
-                        guard score > 0, score.isFinite, score >= top.leastScore else { continue }
-                        top.insert(RankKey.make(score, items[other]))
-                    }
-                    rows.append((row, top.keys))
+                for other in 0..<count where other != row {
+                    let score = Self.product(values, row * width, other * width, width)
+                    guard score > 0, score.isFinite, score >= found.top.leastScore else { continue }
+                    found.top.insert(RankKey.make(score, items[other]))
                 }
             }
-            found.withLock { [rows] in $0.append(contentsOf: rows) }
+            found.rows.append((row, found.top.keys))
         }
         var given = GivenNeighbours()
-        for (row, keys) in found.withLock({ $0 }).sorted(by: { $0.row < $1.row }) {
+        for (row, keys) in found.flatMap(\.rows).sorted(by: { $0.row < $1.row }) {
             for key in keys {
                 given.append(item: items[row], neighbour: RankKey.number(key), weight: RankKey.score(key))
             }
         }
         return given
+    }
+
+    /// What one worker has found.
+    private struct Neighbourhoods {
+        var top = TopKeys()
+        var rows: [(row: Int, keys: [UInt64])] = []
     }
 
     /// Sixteen sums side by side, which the compiler turns into vector instructions.
