@@ -52,7 +52,7 @@ package struct PostgresDecisionRepository: DecisionRepository {
         _ recommendationID: [UInt8],
         tenant: Tenant.ID
     ) async throws(RepositoryError) -> StoredDecision? {
-        try await self.store.mapped {
+        let stored = try await self.store.mapped {
             try await self.store.client.read(
                 """
                 SELECT d.user_id, d.user_version, d.document::text FROM decisions d JOIN tenants t USING (tenant)
@@ -71,6 +71,18 @@ package struct PostgresDecisionRepository: DecisionRepository {
                 )
             }
         }.first
+        guard let user = stored?.user, let version = stored?.userVersion else { return stored }
+        // Its rows go a while after an erasure is accepted.
+        let erased = try await self.store.mapped {
+            try await self.store.client.read(
+                """
+                SELECT FROM erasures e JOIN tenants t USING (tenant)
+                WHERE t.tenant_id = $1 AND e.user_hash = $2 AND e.version >= $3 LIMIT 1
+                """,
+                [tenant.string, self.hash(user, tenant), version]
+            ) { _ in true }
+        }
+        return erased.isEmpty ? stored : nil
     }
 
     package func prune(before time: Timestamp) async throws(RepositoryError) -> Bool {

@@ -110,6 +110,8 @@ struct DecisionTests {
                 at: 2_000,
                 tenant: .default
             )
+            let told = try await database.decisions.decision(records[0].recommendationID, tenant: .default)
+            #expect(told == nil, "from the acceptance on")
             // Of a node that has not heard of it: later by the clock.
             let late = Self.record(202, "ann", version: version, at: 9_000)
             #expect(try await database.decisions.store([late], tenant: .default) == 0)

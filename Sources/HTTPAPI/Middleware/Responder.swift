@@ -80,12 +80,13 @@ struct Responder: HTTPResponder {
             template = route.path.text
             let kind = route.callClass
             guard self.calls.enter(kind) else { throw .overloaded(kind) }
+            var hasPlace = true
             let call: Call
             let asked: Duration?
             do {
-                (call, asked) = try await self.call(request, on: route, segments, query: target.query)
+                (call, asked) = try await self.call(request, on: route, segments, query: target.query, &hasPlace)
             } catch {
-                self.calls.leave(kind)
+                if hasPlace { self.calls.leave(kind) }
                 throw error
             }
             let waiting = call.query[Waiting.parameter] == nil ? Duration.zero : self.waitTime
@@ -110,11 +111,14 @@ struct Responder: HTTPResponder {
     }
 
     /// A request that may take its route, read whole, and how long its caller waits.
+    ///
+    /// - Parameter hasPlace: Whether the call has a place in its class. It has none while its body comes, which may take long.
     private func call(
         _ request: Request,
         on route: Route,
         _ segments: [ArraySlice<UInt8>],
-        query: ArraySlice<UInt8>?
+        query: ArraySlice<UInt8>?,
+        _ hasPlace: inout Bool
     ) async throws(Problem) -> (Call, Duration?) {
         let principal = try await self.authentication.principal(of: request.headers, scope: route.scope)
         if let limit = principal.limit, let rates, let time = await rates.key(limit).take() {
@@ -122,7 +126,14 @@ struct Responder: HTTPResponder {
         }
         let query = try QueryParameters(query, known: route.parameters, lists: route.lists)
         let asked = try Self.deadline(request.headers)
-        let (bodyType, body) = try await self.body(of: request, for: route)
+        var (bodyType, body): (MediaType?, ByteBuffer) = (nil, ByteBuffer())
+        if !route.bodyTypes.isEmpty {
+            self.calls.leave(route.callClass)
+            hasPlace = false
+            (bodyType, body) = try await self.body(of: request, for: route)
+            guard self.calls.enter(route.callClass) else { throw .overloaded(route.callClass) }
+            hasPlace = true
+        }
         let call = Call(
             principal: principal,
             isFleet: self.authentication.isFleet(principal),
@@ -149,7 +160,6 @@ struct Responder: HTTPResponder {
     ///
     /// A body of no bytes is none, whatever was said of it: clients name a type for what they do not send.
     private func body(of request: Request, for route: Route) async throws(Problem) -> (MediaType?, ByteBuffer) {
-        guard !route.bodyTypes.isEmpty else { return (nil, ByteBuffer()) }
         let maximum = max(self.maximumBody, route.allowance?.body ?? 0)
         guard route.mayOmitBody else {
             let type = try Self.bodyType(of: request.headers, among: route.bodyTypes)

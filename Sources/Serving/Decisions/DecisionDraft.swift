@@ -62,7 +62,8 @@ struct DecisionDraft: Sendable {
             popularity: traced.components.popularity
         )
         candidate.factor = traced.factor
-        candidate.seed = traced.seed.flatMap { catalog[$0]?.id }
+        // What a session brings is not stored.
+        candidate.seed = self.list == .session ? nil : traced.seed.flatMap { catalog[$0]?.id }
         candidate.removedBy = traced.removedBy
         guard !traced.isFree else { return candidate }
         candidate.category = self.category(of: traced.item, traced.category)
@@ -97,9 +98,14 @@ extension ServingContext {
     }
 
     /// Has an answer recorded whose final stage was traced.
-    func record(_ answer: Recommendation, as list: DecisionRecord.List, _ asked: Asked) {
+    func record(
+        _ answer: Recommendation,
+        as list: DecisionRecord.List,
+        _ asked: Asked,
+        _ filters: RequestFilters? = nil
+    ) {
         guard let decisions, let traced = answer.trace else { return }
-        decisions.note(DecisionDraft(list, answer, asked.request.filters, asked.state, traced.trace))
+        decisions.note(DecisionDraft(list, answer, filters ?? asked.request.filters, asked.state, traced.trace))
     }
 }
 

@@ -21,6 +21,8 @@ package final class DecisionLog: Service, Sendable {
     private let codec: DecisionCodec
     private let log: Logger
     private let waiting = Mutex<[DecisionDraft]>([])
+    /// How many are stored at once now.
+    private let part = Atomic(DecisionLog.part)
     private let metrics = DecisionMetrics()
 
     package init(repository: any DecisionRepository, codec: DecisionCodec, log: Logger) {
@@ -51,7 +53,9 @@ package final class DecisionLog: Service, Sendable {
             }
         }
         // What was served last.
-        _ = await self.flush()
+        if await !self.flush() {
+            self.metrics.dropped.increment(by: self.waiting.withLock { $0.count })
+        }
     }
 
     /// Stores all that waits; false: some of it waits on.
@@ -64,20 +68,32 @@ package final class DecisionLog: Service, Sendable {
 
     /// Stores some of what waits; whether there is more; nil: it cannot be stored now.
     private func storePart() async -> Bool? {
-        let part = self.waiting.withLock { Array($0.prefix(Self.part)) }
-        guard let tenant = part.first?.state.tenant else { return false }
-        let own = part.prefix { $0.state.tenant == tenant }
-        let stored: Int
+        let waiting = self.waiting.withLock { $0 }
+        guard let tenant = waiting.first?.state.tenant else { return false }
+        let own = Array(waiting.lazy.filter { $0.state.tenant == tenant }.prefix(self.part.load(ordering: .relaxed)))
         do {
-            stored = try await self.repository.store(own.map(self.stored), tenant: tenant)
-        } catch {
-            self.log.debug("decisions are not stored", metadata: ["error": "\(error)"])
+            let stored = try await self.repository.store(own.map(self.stored), tenant: tenant)
+            self.metrics.stored.increment(by: stored)
+            self.metrics.refused.increment(by: own.count - stored)
+            self.part.store(Self.part, ordering: .relaxed)
+        } catch .unavailable(let reason) {
+            // Fewer may be done in time.
+            self.part.store(max(1, own.count / 2), ordering: .relaxed)
+            self.log.debug("decisions are not stored", metadata: ["error": "\(reason)"])
             return nil
+        } catch .outcomeUnknown {
+            return nil
+        } catch  where own.count > 1 {
+            // One that is not taken does not hold the others back.
+            self.part.store(own.count / 2, ordering: .relaxed)
+            return true
+        } catch {
+            self.metrics.dropped.increment(by: own.count)
+            self.log.warning("decisions are dropped", metadata: ["error": "\(error)"])
         }
-        self.metrics.stored.increment(by: stored)
-        self.metrics.refused.increment(by: own.count - stored)
+        let ids = Set(own.map(\.answer.id))
         return self.waiting.withLock { waiting in
-            waiting.removeFirst(own.count)
+            waiting.removeAll { ids.contains($0.answer.id) }
             return !waiting.isEmpty
         }
     }

@@ -8,7 +8,7 @@ import RecommendationCore
 ///
 ///     rate × t + burst + what the nodes held when it began, no more than max(nodes, rate / 10)
 ///
-/// as a chunk is a tenth of a second's worth divided by the nodes, and at least one. What is not spent within a second is given
+/// as a chunk is a tenth of a second's worth divided by the nodes, and at least one; more is drawn only for calls that wait for it. What is not spent within a second is given
 /// up. Where the fleet's bucket cannot be asked, the node goes by a meter of its own with its share of the limit, which is never
 /// set back: of the nodes' meters together that is rate × t + max(burst, nodes) more at most, in the time that they are asked.
 struct RateBucket {
@@ -70,8 +70,10 @@ struct RateBucket {
 
     /// Lets a call through or not.
     ///
-    /// - Parameter nodes: How many there are.
-    mutating func take(at now: Instant, nodes: Int) -> Taken {
+    /// - Parameters:
+    ///   - nodes: How many there are.
+    ///   - waiting: How many calls wait for a draw, this one among them: one draw is for all of them.
+    mutating func take(at now: Instant, nodes: Int, waiting: Int = 1) -> Taken {
         self.chunk = max(1, min(self.limit.rate / (10 * max(1, nodes)), self.limit.burst / (2 * max(1, nodes))))
         if let aloneUntil {
             let draw = now >= aloneUntil ? self.beginDraw(self.chunk, at: now) : nil
@@ -87,7 +89,17 @@ struct RateBucket {
         guard now >= self.refusedUntil else {
             return Taken(.refused(after: self.refusedUntil - now, .redis))
         }
-        return Taken(.wait, draw: self.beginDraw(self.chunk, at: now))
+        return Taken(.wait, draw: self.beginDraw(max(self.chunk, min(waiting, self.limit.burst)), at: now))
+    }
+
+    /// Refuses a call that has waited for as long as it may, or lets it go by this node's share where a draw has been under way for
+    /// as long.
+    mutating func end(at now: Instant, nodes: Int, patience: Duration, waiting: Int) -> Decision {
+        if self.aloneUntil != nil || self.drawing > 0 && now - self.drawnAt >= patience {
+            return self.takeAlone(at: now, nodes: nodes)
+        }
+        let pause = Duration.seconds(1) * (Double(max(1, waiting)) / Double(self.limit.rate))
+        return .refused(after: max(self.refusedUntil - now, pause), .redis)
     }
 
     /// Lets a call through or not by this node's share of the limit.
@@ -109,8 +121,8 @@ struct RateBucket {
         if now >= self.heldUntil { self.held = 0 }
         self.held += draw.granted
         self.heldUntil = self.drawnAt + Self.tokenLifetime
-        // Where there was less, it is not asked again for every single token: there will be half of what was wanted.
-        let missing = draw.granted < wanted ? wanted / 2 : 0
+        // Where there was less, it is not asked again for every single token: there will be half of what the node holds.
+        let missing = draw.granted < wanted ? min(wanted, self.chunk) / 2 : 0
         let pause = max(draw.wait, Duration.seconds(1) * (Double(missing) / Double(self.limit.rate)))
         if pause > .zero { self.refusedUntil = now + pause }
     }

@@ -95,9 +95,11 @@ package final class LimitedKey: Sendable {
     private struct State {
         var bucket: RateBucket
         var waiting: [CheckedContinuation<Void, Never>] = []
+        /// How many calls are waiting, or about to.
+        var asking = 0
     }
 
-    /// How long a call waits for draws, in all; then the node's share decides.
+    /// How long a call waits for draws, in all; then it is refused, or the node's share decides where a draw takes as long.
     private static let patience = Duration.milliseconds(100)
 
     private let name: String
@@ -136,8 +138,10 @@ package final class LimitedKey: Sendable {
     /// Lets a call through; otherwise how long its caller is to stay away.
     package func take() async -> Duration? {
         let end = self.limiter.now() + Self.patience
+        self.state.withLock { $0.asking += 1 }
+        defer { self.state.withLock { $0.asking -= 1 } }
         while true {
-            let decision = self.limiter.now() < end ? self.decide() : self.decideAlone()
+            let decision = self.limiter.now() < end ? self.decide() : self.decideLate()
             switch decision {
             case .admitted: return nil
             case .refused(let time, let source):
@@ -170,14 +174,19 @@ package final class LimitedKey: Sendable {
 
     private func decide() -> RateBucket.Decision {
         let (now, nodes) = (self.limiter.now(), self.limiter.nodes())
-        let taken = self.state.withLock { $0.bucket.take(at: now, nodes: nodes) }
+        let taken = self.state.withLock { state in
+            state.bucket.take(at: now, nodes: nodes, waiting: max(1, state.asking))
+        }
         if let draw = taken.draw, !self.limiter.draw(draw, later: self) { self.failed() }
         return taken.decision
     }
 
-    private func decideAlone() -> RateBucket.Decision {
+    /// Of a call that has waited for as long as it may.
+    private func decideLate() -> RateBucket.Decision {
         let (now, nodes) = (self.limiter.now(), self.limiter.nodes())
-        return self.state.withLock { $0.bucket.takeAlone(at: now, nodes: nodes) }
+        return self.state.withLock { state in
+            state.bucket.end(at: now, nodes: nodes, patience: Self.patience, waiting: state.asking)
+        }
     }
 
     fileprivate func drew(_ draw: RateDraw) { self.end { $0.drew(draw, at: $1) } }

@@ -80,7 +80,9 @@ extension RecommendationService {
             // An answer by the last good policy has to say so.
             !state.isOnLastGoodPolicy, let field = state.field(surface: request.surface),
             // What is under a cap has to be reserved.
-            !state.isCapped(on: request.surface)
+            !state.isCapped(on: request.surface),
+            // The policy in force says which surfaces there are, whatever a variant's would offer.
+            experiments.isEmpty || known.serving(request.user).policy.offers(surface: request.surface)
         else { return .wait }
         let controlled = ContinuousClock.now
         let key = CacheKey(prefix: state.keyPrefix, member: request.user.string)

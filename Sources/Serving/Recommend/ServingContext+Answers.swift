@@ -9,11 +9,15 @@ extension ServingContext {
     /// - Parameters:
     ///   - begun: When the cache was asked.
     ///   - hasLooked: Whether it was: then it has no list that could stand in.
+    ///   - list: As what it is recorded.
+    ///   - filters: As which its filters are recorded; nil: as they are.
     func answer(
         _ asked: Asked,
         from found: Result<CacheAnswer, PoolFailure>,
         since begun: ContinuousClock.Instant,
-        hasLooked: Bool = true
+        hasLooked: Bool = true,
+        as list: DecisionRecord.List = .own,
+        filters: RequestFilters? = nil
     ) async throws(ServingError) -> Recommendation {
         let minimum = asked.request.minimumVersion
         let cause: PoolFailure
@@ -27,7 +31,7 @@ extension ServingContext {
                     answer.degraded.note(.candidates)
                 }
                 self.metrics.served(answer)
-                self.record(answer, as: .own, asked)
+                self.record(answer, as: list, asked, filters)
                 return answer
             } catch {
                 cause = error
@@ -45,7 +49,7 @@ extension ServingContext {
         let isWhole = if case .deadline = cause { false } else { hasLooked }
         let answer = try await self.fallback(asked, cause: cause, since: begun, hasLooked: isWhole)
         self.metrics.served(answer)
-        self.record(answer, as: .own, asked)
+        self.record(answer, as: list, asked, filters)
         return answer
     }
 

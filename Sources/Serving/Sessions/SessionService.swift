@@ -60,7 +60,9 @@ package final class SessionService: Sendable {
                 Asked(self.withoutEvents(request, kept ?? [], asked), checked: opening),
                 from: .failure(cause),
                 since: opening.controlled,
-                hasLooked: false
+                hasLooked: false,
+                as: .session,
+                filters: request.recommendation.filters
             )
         }
         if kept == nil { answer.degraded.note(.redis) }
