@@ -92,11 +92,12 @@ struct RateBucket {
         return Taken(.wait, draw: self.beginDraw(max(self.chunk, min(waiting, self.limit.burst)), at: now))
     }
 
-    /// Refuses a call that has waited for as long as it may, or lets it go by this node's share where a draw has been under way for
-    /// as long.
-    mutating func end(at now: Instant, nodes: Int, patience: Duration, waiting: Int) -> Decision {
-        if self.aloneUntil != nil || self.drawing > 0 && now - self.drawnAt >= patience {
-            return self.takeAlone(at: now, nodes: nodes)
+    /// Lets a call through that has waited for as long as it may, by what there is, or refuses it.
+    mutating func end(at now: Instant, nodes: Int, waiting: Int) -> Decision {
+        if self.aloneUntil != nil { return self.takeAlone(at: now, nodes: nodes) }
+        if self.held > 0, now < self.heldUntil {
+            self.held -= 1
+            return .admitted
         }
         let pause = Duration.seconds(1) * (Double(max(1, waiting)) / Double(self.limit.rate))
         return .refused(after: max(self.refusedUntil - now, pause), .redis)

@@ -99,8 +99,8 @@ package final class LimitedKey: Sendable {
         var asking = 0
     }
 
-    /// How long a call waits for draws, in all; then it is refused, or the node's share decides where a draw takes as long.
-    private static let patience = Duration.milliseconds(100)
+    /// How long a call waits for draws, in all, each of which ends soon; then it is refused: others have taken what came.
+    private static let patience = Duration.seconds(1)
 
     private let name: String
     private let limiter: RateLimiter
@@ -185,7 +185,7 @@ package final class LimitedKey: Sendable {
     private func decideLate() -> RateBucket.Decision {
         let (now, nodes) = (self.limiter.now(), self.limiter.nodes())
         return self.state.withLock { state in
-            state.bucket.end(at: now, nodes: nodes, patience: Self.patience, waiting: state.asking)
+            state.bucket.end(at: now, nodes: nodes, waiting: state.asking)
         }
     }
 
