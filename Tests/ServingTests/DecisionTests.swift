@@ -14,6 +14,8 @@ struct DecisionTests {
     final class Records: DecisionRepository, Sendable {
         let stored = Mutex<[StoredDecision]>([])
         let isAway = Mutex(false)
+        /// The one that is never taken.
+        let refused = Mutex<[UInt8]>([])
         /// What documents stand for.
         let decisions = Mutex<[Decision]>([])
 
@@ -37,6 +39,8 @@ struct DecisionTests {
 
         func store(_ decisions: [StoredDecision], tenant: Tenant.ID) async throws(RepositoryError) -> Int {
             if self.isAway.withLock({ $0 }) { throw .unavailable("away") }
+            let refused = self.refused.withLock { $0 }
+            if decisions.contains(where: { $0.recommendationID == refused }) { throw .failed("told to") }
             self.stored.withLock { $0 += decisions }
             return decisions.count
         }
@@ -227,6 +231,34 @@ struct DecisionTests {
         records.isAway.withLock { $0 = false }
         #expect(await log.flush())
         #expect(records.stored.withLock { $0.count } == 1_000)
+    }
+
+    @Test("one that the store never takes is dropped, and all others are stored")
+    func neverTaken() async throws {
+        let records = Records()
+        let log = Self.log(records)
+        let node = try await Node(decisions: log) { $0.recordedPercent = 100 }
+        for place in 0..<60 {
+            let answer = try await node.ask()
+            if place == 7 { records.refused.withLock { $0 = answer.id.bytes } }
+        }
+        #expect(await log.flush())
+        #expect(records.stored.withLock { $0.count } == 59)
+    }
+
+    @Test("the record of a session names none of its events", arguments: [ListPath.session, .sessionWithoutStore])
+    func session(_ path: ListPath) async throws {
+        let records = Records()
+        let log = Self.log(records)
+        let node = try await Node(decisions: log) { policy in
+            path.change(&policy)
+            policy.recordedPercent = 100
+        }
+        _ = try await path.answer(node, limit: 8)
+        #expect(await log.flush())
+        let stored = try #require(records.stored.withLock { $0 }.last)
+        let decision = try #require(records.codec.decode(stored.document))
+        #expect(!decision.candidates.isEmpty && decision.candidates.allSatisfy { $0.seed == nil })
     }
 
     @Test("of whom nothing is known the record names nobody")

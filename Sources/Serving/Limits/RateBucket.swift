@@ -8,9 +8,9 @@ import RecommendationCore
 ///
 ///     rate × t + burst + what the nodes held when it began, no more than max(nodes, rate / 10)
 ///
-/// as a chunk is a tenth of a second's worth divided by the nodes, and at least one; more is drawn only for calls that wait for it. What is not spent within a second is given
-/// up. Where the fleet's bucket cannot be asked, the node goes by a meter of its own with its share of the limit, which is never
-/// set back: of the nodes' meters together that is rate × t + max(burst, nodes) more at most, in the time that they are asked.
+/// as a chunk is a tenth of a second's worth divided by the nodes, and at least one; more is drawn only for calls that wait for
+/// it. What is not spent within a second is given up. Where the fleet's bucket cannot be asked, the node goes by a meter of its
+/// own with its share of the limit, which is never set back: of the nodes' meters together that is rate × t + max(burst, nodes) more at most, in the time that they are asked.
 struct RateBucket {
     typealias Instant = ContinuousClock.Instant
 
