@@ -88,6 +88,29 @@ struct CallLimitTests {
         }
     }
 
+    @Test("a body on its way takes no place; when it is there, its call needs one")
+    func slowBody() async throws {
+        let limits = HTTPConfiguration.Limits.calls { $0.write = 1 }
+        let feedback = #"{"event_id":"e1","user_id":"u1","item_id":"i1","type":"view"}"#
+        let head = "POST /v1/feedback HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        try await withServers(limits: limits) { ports in
+            let answers = try await onWire(ports.public) { wire in
+                let slow = try (0..<4).map { _ in try Wire(port: ports.public) }
+                for each in slow {
+                    try each.send(head + "Expect: 100-continue\r\nContent-Length: \(feedback.utf8.count)\r\n\r\n")
+                }
+                // Its head was read: the body is asked for.
+                let asked = try slow.map { try $0.reply().status }
+                try wire.send(head + "Content-Length: \(feedback.utf8.count)\r\n\r\n" + feedback)
+                let other = try wire.reply().status
+                for each in slow { try each.send(feedback) }
+                return asked + [other] + (try slow.map { try $0.reply().status })
+            }
+            #expect(answers.prefix(5) == [100, 100, 100, 100, 200])
+            #expect(answers.dropFirst(5).allSatisfy { [200, 503].contains($0) }, "\(answers)")
+        }
+    }
+
     @Test("work that was late keeps its place until it ends")
     func late() async throws {
         let gate = Gate()

@@ -100,6 +100,36 @@ struct ExperimentServingTests {
         #expect(try await node.ask().experiments.isEmpty)
     }
 
+    @Test("a surface that the policy in force has not is none, whatever a variant's policy offers")
+    func surface() async throws {
+        var variant = Policy.builtIn
+        variant.version = "p9"
+        let node = try await PolicyServingTests.Node(others: [variant]) { $0.surfaces = ["home"] }
+        let experiments = [Self.running(Self.all), Self.running(Self.all, id: "e2", surface: "detail")]
+        await node.control(canary: nil) { $0.experiments = experiments }
+        #expect(try await node.ask().policyVersion == "p9")
+        let request = RecommendationRequest(
+            tenant: .default,
+            user: User.ID(trusted: "ann"),
+            surface: "detail",
+            limit: 3
+        )
+        await #expect(throws: ServingError.unknownSurface(allowed: ["home"])) {
+            try await node.service.recommend(request)
+        }
+        // Nor is it answered ahead of the routes: they are asked, which say so.
+        let standing = try #require(node.service.standNow())
+        for (surface, isLeft) in [("home", false), ("detail", true)] {
+            let outcome = node.service.recommendNow(
+                ImmediateRequest(user: User.ID(trusted: "ann"), surface: surface, limit: 3),
+                tenant: .default,
+                standing: standing,
+                in: ImmediateWorkspace()
+            )
+            #expect(if case .wait = outcome { isLeft } else { !isLeft }, "\(surface)")
+        }
+    }
+
     @Test("an experiment that a node cannot serve whole is not served there at all")
     func unreadable() async throws {
         var missing = Self.running([
