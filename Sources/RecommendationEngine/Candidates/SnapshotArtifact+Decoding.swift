@@ -200,6 +200,8 @@ private struct ArtifactReader {
     func array<Element: BitwiseCopyable>(at start: Int, length: Int) throws(ArtifactError) -> [Element] {
         let (count, rest) = length.quotientAndRemainder(dividingBy: MemoryLayout<Element>.stride)
         guard rest == 0 else { throw .inconsistent("a section of broken elements") }
+        // All empty arrays share one storage, which would be written to.
+        guard count > 0 else { return [] }
         let source = UnsafeRawBufferPointer(rebasing: self.bytes[start..<start + length])
         return [Element](unsafeUninitializedCapacity: count) { buffer, initialized in
             let bytes = UnsafeMutableRawBufferPointer(buffer)
