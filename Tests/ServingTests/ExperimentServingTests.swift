@@ -126,7 +126,8 @@ struct ExperimentServingTests {
                 standing: standing,
                 in: ImmediateWorkspace()
             )
-            #expect(if case .wait = outcome { isLeft } else { !isLeft }, "\(surface)")
+            let waits = if case .wait = outcome { true } else { false }
+            #expect(waits == isLeft, "\(surface)")
         }
     }
 
