@@ -301,9 +301,9 @@ struct StageClockTests {
     @Test("what is there in time is the value; without an end all is in time")
     func inTime() async {
         let clock = StageClock()
-        #expect(await clock.value(by: .now + .seconds(60)) { 1 } == 1)
+        #expect(await clock.value(by: .now + .seconds(3_600)) { 1 } == 1)
         #expect(
-            await clock.value(by: .now + .seconds(60)) { () async -> Int in
+            await clock.value(by: .now + .seconds(3_600)) { () async -> Int in
                 await Task.yield()
                 return 2
             } == 2
