@@ -46,7 +46,7 @@ struct WarmUpTests {
         await self.after.live()
         let warmUp = self.warmUp(places)
         #expect(!warmUp.isDone)
-        await warmUp.warm(until: .now.advanced(by: .seconds(60)))
+        await warmUp.warm(until: .now.advanced(by: .seconds(3_600)))
         #expect(warmUp.isDone)
         #expect(self.after.keeper.local.usage.entries == 250)
         let calls = self.shared.calls.count
@@ -61,7 +61,7 @@ struct WarmUpTests {
         try await self.shared.raiseFloors([Invalidation(key: self.before.key, version: 6)], on: nil)
         await self.after.live()
         await self.warmUp([CachePlace(key: self.before.key, field: self.before.field)])
-            .warm(until: .now.advanced(by: .seconds(60)))
+            .warm(until: .now.advanced(by: .seconds(3_600)))
         #expect(self.after.keeper.local.usage.entries == 0)
     }
 
@@ -78,7 +78,7 @@ struct WarmUpTests {
         await self.after.live()
         self.shared.isDown = true
         let warmUp = self.warmUp([place])
-        await warmUp.warm(until: .now.advanced(by: .seconds(60)))
+        await warmUp.warm(until: .now.advanced(by: .seconds(3_600)))
         #expect(warmUp.isDone)
     }
 
