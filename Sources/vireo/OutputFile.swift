@@ -2,6 +2,8 @@ import Glibc
 import Synchronization
 
 /// A file that is there when it is complete: it is written beside its place, and takes it at the end.
+///
+/// What is there and is no file, a pipe or a device, is written to as it is.
 final class OutputFile: Sendable {
     private struct State {
         var bytes = 0
@@ -10,23 +12,26 @@ final class OutputFile: Sendable {
     }
 
     private let path: String
-    private let partial: String
+    /// Where it is written before it is complete; nil: where it belongs.
+    private let partial: String?
     private let descriptor: Int32
     private let state = Mutex(State())
 
     /// Opens the file for writing; `-` is standard output.
     init(path: String) throws {
         self.path = path
-        self.partial = "\(path).partial"
+        var status = stat()
+        let isFile = stat(path, &status) != 0 || status.st_mode & S_IFMT == S_IFREG
+        self.partial = path != "-" && isFile ? "\(path).partial" : nil
         self.descriptor =
-            path == "-" ? STDOUT_FILENO : open(self.partial, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
+            path == "-" ? STDOUT_FILENO : open(self.partial ?? path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
         guard self.descriptor >= 0 else { throw FileError(path: path) }
     }
 
     deinit {
         guard self.path != "-", self.state.withLock({ $0.isOpen }) else { return }
         close(self.descriptor)
-        unlink(self.partial)
+        if let partial { unlink(partial) }
     }
 
     /// Writes all of it; blocks.
@@ -50,9 +55,9 @@ final class OutputFile: Sendable {
             state.progress.clear()
             guard self.path != "-" else { return }
             state.isOpen = false
-            guard close(self.descriptor) == 0, rename(self.partial, self.path) == 0 else {
+            guard close(self.descriptor) == 0, self.partial.map({ rename($0, self.path) == 0 }) ?? true else {
                 let code = errno
-                unlink(self.partial)
+                if let partial { unlink(partial) }
                 errno = code
                 throw FileError(path: self.path)
             }

@@ -31,20 +31,16 @@ struct Recommend: AsyncParsableCommand {
     func run() async throws {
         let tenant = try self.tenant.id()
         let wanted = self.users == "all" ? nil : try Self.ids(in: self.users)
-        guard let file = fopen(self.out == "-" ? "/dev/stdout" : self.out, "w") else { throw FileError(path: self.out) }
-        defer { fclose(file) }
-        let path = self.out
+        let file = try OutputFile(path: self.out)
         let report = try await self.options.session { session in
             try await RecommendOperation(session: session).run(
                 tenant: tenant,
                 users: wanted,
                 limit: self.limit,
                 policy: self.policy
-            ) { block in
-                guard fwrite(block, 1, block.count, file) == block.count else { throw FileError(path: path) }
-            }
+            ) { try file.write($0) }
         }
-        guard fflush(file) == 0 else { throw FileError(path: path) }
+        try file.finish()
         Terminal.error(
             "\(report.users) users (\(report.unknown) without history) by \(report.model); read \(report.read), rank \(report.rank), "
                 + "\(Int(report.usersPerSecond)) users/s"

@@ -52,6 +52,26 @@ struct OfflineListTests {
             #expect(words.dropFirst().allSatisfy { ($0 < 16) == (user % 2 == 0) })
         }
 
+        // Without its store nothing is written, and what was there stays.
+        let away = try await Vireo.run(
+            ["recommend", "--users", "all", "--out", lists],
+            ["VIREO_POSTGRES_URL": "postgresql://vireo@127.0.0.1:1/postgres"]
+        )
+        #expect(away.code == 1 && away.errors.contains("the store cannot be used"), "\(away.errors)")
+        #expect(try String(contentsOfFile: lists, encoding: .utf8).split(separator: "\n") == lines)
+        #expect(!FileManager.default.fileExists(atPath: "\(lists).partial"))
+        // A pipe stays one, and gets the same.
+        let pipe = "\(directory)/pipe"
+        #expect(mkfifo(pipe, 0o600) == 0)
+        let reader = open(pipe, O_RDWR | O_NONBLOCK)
+        defer { close(reader) }
+        try await Vireo.succeed(["recommend", "--users", "all", "--limit", "9", "--out", pipe], environment)
+        var piped = [UInt8](repeating: 0, count: 65_536)
+        let length = read(reader, &piped, piped.count)
+        #expect(String(decoding: piped.prefix(max(0, length)), as: UTF8.self).split(separator: "\n") == lines)
+        let kind = try FileManager.default.attributesOfItem(atPath: pipe)[.type] as? FileAttributeType
+        #expect(kind != .typeRegular)
+
         let judged = try await Vireo.succeed(
             ["evaluate", "--test", "\(directory)/test.txt", "--at", "9", "--json"],
             environment
