@@ -119,12 +119,13 @@ struct InventedUserFleetTests {
                 let here = try await fleet.slate(0, user: user)
                 #expect(!here.ids.contains(item), "bought a moment ago, on this node")
                 #expect(here.user_version > 0)
-                while try await fleet.slate(1, user: user).ids.contains(item) {
-                    try #require(ContinuousClock.now - acknowledged < .seconds(2))
+                while true {
+                    let begun = ContinuousClock.now
+                    guard try await fleet.slate(1, user: user).ids.contains(item) else { break }
+                    // Of no read that began a lease, one second, after the acknowledgement.
+                    try #require(begun - acknowledged < .seconds(1))
                     try await Task.sleep(for: .milliseconds(5))
                 }
-                // The lease is a second; what a busy machine adds to a request comes on top.
-                #expect(ContinuousClock.now - acknowledged < .milliseconds(1_500))
             }
         }
     }
