@@ -5,8 +5,8 @@ extension CoherenceKeeper {
     struct State {
         var lease: FreshnessLease
         var trust: SharedTrust
-        /// Redis time minus the time since `origin`, in milliseconds; nil until the first heartbeat.
-        var redisOffset: Int64?
+        /// Redis time by the time since `origin`.
+        var sharedClock = SharedClock()
         var relayed: JournalPosition?
         /// Whether this node can read the journal itself, and so need not take the bus at its word; a seeded fault says no.
         let followsJournal: Bool

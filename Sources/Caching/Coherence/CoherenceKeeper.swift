@@ -95,7 +95,7 @@ public final class CoherenceKeeper: Service, Sendable {
         let now = self.now()
         let (isLive, session, offset, isReachable) = self.state.withLock { state in
             (
-                state.proof(at: now) != .none, state.journal.stamp, state.redisOffset,
+                state.proof(at: now) != .none, state.journal.stamp, state.sharedClock.offset,
                 state.trust.isReachable(at: now)
             )
         }
@@ -111,7 +111,7 @@ public final class CoherenceKeeper: Service, Sendable {
     /// Milliseconds of Redis time now.
     public func milliseconds() -> Int64 {
         let elapsed = self.now() - self.origin
-        let offset = self.state.withLock { $0.redisOffset }
+        let offset = self.state.withLock { $0.sharedClock.offset }
         return offset.map { $0 + elapsed.milliseconds } ?? self.wallClock()
     }
 
@@ -293,10 +293,11 @@ public final class CoherenceKeeper: Service, Sendable {
     }
 
     private func received(_ reply: HeartbeatReply, to heartbeat: Heartbeat, sentAt: Instant, mark: UInt64) {
-        let elapsed = (sentAt - self.origin).milliseconds
+        let sent = (sentAt - self.origin).milliseconds
+        let received = (self.now() - self.origin).milliseconds
         let isBehind = (reply.controlHead ?? 0) > self.control.appliedControl
         let finding = self.state.withLock { state in
-            state.redisOffset = reply.milliseconds - elapsed
+            state.sharedClock.heard(reply.milliseconds, sentAt: sent, receivedAt: received)
             state.relayed = reply.relayed
             state.passes.heartbeatReplied(heartbeat, pass: reply.pass, sentAt: sentAt)
             state.passesHeard(at: sentAt)

@@ -94,6 +94,8 @@ struct RawHTTP: Sendable {
             let count = recv(descriptor, &chunk, chunk.count, 0)
             if count == 0 { return answer }
             guard count > 0 else {
+                // A process that was stopped and goes on.
+                if errno == EINTR { continue }
                 throw Failed(description: "no answer within \(timeout) s, \(answer.count) bytes so far")
             }
             answer += chunk[..<count]
