@@ -23,7 +23,7 @@ extension PostgresExperimentRepository {
                 """
                 WITH exposed AS MATERIALIZED (
                     SELECT DISTINCT ON (i.user_id) i.user_id, l.label, l.place, i.received_at,
-                           to_timestamp(('x' || encode(substr(i.recommendation_id, 1, 6), 'hex'))::bit(48)::bigint / 1000.0) AS at
+                           \(RecommendationTime.sql) AS at
                     FROM impressions i JOIN unnest($5::text[]) WITH ORDINALITY AS l (label, place)
                          ON l.label = ANY (string_to_array(i.variant, ','))
                     WHERE i.tenant = $1 AND i.recommendation_id >= $2 AND ($3::bytea IS NULL OR i.recommendation_id < $3)
@@ -36,6 +36,7 @@ extension PostgresExperimentRepository {
                         SELECT FROM user_state s JOIN interactions x ON x.user_number = s.number
                         WHERE s.tenant = $1 AND s.user_id = e.user_id AND x.type = $6
                           AND CASE WHEN $7 THEN x.surface = $4 AND e.label = ANY (string_to_array(x.variant, ','))
+                                                AND \(RecommendationTime.isAnswer)
                                    ELSE x.received_at >= e.at AND x.occurred_at >= e.at END
                           AND ($9::timestamptz IS NULL OR x.received_at < $9)
                     ) AS done

@@ -18,26 +18,30 @@ package struct PostgresFeedbackRepository: FeedbackRepository {
         invalidating: Set<EventType>
     ) async throws(RepositoryError) -> RecordedFeedback {
         let number = try await self.store.requiredNumber(of: tenant)
-        // Only what waited in a stream can be older than an erasure that was acknowledged before this call.
-        let queued = events.filter { $0.queuedAt != nil }
+        // Only what waited in a stream, or answers a recommendation, can be of before an erasure that was acknowledged before
+        // this call.
         let hashes = Dictionary(
-            queued.map { ($0.user, self.hash($0.user, tenant)) },
+            events.filter { $0.queuedAt != nil || $0.attribution != nil }.map { ($0.user, self.hash($0.user, tenant)) },
             uniquingKeysWith: { first, _ in first }
         )
         return try await self.store.transaction { transaction in
             // Before the users are made, so that none is made for an event that is not stored; and when they are locked.
             let erased = try Self.erasures(of: hashes, tenant: number, in: &transaction)
-            let isErased = events.map { $0.isErased(by: erased) }
+            let refused = events.map { $0.refused(by: erased) }
             var recorded = try Self.record(
-                zip(events, isErased).filter { !$1 }.map(\.0),
+                zip(events, refused).filter { $1 == nil }.map(\.0),
                 tenant: number,
                 invalidating: invalidating,
                 in: &transaction
             )
-            guard try Self.erasures(of: hashes, tenant: number, in: &transaction) == erased else {
+            // What did not wait in a stream came before the erasure that it meets, which takes it away.
+            let waited = Set(events.filter { $0.queuedAt != nil }.map(\.user))
+            let queued = hashes.filter { waited.contains($0.key) }
+            let now = try Self.erasures(of: queued, tenant: number, in: &transaction)
+            guard now.allSatisfy({ erased[$0.key] == $0.value }) else {
                 throw RepositoryError.unavailable("a user was erased meanwhile")
             }
-            for index in isErased.indices where isErased[index] { recorded.outcomes.insert(.erased, at: index) }
+            for case (let index, let outcome?) in refused.enumerated() { recorded.outcomes.insert(outcome, at: index) }
             return recorded
         }
     }
@@ -178,9 +182,11 @@ package struct PostgresFeedbackRepository: FeedbackRepository {
 }
 
 extension Feedback {
-    /// Whether it was added to a stream before its user was erased.
-    fileprivate func isErased(by erasures: [User.ID: Int64]) -> Bool {
-        guard let queuedAt, let erasedAt = erasures[self.user] else { return false }
-        return queuedAt <= erasedAt
+    /// Why it is not stored, of users who were erased, in milliseconds of Redis time; nil: it is.
+    fileprivate func refused(by erasures: [User.ID: Int64]) -> FeedbackOutcome? {
+        guard let erasedAt = erasures[self.user] else { return nil }
+        if let queuedAt, queuedAt <= erasedAt { return .erased }
+        if let attribution, attribution.milliseconds <= erasedAt { return .outlived }
+        return nil
     }
 }

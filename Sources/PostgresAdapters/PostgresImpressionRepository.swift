@@ -40,8 +40,8 @@ package struct PostgresImpressionRepository: ImpressionRepository {
             let erased = try PostgresFeedbackRepository.erasures(of: hashes, tenant: owner, in: &transaction)
             // What is told of a life that was erased is not kept of the next one.
             let isErased = impressions.map { impression in
-                impression.user.flatMap { erased[$0] }.map { RecommendationTime.milliseconds(impression) <= $0 }
-                    ?? false
+                let shownAt = impression.attribution.milliseconds
+                return impression.user.flatMap { erased[$0] }.map { shownAt <= $0 } ?? false
             }
             var outcomes = try Self.record(
                 zip(impressions, isErased).filter { !$1 }.map(\.0),

@@ -29,7 +29,8 @@ package struct PostgresQualityRepository: QualityRepository {
                       AND ($3::text IS NULL OR i.surface = $3)
                 ), done AS (
                     SELECT recommendation_id, item_number, bool_or(type = $4) AS clicked, bool_or(type = $5) AS bought
-                    FROM interactions WHERE tenant = $1 AND recommendation_id >= $2 GROUP BY 1, 2
+                    FROM interactions WHERE tenant = $1 AND recommendation_id >= $2 AND \(RecommendationTime.isAnswer)
+                    GROUP BY 1, 2
                 ), counted AS (
                     SELECT surface, model, policy, variant, count(DISTINCT recommendation_id) AS slates, count(*) AS impressions,
                            count(*) FILTER (WHERE clicked) AS clicks, count(*) FILTER (WHERE bought) AS purchases
@@ -85,10 +86,12 @@ package struct PostgresQualityRepository: QualityRepository {
 
 /// The time that ids of recommendations begin with.
 enum RecommendationTime {
-    /// Of an impression's recommendation.
-    static func milliseconds(_ impression: Impression) -> Int64 {
-        impression.attribution.recommendationID.prefix(6).reduce(0) { $0 << 8 | Int64($1) }
-    }
+    /// The time of a row's `recommendation_id`.
+    static let sql: PostgresStatement =
+        "to_timestamp(('x' || encode(substr(recommendation_id, 1, 6), 'hex'))::bit(48)::bigint / 1000.0)"
+
+    /// Whether a row of `interactions` has something that it answers, as ``Feedback/answered`` says it.
+    static let isAnswer: PostgresStatement = "occurred_at >= \(sql) - interval '1 day'"
 
     /// Where the ids of a time begin: 48 bits of milliseconds, big endian.
     static func bytes(_ time: Timestamp) -> [UInt8] {

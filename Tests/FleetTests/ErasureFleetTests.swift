@@ -42,6 +42,10 @@ struct ErasureFleetTests {
             // What is told of the life before leaves nothing.
             let late = try await fleet.app(2).post("/v1/impressions", told)
             #expect(late.status == 200 && late.body.contains("expired_token"), "\(late.body)")
+            let place = told.components(separatedBy: "[{")[1].components(separatedBy: "}")[0]
+            let click = #"{"user_id":"\#(Self.user)","type":"click",\#(place)}"#
+            let answered = try await fleet.app(2).post("/v1/feedback", click)
+            #expect(answered.status == 422 && answered.body.contains("expired_token"), "\(answered.body)")
             #expect(try await Self.places(of: Self.user, fleet).isEmpty)
             #expect(try await fleet.everywhere { try await !Self.cached(Self.user, on: $0, fleet) })
             #expect(try await Self.places(of: Self.sibling, fleet).filter { $0.hasPrefix("table") } == kept)

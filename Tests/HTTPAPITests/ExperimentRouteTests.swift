@@ -63,6 +63,9 @@ struct ExperimentRouteTests {
                 #"{"id":"e","variants":[{"name":"a","weight":1,"model":"42"},{"name":"b","weight":1}]}"#,
                 "variants/0/model"
             ),
+            (#"{"id":"e","variants":[1,{"name":"b","weight":1}]}"#, "variants/0"),
+            (#"{"id":"e","variants":[{"name":"a","weight":100.001},{"name":"b","weight":0}]}"#, "variants/0/weight"),
+            (#"{"id":"e","variants":[{"name":"a","weight":0},{"name":"b","weight":-0.0}]}"#, "variants"),
             (#"{"id":"e","metric":"clicks"}"#, "metric"), (#"{"id":"e","unit":"session"}"#, "unit"),
             (#"{"id":"e","allocation":"x"}"#, "allocation"),
             (#"{"id":"e","baseline":0}"#, "baseline"), (#"{"id":"e","mde":0}"#, "mde"),
@@ -78,6 +81,7 @@ struct ExperimentRouteTests {
             #expect(reply.status == 422, "\(body)")
             #expect(reply.text.contains(##""pointer":"#/\##(pointer)""##), "\(reply.text)")
             #expect(canned.last.experiments.isEmpty)
+            if body.contains(#"{"name":"a"},"#) { #expect(reply.text.contains(#""required""#), "\(reply.text)") }
         }
     }
 

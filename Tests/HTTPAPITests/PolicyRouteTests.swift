@@ -180,6 +180,8 @@ struct PolicyRouteTests {
             (#"{"percent":-1}"#, "#/percent", "out_of_range", "0.01..100"),
             (#"{"percent":0}"#, "#/percent", "out_of_range", "0.01..100"),
             (#"{"percent":101}"#, "#/percent", "out_of_range", "0.01..100"),
+            (#"{"percent":100.0001}"#, "#/percent", "out_of_range", "0.01..100"),
+            (#"{"percent":0.0099}"#, "#/percent", "out_of_range", "0.01..100"),
             (#"{"percent":"100"}"#, "#/percent", "invalid", "a number"),
             (#"{"dry_run":1}"#, "#/dry_run", "invalid", "true|false"),
         ]

@@ -323,6 +323,41 @@ struct ErasureTests {
         }
     }
 
+    @Test("an answer to a recommendation of the life before is not stored; one to a later one, or to none, is")
+    func outlived() async throws {
+        try await withDatabase { database in
+            try await database.addItems("i1")
+            let erasedAt: Int64 = 1_780_000_000_000
+            _ = try await Self.accept("ann", in: database, at: erasedAt)
+            func answer(_ user: String, _ name: String, after milliseconds: Int64, queuedAt: Int64? = nil) -> Feedback {
+                let time = erasedAt + milliseconds
+                var event = event(by: user, id: name)
+                event.attribution = Attribution(
+                    recommendationID: (0..<6).map { UInt8(truncatingIfNeeded: time >> Int64(40 - 8 * $0)) }
+                        + Array(repeating: 7, count: 10),
+                    position: 1,
+                    source: Attribution.Source(model: 4, policy: "base", variant: "", surface: "home")
+                )
+                event.queuedAt = queuedAt
+                return event
+            }
+            let recorded = try await database.feedback.record(
+                [
+                    answer("ann", "a", after: 0), answer("bob", "b", after: 0), answer("ann", "c", after: 1),
+                    event(by: "ann", id: "d"), answer("ann", "e", after: -9, queuedAt: erasedAt + 5),
+                    answer("ann", "f", after: -9, queuedAt: erasedAt),
+                ],
+                tenant: .default,
+                invalidating: invalidating
+            )
+            let versions = recorded.outcomes.map(\.version)
+            #expect(versions.map { $0 != nil } == [false, true, true, true, false, false])
+            #expect([0, 4, 5].map { recorded.outcomes[$0] } == [.outlived, .outlived, .erased])
+            let stored = try await database.values("SELECT event_id FROM interactions ORDER BY 1", as: String.self)
+            #expect(stored == ["b", "c", "d"])
+        }
+    }
+
     @Test("an attempt that fails says why, and the next can be done; who settles twice counts once")
     func attempts() async throws {
         try await withDatabase { database in

@@ -194,14 +194,20 @@ struct ExperimentTests {
                 )
                 #expect(try await impressions.record([impression], tenant: .default) == [.stored])
             }
-            func event(_ user: String, _ type: EventType, _ variant: String?, _ last: UInt8) -> Feedback {
+            func event(
+                _ user: String,
+                _ type: EventType,
+                _ variant: String?,
+                _ last: UInt8,
+                after seconds: Int64 = 1
+            ) -> Feedback {
                 Feedback(
                     eventID: nil,
                     user: id(user),
                     item: id("i1"),
                     type: type,
                     value: 1,
-                    occurredAt: Timestamp(microseconds: experiment.startedAt.microseconds + 1_000_000),
+                    occurredAt: Timestamp(microseconds: experiment.startedAt.microseconds + seconds * 1_000_000),
                     attribution: variant.map {
                         Attribution(recommendationID: slate(last, after: 10), position: 1, source: source($0))
                     }
@@ -215,6 +221,8 @@ struct ExperimentTests {
                     event("ann", type, "e1=v0", 1), event("ann", type, "e1=v0", 2), event("cy", .view, "e1=v1", 5),
                     // Without a token; a click of it says nothing of the slate.
                     event("bob", type, nil, 3), event("dan", type, "e1=v1", 7),
+                    // Long before the slate that it says it answers.
+                    event("cy", type, "e1=v1", 5, after: -90_000),
                 ],
                 tenant: .default,
                 invalidating: invalidating

@@ -197,6 +197,8 @@ struct ImpressionTests {
                 ("i1", EventType.click, UInt8(1)), ("i1", .click, 1), ("i1", .purchase, 1), ("i2", .view, 1),
                 // Of a slate of which nothing is known to have been shown, and of an item that was not.
                 ("i2", .click, 9), ("i4", .click, 1),
+                // More than a day before the slate.
+                ("i3", .click, 1), ("i3", .purchase, 1),
             ].map { item, type, slate in
                 Feedback(
                     eventID: nil,
@@ -204,7 +206,7 @@ struct ImpressionTests {
                     item: id(item),
                     type: type,
                     value: 1,
-                    occurredAt: Timestamp(seconds: now / 1_000),
+                    occurredAt: Timestamp(seconds: now / 1_000 - (item == "i3" ? 86_401 : 86_400)),
                     attribution: Attribution(
                         recommendationID: Self.recommendation(at: now, slate),
                         position: 1,

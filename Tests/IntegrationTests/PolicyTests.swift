@@ -73,6 +73,26 @@ struct PolicyTests {
         }
     }
 
+    @Test(
+        "a number that is taken is read again, however the store writes it",
+        arguments: [1e-63, 1e-300, .leastNonzeroMagnitude]
+    )
+    func smallNumbers(_ number: Double) async throws {
+        try await withDatabase { database in
+            var policy = Policy.builtIn
+            policy.version = "small"
+            policy.marginalRelevance = number
+            policy.exploration.share = number
+            policy.eligibility = .price(minimum: number, maximum: 1e9)
+            let stored = try await database.policies.store(
+                "small",
+                document: PolicyCodec.json.encode(policy),
+                tenant: .default
+            )
+            #expect(try PolicyCodec.json.decode(stored.policy) == policy)
+        }
+    }
+
     @Test("of callers at once who store the same name, one is first and all get its document", arguments: 1...3)
     func concurrently(_ round: Int) async throws {
         try await withDatabase { database in

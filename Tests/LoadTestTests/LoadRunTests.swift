@@ -56,7 +56,9 @@ struct LoadRunTests {
             #expect(report.recorder.statuses == [200: 100])
             #expect(report.recorder.tiers == ["l1": 100])
             #expect(report.recorder.failures.isEmpty)
-            #expect((90...101).contains(report.achievedRate), "\(report.achievedRate)")
+            // Never faster than asked; a machine that stands still takes longer.
+            #expect(report.achievedRate <= 100, "\(report.achievedRate)")
+            #expect(report.achievedRate * (report.elapsed / .seconds(1)) >= 100, "in \(report.elapsed)")
             #expect(ticks.withLock { $0 } >= 2)
             #expect(!report.json.contains("secret-key"))
         }

@@ -114,6 +114,12 @@ struct ExplainTests {
         let explanation = try await Self.explain(node, "i17")
         #expect(explanation.removedBy == .notACandidate && explanation.candidacy == nil)
         #expect(explanation.candidates >= 10)
+        let pinned = try await PolicyServingTests.Node {
+            $0.poolSize = 10
+            $0.pins = [Policy.Pin(item: Item.ID(trusted: "i17"), position: 8)]
+        }
+        #expect(try await Self.explain(pinned, "i17").removedBy == .limit, "its place is behind so short a list")
+        #expect(try await Self.explain(pinned, "i17", limit: 8).rank == 8)
         await #expect(throws: ServingError.unknownItem) { try await Self.explain(node, "nothing") }
         node.users.isAway = true
         await #expect(throws: ServingError.storeUnavailable) { try await Self.explain(node, "i1") }

@@ -87,6 +87,7 @@ extension FieldReader {
 
     /// Two variants at least, of different names, whose weights add to 100 percent at most.
     fileprivate mutating func variants() -> [Experiment.Variant] {
+        let found = self.errors.list.count
         let elements = self.elements("variants", maximum: Experiment.maximumVariants, of: "variants")
         var variants: [Experiment.Variant] = []
         for (index, element) in elements.enumerated() {
@@ -98,8 +99,8 @@ extension FieldReader {
                     at: self.pointer("variants").element(index)
                 )
                 let name = reader.name("name", required: true)
-                let weight = (reader.number("weight") ?? -1) * 100
-                if !(0...10_000).contains(weight) {
+                let weight = reader.number("weight", required: true) ?? 0
+                if !(0...100).contains(weight) {
                     reader.add("weight", "out_of_range", allowed: "0..100, in percent")
                 }
                 let policy = reader.word("policy", allowed: PlainName.allowed) { PlainName.isValid($0) ? $0 : nil }
@@ -113,19 +114,20 @@ extension FieldReader {
                 variants.append(
                     Experiment.Variant(
                         name: name ?? "",
-                        weight: Int(max(0, min(10_000, weight.rounded()))),
+                        weight: Int((max(0, min(100, weight)) * 100).rounded()),
                         policy: policy,
                         model: model
                     )
                 )
             } catch {
-                self.add("variants", "invalid", allowed: #"objects of name, weight, policy and model"#)
+                self.add(FieldErrors(error.errors))
             }
         }
+        guard self.errors.list.count == found else { return variants }
         if elements.count == 1 {
             self.add("variants", "invalid", allowed: "2 to \(Experiment.maximumVariants)")
-        } else if variants.reduce(0, { $0 + $1.weight }) > 10_000 {
-            self.add("variants", "out_of_range", allowed: "weights that add to 100 at most")
+        } else if !(1...10_000).contains(variants.reduce(0) { $0 + $1.weight }) {
+            self.add("variants", "out_of_range", allowed: "weights that add to more than 0, and to 100 at most")
         }
         return variants
     }

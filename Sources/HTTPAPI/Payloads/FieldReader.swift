@@ -154,8 +154,8 @@ struct FieldReader {
         return text
     }
 
-    mutating func number(_ field: String) -> Double? {
-        switch self.value(field, required: false) {
+    mutating func number(_ field: String, required: Bool = false) -> Double? {
+        switch self.value(field, required: required) {
         case nil: return nil
         case .integer(let integer): return Double(integer)
         case .number(let number) where number.isFinite: return number

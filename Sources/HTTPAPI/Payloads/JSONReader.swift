@@ -8,22 +8,29 @@ struct JSONReader {
     private var offset = 0
     private var path: [Step] = []
     private let maximumDepth: Int
+    private let maximumNumber: Int
 
     private enum Step {
         case name(String)
         case index(Int)
     }
 
-    /// No number of more digits means anything else.
-    private static let maximumNumberLength = 64
+    /// What PostgreSQL's `jsonb`, which knows no exponents, may make of a number that was taken.
+    static let maximumStoredNumber = 64 + 330
 
-    private init(_ bytes: [UInt8], maximumDepth: Int) {
+    private init(_ bytes: [UInt8], maximumDepth: Int, maximumNumber: Int) {
         self.bytes = bytes
         self.maximumDepth = maximumDepth
+        self.maximumNumber = maximumNumber
     }
 
-    static func read(_ bytes: [UInt8], maximumDepth: Int = 16) throws(JSONError) -> JSONValue {
-        var reader = JSONReader(bytes, maximumDepth: maximumDepth)
+    /// - Parameter maximumNumber: The most characters of a number; no number of more than 64 means anything else.
+    static func read(
+        _ bytes: [UInt8],
+        maximumDepth: Int = 16,
+        maximumNumber: Int = 64
+    ) throws(JSONError) -> JSONValue {
+        var reader = JSONReader(bytes, maximumDepth: maximumDepth, maximumNumber: maximumNumber)
         reader.skipSpace()
         let value = try reader.value()
         reader.skipSpace()
@@ -172,7 +179,7 @@ struct JSONReader {
             isWhole = self.skipDigits() > 0
         }
         let digits = self.bytes[start..<self.offset]
-        guard isWhole, digits.count <= Self.maximumNumberLength else {
+        guard isWhole, digits.count <= self.maximumNumber else {
             if self.offset == self.bytes.count, !isWhole { throw self.error(.unexpectedEnd) }
             throw self.error(.badNumber)
         }

@@ -382,7 +382,10 @@ extension PolicyCodec {
         encode: { policy in String(buffer: JSONWriter.document(policy)) },
         decode: { stored throws(UnreadablePolicy) in
             do {
-                let value = try JSONReader.read(Array(stored.document.utf8))
+                let value = try JSONReader.read(
+                    Array(stored.document.utf8),
+                    maximumNumber: JSONReader.maximumStoredNumber
+                )
                 return try PolicyDocument.read(value, version: stored.version)
             } catch let error as JSONError {
                 throw UnreadablePolicy(version: stored.version, reason: error.reason.rawValue)

@@ -47,12 +47,12 @@ struct PolicyTrialPayload {
 extension FieldReader {
     /// A share of the users in percent, as hundredths of a percent; all where the field is absent.
     mutating func share(_ field: String) -> Int {
-        let share = ((self.number(field) ?? 100) * 100).rounded()
-        guard (1...10_000).contains(share) else {
+        let percent = self.number(field) ?? 100
+        guard (0.01...100).contains(percent) else {
             self.add(field, "out_of_range", allowed: "0.01..100")
             return 10_000
         }
-        return Int(share)
+        return Int((percent * 100).rounded())
     }
 }
 

@@ -49,6 +49,12 @@ public struct Feedback: Sendable, Equatable {
     /// When it was added to a stream, in milliseconds of Redis time; nil: it did not come over one.
     public var queuedAt: Int64?
 
+    /// What it answers, if it may be an answer: by a clock that is a day behind at most, as events are taken from one that is
+    /// a day ahead.
+    public var answered: Attribution? {
+        self.attribution.flatMap { $0.milliseconds - 86_400_000 <= self.occurredAt.milliseconds ? $0 : nil }
+    }
+
     /// An event of these parts.
     public init(
         eventID: String?,
@@ -79,6 +85,11 @@ public struct Attribution: Sendable, Equatable {
     public let position: Int
     /// What the answer was made of; nil: the token does not say.
     public let source: Source?
+
+    /// When the recommendation was made, in milliseconds since 1970: what its id begins with.
+    public var milliseconds: Int64 {
+        self.recommendationID.prefix(6).reduce(0) { $0 << 8 | Int64($1) }
+    }
 
     /// An attribution of these parts.
     public init(recommendationID: [UInt8], position: Int, source: Source? = nil) {
@@ -118,12 +129,14 @@ public enum FeedbackOutcome: Sendable, Equatable {
     case unknownItem
     /// Not stored: its user was erased after it had been added to a stream.
     case erased
+    /// Not stored: the recommendation that it answers is of a life of the user that was erased.
+    case outlived
 
     /// The version of the user, where there is one.
     public var version: User.Version? {
         switch self {
         case .stored(let version), .duplicate(let version): version
-        case .unknownItem, .erased: nil
+        case .unknownItem, .erased, .outlived: nil
         }
     }
 }

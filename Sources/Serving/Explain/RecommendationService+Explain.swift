@@ -148,7 +148,11 @@ private struct Question {
             candidate.map { $0 >= self.pool.unseenCount && !self.pool.tried.contains($0) } ?? false
             || self.known.history.contains { $0.item == self.item && $0.type != .view }
         if isSeen, self.excludesSeen { return self.known.consent ? .seen : .withheld }
-        guard let candidate, !self.pool.tried.contains(candidate) else { return .notACandidate }
+        guard let candidate, !self.pool.tried.contains(candidate) else {
+            let pins = self.admission.pins(within: .max, self.pool.facts, excludesSeen: self.excludesSeen)
+            // Its place by the policy is behind the end of so short a list.
+            return pins.contains { $0.item == self.item } ? .limit : .notACandidate
+        }
         // By score alone it would be in the list, beside those whose place is not by score.
         let given = places.count { $0.isTried || $0.reason == .curated }
         return self.place(of: candidate) < self.asked.request.limit - given ? .diversity : .limit

@@ -105,7 +105,7 @@ package final class FeedbackService: Sendable {
             case .stored(let version):
                 answer.accepted += 1
                 self.metrics.stored(event.type)
-                if let source = event.attribution?.source { self.quality.done(event.type, source) }
+                if let source = event.answered?.source { self.quality.done(event.type, source) }
                 if invalidating.contains(event.type) { invalidated[event.user] = version }
                 if versions.updateValue(version, forKey: event.user) == nil { order.append(event.user) }
             case .duplicate(let version):
@@ -116,6 +116,7 @@ package final class FeedbackService: Sendable {
                 if invalidating.contains(event.type), !isForgotten { invalidated[event.user] = version }
                 if versions.updateValue(version, forKey: event.user) == nil { order.append(event.user) }
             case .erased: self.metrics.erased.increment()
+            case .outlived: answer.rejected.append(TokenRefusal.outlived.rejection(indices[place]))
             case .unknownItem:
                 answer.rejected.append(
                     FeedbackRejection(index: indices[place], code: "unknown_item", field: "item_id", allowed: nil)
@@ -190,7 +191,7 @@ package final class FeedbackService: Sendable {
                 }
                 attribution = Attribution(token)
             } catch {
-                throw rejected(error.code, "tracking_token", error.allowed)
+                throw Rejected(rejection: error.rejection(index))
             }
         }
         return Feedback(
@@ -203,6 +204,13 @@ package final class FeedbackService: Sendable {
             attribution: attribution,
             queuedAt: request.queuedAt
         )
+    }
+}
+
+extension TokenRefusal {
+    /// Of the event, or the impression, at a place in its call.
+    func rejection(_ index: Int) -> FeedbackRejection {
+        FeedbackRejection(index: index, code: self.code, field: "tracking_token", allowed: self.allowed)
     }
 }
 

@@ -45,12 +45,15 @@ package enum TokenRefusal: Error, Sendable, Equatable {
     case invalid
     /// The key that it names is none of those that this fleet knows (any more).
     case unknownKey
+    /// It is of a life of its user that was erased.
+    case outlived
 
     /// The code in answers.
     var code: String {
         switch self {
         case .invalid: "invalid_token"
         case .unknownKey: "unknown_key"
+        case .outlived: "expired_token"
         }
     }
 
@@ -59,6 +62,7 @@ package enum TokenRefusal: Error, Sendable, Equatable {
         switch self {
         case .invalid: "a token of this user and item"
         case .unknownKey: "a token signed by one of the keys in use"
+        case .outlived: "a token from after the user's erasure"
         }
     }
 }

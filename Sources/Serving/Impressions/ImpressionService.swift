@@ -84,7 +84,7 @@ package struct ImpressionService: Sendable {
                 answer.rejected.append(Refusal.unknownItem.rejection(indices[place]))
                 continue
             case .erased:
-                answer.rejected.append(Refusal.erased.rejection(indices[place]))
+                answer.rejected.append(Refusal.token(.outlived).rejection(indices[place]))
                 continue
             }
             if let user = impression.user {
@@ -110,7 +110,6 @@ package struct ImpressionService: Sendable {
         case token(TokenRefusal)
         case expired
         case unknownItem
-        case erased
 
         func rejection(_ index: Int) -> FeedbackRejection {
             let (code, field, allowed) =
@@ -119,7 +118,6 @@ package struct ImpressionService: Sendable {
                 case .expired:
                     ("expired_token", "tracking_token", "a token of the last \(Self.days) days")
                 case .unknownItem: ("unknown_item", "item_id", nil)
-                case .erased: ("expired_token", "tracking_token", "a token from after the user's erasure")
                 }
             return FeedbackRejection(index: index, code: code, field: field, allowed: allowed)
         }
