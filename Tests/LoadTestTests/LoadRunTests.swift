@@ -57,8 +57,8 @@ struct LoadRunTests {
             #expect(report.recorder.tiers == ["l1": 100])
             #expect(report.recorder.failures.isEmpty)
             // Never faster than asked; a machine that stands still takes longer.
-            #expect(report.achievedRate <= 100, "\(report.achievedRate)")
-            #expect(report.achievedRate * (report.elapsed / .seconds(1)) >= 100, "in \(report.elapsed)")
+            let least = 100 / max(1, report.elapsed / .seconds(1))
+            #expect((least - 0.01...100).contains(report.achievedRate), "in \(report.elapsed)")
             #expect(ticks.withLock { $0 } >= 2)
             #expect(!report.json.contains("secret-key"))
         }

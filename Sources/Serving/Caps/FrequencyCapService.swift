@@ -59,7 +59,6 @@ package struct FrequencyCapService: Sendable {
                 self.metrics.failed.increment()
                 self.log.debug("no frequency caps", metadata: ["error": "\(error)"])
                 standing.degraded.note(.frequencyCap)
-                if error == .late { standing.degraded.note(.deadline) }
                 // What is chosen again is not among what this call may have given back.
                 let reserved = standing.reserved.intersection(capped.chosen.map(\.number))
                 return drawn(.reserved(reserved, subject.caps)).map { ($0.slate, standing.degraded) }

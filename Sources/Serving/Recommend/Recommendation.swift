@@ -60,7 +60,7 @@ package enum Degradation: String, CaseIterable, Sendable {
     case frequencyCap = "frequency_cap"
     /// The active policy cannot be read by this node; it serves by the one before.
     case policy
-    /// There was no time for the user's own list, or to ask what was shown to the user before.
+    /// There was no time for the user's own list.
     case deadline
     /// There was no time for a pool of the policy's size.
     case candidates
