@@ -7,12 +7,12 @@ package struct PostgresDecisionRepository: DecisionRepository {
     private static let pruneCount = 2_000
 
     private let store: PostgresStore
-    private let hash: @Sendable (User.ID, Tenant.ID) -> [UInt8]
+    private let hashes: @Sendable (User.ID, Tenant.ID) -> [[UInt8]]
 
-    /// - Parameter hash: What stays of a user who was erased.
-    package init(store: PostgresStore, hash: @escaping @Sendable (User.ID, Tenant.ID) -> [UInt8]) {
+    /// - Parameter hashes: Each of what may have stayed of a user who was erased, 16 bytes.
+    package init(store: PostgresStore, hashes: @escaping @Sendable (User.ID, Tenant.ID) -> [[UInt8]]) {
         self.store = store
-        self.hash = hash
+        self.hashes = hashes
     }
 
     package func store(
@@ -29,10 +29,11 @@ package struct PostgresDecisionRepository: DecisionRepository {
                 INSERT INTO decisions (tenant, recommendation_id, user_id, user_version, document)
                 SELECT $1, g.id, g.viewer, g.version, g.document::json
                 FROM unnest($2::bytea[], $3::text[], $4::bytea[], $5::bigint[], $6::text[])
-                     AS g (id, viewer, hash, version, document)
+                     AS g (id, viewer, hashes, version, document)
                 WHERE NOT EXISTS (
-                    SELECT FROM erasures e
-                    WHERE e.tenant = $1 AND e.user_hash = g.hash AND e.version >= g.version AND g.viewer IS NOT NULL
+                    SELECT FROM generate_series(1, length(g.hashes), 16) AS h (first)
+                    JOIN erasures e ON e.tenant = $1 AND e.user_hash = substr(g.hashes, h.first, 16)
+                    WHERE e.version >= g.version AND g.viewer IS NOT NULL
                 ) AND NOT EXISTS (
                     SELECT FROM user_state s
                     WHERE s.tenant = $1 AND s.user_id = g.viewer AND (NOT s.consent OR g.version < s.changed)
@@ -41,7 +42,8 @@ package struct PostgresDecisionRepository: DecisionRepository {
                 """,
                 [
                     owner, decisions.map(\.recommendationID), decisions.map { $0.user?.string },
-                    decisions.map { $0.user.map { self.hash($0, tenant) } ?? [] }, decisions.map(\.userVersion),
+                    decisions.map { $0.user.map { self.hashes($0, tenant).flatMap(\.self) } ?? [] },
+                    decisions.map(\.userVersion),
                     decisions.map(\.document),
                 ]
             )
@@ -77,9 +79,9 @@ package struct PostgresDecisionRepository: DecisionRepository {
             try await self.store.client.read(
                 """
                 SELECT FROM erasures e JOIN tenants t USING (tenant)
-                WHERE t.tenant_id = $1 AND e.user_hash = $2 AND e.version >= $3 LIMIT 1
+                WHERE t.tenant_id = $1 AND e.user_hash = ANY($2::bytea[]) AND e.version >= $3 LIMIT 1
                 """,
-                [tenant.string, self.hash(user, tenant), version]
+                [tenant.string, self.hashes(user, tenant), version]
             ) { _ in true }
         }
         return erased.isEmpty ? stored : nil

@@ -16,9 +16,9 @@ extension PostgresExperimentRepository {
             PostgresTimestamp(unixMicroseconds: experiment.weighedAt.microseconds),
             experiment.stoppedAt.map { PostgresTimestamp(unixMicroseconds: $0.microseconds) },
         ]
-        let rows = try await self.store.transaction(readOnly: true) { transaction in
-            // Counting weeks takes longer than anything that a request waits for.
-            try transaction.execute("SET LOCAL statement_timeout = '20s'")
+        // Counting weeks takes longer than anything that a request waits for.
+        let rows = try await self.store.transaction(readOnly: true, timeout: PostgresStore.countTimeout) {
+            transaction in
             return try transaction.query(
                 """
                 WITH exposed AS MATERIALIZED (

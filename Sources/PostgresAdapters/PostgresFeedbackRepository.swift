@@ -4,12 +4,12 @@ package import RecommendationCore
 /// Events and the versions they raise, in one transaction (coherence, section 1).
 package struct PostgresFeedbackRepository: FeedbackRepository {
     private let store: PostgresStore
-    private let hash: @Sendable (User.ID, Tenant.ID) -> [UInt8]
+    private let hashes: @Sendable (User.ID, Tenant.ID) -> [[UInt8]]
 
-    /// - Parameter hash: Of a user, as it stays of those who were erased.
-    package init(store: PostgresStore, hash: @escaping @Sendable (User.ID, Tenant.ID) -> [UInt8]) {
+    /// - Parameter hashes: Of a user, each as it may have stayed of one who was erased.
+    package init(store: PostgresStore, hashes: @escaping @Sendable (User.ID, Tenant.ID) -> [[UInt8]]) {
         self.store = store
-        self.hash = hash
+        self.hashes = hashes
     }
 
     package func record(
@@ -21,7 +21,9 @@ package struct PostgresFeedbackRepository: FeedbackRepository {
         // Only what waited in a stream, or answers a recommendation, can be of before an erasure that was acknowledged before
         // this call.
         let hashes = Dictionary(
-            events.filter { $0.queuedAt != nil || $0.attribution != nil }.map { ($0.user, self.hash($0.user, tenant)) },
+            events.filter { $0.queuedAt != nil || $0.attribution != nil }.map {
+                ($0.user, self.hashes($0.user, tenant))
+            },
             uniquingKeysWith: { first, _ in first }
         )
         return try await self.store.transaction { transaction in
@@ -48,7 +50,7 @@ package struct PostgresFeedbackRepository: FeedbackRepository {
 
     /// When users were erased last, in milliseconds of Redis time.
     static func erasures(
-        of hashes: [User.ID: [UInt8]],
+        of hashes: [User.ID: [[UInt8]]],
         tenant: Int32,
         in transaction: inout PostgresTransaction
     ) throws(PostgresError) -> [User.ID: Int64] {
@@ -58,10 +60,10 @@ package struct PostgresFeedbackRepository: FeedbackRepository {
             SELECT user_hash, max(accepted_ms) FROM erasures
             WHERE tenant = $1 AND user_hash = ANY($2::bytea[]) GROUP BY user_hash
             """,
-            [tenant, Array(hashes.values)]
+            [tenant, hashes.values.flatMap(\.self)]
         ) { row in (try row.decode(0, as: [UInt8].self), try row.decode(1, as: Int64.self)) }
         let times = Dictionary(rows, uniquingKeysWith: { first, _ in first })
-        return hashes.compactMapValues { times[$0] }
+        return hashes.compactMapValues { $0.compactMap { times[$0] }.max() }
     }
 
     private static func record(

@@ -11,19 +11,19 @@ package struct PostgresImpressionRepository: ImpressionRepository {
 
     private let store: PostgresStore
     private let reads: ServingReads
-    private let hash: @Sendable (User.ID, Tenant.ID) -> [UInt8]
+    private let hashes: @Sendable (User.ID, Tenant.ID) -> [[UInt8]]
 
     /// - Parameters:
     ///   - reads: Of the same store, for requests.
-    ///   - hash: What stays of a user who was erased.
+    ///   - hashes: Each of what may have stayed of a user who was erased.
     package init(
         store: PostgresStore,
         reads: ServingReads,
-        hash: @escaping @Sendable (User.ID, Tenant.ID) -> [UInt8]
+        hashes: @escaping @Sendable (User.ID, Tenant.ID) -> [[UInt8]]
     ) {
         self.store = store
         self.reads = reads
-        self.hash = hash
+        self.hashes = hashes
     }
 
     package func record(
@@ -33,7 +33,7 @@ package struct PostgresImpressionRepository: ImpressionRepository {
         guard !impressions.isEmpty else { return [] }
         let owner = try await self.store.requiredNumber(of: tenant)
         let hashes = Dictionary(
-            impressions.compactMap(\.user).map { ($0, self.hash($0, tenant)) },
+            impressions.compactMap(\.user).map { ($0, self.hashes($0, tenant)) },
             uniquingKeysWith: { first, _ in first }
         )
         return try await self.store.transaction { transaction in

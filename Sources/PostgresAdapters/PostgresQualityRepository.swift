@@ -17,9 +17,8 @@ package struct PostgresQualityRepository: QualityRepository {
     ) async throws(RepositoryError) -> [SlateCounts] {
         guard let number = try await self.store.number(of: tenant) else { return [] }
         let first = RecommendationTime.bytes(time)
-        return try await self.store.transaction(readOnly: true) { transaction in
-            // Counting a month takes longer than anything that a request waits for.
-            try transaction.execute("SET LOCAL statement_timeout = '20s'")
+        // Counting a month takes longer than anything that a request waits for.
+        return try await self.store.transaction(readOnly: true, timeout: PostgresStore.countTimeout) { transaction in
             return try transaction.query(
                 """
                 WITH shown AS MATERIALIZED (

@@ -51,6 +51,9 @@ package final class PostgresStore: Sendable {
     /// For work on whole tables.
     static let bulkTimeout = Duration.seconds(3_600)
 
+    /// For counting what came of weeks, which somebody waits for.
+    static let countTimeout = Duration.seconds(20)
+
     /// Runs a transaction, again where it only failed because others ran beside it: nothing of it was stored.
     func transaction<Result: Sendable>(
         isolation: PostgresIsolation = .readCommitted,

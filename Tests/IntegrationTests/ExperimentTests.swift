@@ -236,4 +236,34 @@ struct ExperimentTests {
             )
         }
     }
+
+    @Test("counting may take longer than a statement of a request")
+    func longCounts() async throws {
+        try await withDatabase { database in
+            let (experiment, _) = try await Self.repository(database).start(Self.order("e1"), tenant: .default)
+            // Its own limit is a second, and the client waits for another one.
+            try await withClient(of: database.server, database: database.name, statementTimeout: .seconds(1)) {
+                client in
+                let store = PostgresStore(client: client)
+                try await database.client.withSession { session in
+                    try await session.execute("BEGIN")
+                    try await session.execute("LOCK TABLE impressions IN ACCESS EXCLUSIVE MODE")
+                    async let counts = PostgresExperimentRepository(store: store).counts(
+                        of: experiment,
+                        tenant: .default
+                    )
+                    async let slates = PostgresQualityRepository(store: store).counts(
+                        since: Timestamp(seconds: 0),
+                        surface: nil,
+                        limit: 9,
+                        tenant: .default
+                    )
+                    try await Task.sleep(for: .seconds(3))
+                    try await session.execute("COMMIT")
+                    #expect(try await counts == [VariantCounts(), VariantCounts()])
+                    #expect(try await slates.isEmpty)
+                }
+            }
+        }
+    }
 }

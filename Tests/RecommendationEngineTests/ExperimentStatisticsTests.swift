@@ -195,11 +195,11 @@ struct ExperimentStatisticsTests {
 
     @Test("where users are given by what was found, the verdict is by the probability to be best")
     func bayesian() {
-        func verdict(_ counts: [(Int, Int)]) -> ExperimentFindings.Verdict {
+        func verdict(_ counts: [(Int, Int)], weights: [Double]? = nil) -> ExperimentFindings.Verdict {
             ExperimentFindings(
                 Self.design,
                 counts: counts.map { Proportion($0.0, of: $0.1) },
-                weights: counts.map { Double($0.1) },
+                weights: weights ?? counts.map { Double($0.1) },
                 allocation: .thompson
             ).verdict
         }
@@ -207,5 +207,6 @@ struct ExperimentStatisticsTests {
         #expect(verdict([(50, 1_000), (90, 1_000)]) == .insufficient)
         #expect(verdict([(50, 2_000), (2_000, 31_235)]) == .win)
         #expect(verdict([(2_000, 31_235), (50, 2_000)]) == .lose)
+        #expect(verdict([(50, 2_000), (2_000, 31_235)], weights: [1, 1]) == .invalidRatio)
     }
 }

@@ -198,6 +198,25 @@ struct DeadlineServingTests {
         latch.open()
     }
 
+    @Test("stored impressions that do not come in half the time of caps leave the other half to what Redis has")
+    func silentImpressions() async throws {
+        let node = try await Node { $0.frequencyCaps = [Policy.FrequencyCap(maximum: 1, window: .seconds(3_600))] }
+        let latch = Latch()
+        node.counters.forgetsAll()
+        node.shown.waits(for: latch)
+        let begin = ContinuousClock.now
+        let time = Duration.seconds(6)
+        let answer = try await Self.within(pool: .seconds(3_600), caps: time) {
+            () async throws(ServingError) in try await node.ask(limit: 5)
+        }
+        let end = ContinuousClock.now
+        // A machine that stands still for the other half has counted nothing.
+        if end - begin < time {
+            #expect(answer.tier == .computed && answer.items.count == 5 && answer.degraded == [.postgres])
+        }
+        latch.open()
+    }
+
     @Test("the second replacement under caps is dropped where its time is over, and the list is short")
     func replacement() async throws {
         let node = try await Node {

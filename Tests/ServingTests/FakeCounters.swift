@@ -157,6 +157,7 @@ final class FakeCounters: FrequencyCounters {
 final class ShownBefore: ImpressionRepository {
     private struct State {
         var isAway = false
+        var latch: Latch?
         var reads = 0
         var shown: [ShownItem] = []
     }
@@ -169,6 +170,9 @@ final class ShownBefore: ImpressionRepository {
     }
 
     var reads: Int { self.state.withLock { $0.reads } }
+
+    /// Says nothing until a latch is opened.
+    func waits(for latch: Latch) { self.state.withLock { $0.latch = latch } }
 
     func has(_ shown: [ShownItem]) { self.state.withLock { $0.shown = shown } }
 
@@ -185,6 +189,7 @@ final class ShownBefore: ImpressionRepository {
             state.reads += 1
             return (state.isAway, state.shown)
         }
+        await self.state.withLock { $0.latch }?.wait()
         if isAway { throw .unavailable("told to") }
         return shown
     }

@@ -42,6 +42,11 @@ struct LogHashTests {
             names.map { hash.erasure(of: User.ID(trusted: $0), tenant: Tenant.ID(trusted: tenant)) }
         }
         #expect(Set(all).count == names.count * names.count)
+        let rotated = LogHash(try SigningKeys(parsing: "k2\(Self.others.dropFirst(2)),\(Self.keys)"))
+        let (user, tenant) = (User.ID(trusted: "u1"), Tenant.ID.default)
+        #expect(rotated.erasures(of: user, tenant: tenant).contains(hash.erasure(of: user, tenant: tenant)))
+        #expect(rotated.erasure(of: user, tenant: tenant) == rotated.erasures(of: user, tenant: tenant)[0])
+        #expect(rotated.erasure(of: user, tenant: tenant) != hash.erasure(of: user, tenant: tenant))
         let other = LogHash(try SigningKeys(parsing: Self.others))
         #expect(other.erasure(of: User.ID(trusted: "a"), tenant: Tenant.ID(trusted: "a")) != all[0])
     }

@@ -132,7 +132,7 @@ package struct Node: Sendable {
         let storedImpressions = PostgresImpressionRepository(
             store: store,
             reads: ServingReads(client: postgres, patience: settings.http.limits.deadline / 8),
-            hash: { logHash.erasure(of: $0, tenant: $1) }
+            hashes: { logHash.erasures(of: $0, tenant: $1) }
         )
         let stageClock = StageClock()
         let caps = FrequencyCapService(
@@ -142,7 +142,7 @@ package struct Node: Sendable {
             clock: stageClock,
             log: log
         )
-        let storedDecisions = PostgresDecisionRepository(store: store) { logHash.erasure(of: $0, tenant: $1) }
+        let storedDecisions = PostgresDecisionRepository(store: store) { logHash.erasures(of: $0, tenant: $1) }
         let decisionLog = DecisionLog(repository: storedDecisions, codec: .json, log: log)
         let serving = ServingContext(
             cache: cache,
@@ -172,7 +172,7 @@ package struct Node: Sendable {
         )
         let quality = QualityMetrics()
         let feedback = FeedbackService(
-            repository: PostgresFeedbackRepository(store: store) { logHash.erasure(of: $0, tenant: $1) },
+            repository: PostgresFeedbackRepository(store: store) { logHash.erasures(of: $0, tenant: $1) },
             sessions: sessionEvents,
             invalidator: invalidator,
             control: control,

@@ -65,6 +65,10 @@ package struct ExperimentFindings: Sendable, Equatable {
         self.variants = variants
         self.required = required
         self.ratio = SampleRatio.chance(of: lately ?? counts.map(\.trials), weights: weights)
+        guard self.ratio >= SampleRatio.alarm else {
+            self.verdict = .invalidRatio
+            return
+        }
         guard allocation == .fixed else {
             let best = BestVariant.probabilities(counts)
             let leader = best.indices.max { best[$0] < best[$1] } ?? 0
@@ -79,9 +83,7 @@ package struct ExperimentFindings: Sendable, Equatable {
             Self.verdict($0, control: counts[0], experiment, alpha: alpha, required: required)
         }
         self.verdict =
-            self.ratio < SampleRatio.alarm
-            ? .invalidRatio
-            : [Verdict.win, .running, .insufficient, .flat, .lose].first(where: verdicts.contains) ?? .insufficient
+            [Verdict.win, .running, .insufficient, .flat, .lose].first(where: verdicts.contains) ?? .insufficient
     }
 
     /// Nothing is said before as many users were seen as it takes; after that as often as one likes.

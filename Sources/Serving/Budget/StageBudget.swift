@@ -74,6 +74,12 @@ package final class StageBudget: Sendable {
         self.now = now
     }
 
+    /// When half of what is left for frequency caps is over: what they can do without may take no longer.
+    var halfOfCaps: Instant {
+        let now = self.now()
+        return now + max(.zero, self.caps - now) / 2
+    }
+
     /// Whether there is too little time left for an extra: a share of the whole, and never more than what it may take.
     func isShort(for extra: Extra) -> Bool {
         let (end, share, most): (Instant, Duration, Duration) =

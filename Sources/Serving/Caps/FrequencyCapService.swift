@@ -163,9 +163,10 @@ package struct FrequencyCapService: Sendable {
 
     /// What the stores say in time.
     private func timed<Value: Sendable>(
+        by end: ContinuousClock.Instant? = StageBudget.current?.caps,
         _ work: @escaping @Sendable () async throws(RepositoryError) -> Value
     ) async throws(RepositoryError) -> Value {
-        try await self.clock.value(by: StageBudget.current?.caps, orThrow: RepositoryError.late, work)
+        try await self.clock.value(by: end, orThrow: RepositoryError.late, work)
     }
 
     /// Makes counters that Redis does not have, or has lost, of the impressions that are stored; false: they cannot be read,
@@ -177,7 +178,8 @@ package struct FrequencyCapService: Sendable {
         do {
             let since = Timestamp(microseconds: (subject.id.milliseconds - back) * 1_000)
             let impressions = self.impressions
-            shown = try await self.timed { () async throws(RepositoryError) in
+            // The counters are asked once more after it.
+            shown = try await self.timed(by: StageBudget.current?.halfOfCaps) { () async throws(RepositoryError) in
                 try await impressions.shown(to: user, since: since, tenant: tenant)
             }
         } catch {

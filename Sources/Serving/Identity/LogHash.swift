@@ -6,9 +6,11 @@ package import RecommendationCore
 /// The first 64 bits of HMAC-SHA256 under the key that signs: it changes when that is changed.
 package struct LogHash: Sendable {
     private let key: ResponseMAC
+    private let keys: [ResponseMAC]
 
     package init(_ keys: SigningKeys) {
         self.key = keys.signing.key
+        self.keys = keys.all
     }
 
     /// No tracking token's message begins like this, and no seal's: theirs begin with the length of a tenant's name, and with
@@ -23,10 +25,17 @@ package struct LogHash: Sendable {
         return String(repeating: "0", count: 16 - text.utf8.count) + text
     }
 
-    /// What stays of a user who was erased: 16 bytes. No id has the byte between the two.
+    /// What stays of a user who is erased: 16 bytes. No id has the byte between the two.
     package func erasure(of user: User.ID, tenant: Tenant.ID) -> [UInt8] {
+        self.erasures(of: user, tenant: tenant)[0]
+    }
+
+    /// What may have stayed of a user who was erased, by this node or another, under any of the keys that are known.
+    package func erasures(of user: User.ID, tenant: Tenant.ID) -> [[UInt8]] {
         let message = Array("\(Self.erasure)\(tenant.string)\0\(user.string)".utf8)
-        let (first, second) = message.withUnsafeBytes { self.key.words($0) }
-        return withUnsafeBytes(of: (first.bigEndian, second.bigEndian)) { Array($0) }
+        return self.keys.map { key in
+            let (first, second) = message.withUnsafeBytes { key.words($0) }
+            return withUnsafeBytes(of: (first.bigEndian, second.bigEndian)) { Array($0) }
+        }
     }
 }

@@ -26,6 +26,9 @@ package struct SigningKeys: Sendable {
 
     var signing: (id: String, key: ResponseMAC) { self.keys[0] }
 
+    /// The one that signs first.
+    var all: [ResponseMAC] { self.keys.map(\.key) }
+
     func key(_ id: Substring) -> ResponseMAC? { self.keys.first { $0.id == id }?.key }
 
     /// A fresh key in the form that ``init(parsing:)`` takes.

@@ -13,7 +13,7 @@ struct Database: Sendable {
     let store: PostgresStore
 
     var client: PostgresClient { self.store.client }
-    var feedback: PostgresFeedbackRepository { PostgresFeedbackRepository(store: self.store, hash: Self.hash) }
+    var feedback: PostgresFeedbackRepository { PostgresFeedbackRepository(store: self.store, hashes: Self.hashes) }
     var erasures: PostgresErasureRepository { PostgresErasureRepository(store: self.store) }
     var reads: ServingReads { ServingReads(client: self.store.client, patience: .seconds(20)) }
     var users: PostgresUserRepository { PostgresUserRepository(store: self.store, reads: self.reads) }
@@ -30,9 +30,9 @@ struct Database: Sendable {
     var precomputed: PostgresPrecomputedListRepository {
         PostgresPrecomputedListRepository(store: self.store, reads: self.reads)
     }
-    var decisions: PostgresDecisionRepository { PostgresDecisionRepository(store: self.store, hash: Self.hash) }
+    var decisions: PostgresDecisionRepository { PostgresDecisionRepository(store: self.store, hashes: Self.hashes) }
     var impressions: PostgresImpressionRepository {
-        PostgresImpressionRepository(store: self.store, reads: self.reads, hash: Self.hash)
+        PostgresImpressionRepository(store: self.store, reads: self.reads, hashes: Self.hashes)
     }
     var nodes: PostgresNodeRepository { PostgresNodeRepository(store: self.store) }
     var training: PostgresTrainingData { PostgresTrainingData(store: self.store) }
@@ -43,8 +43,15 @@ struct Database: Sendable {
         Self.hashing.erasure(of: $0, tenant: $1)
     }
 
-    private static let hashing = LogHash(
-        try! SigningKeys(parsing: "k1:\(String(repeating: "A", count: 43))=")
+    /// What may have stayed, also from before another key came first.
+    static let hashes: @Sendable (User.ID, Tenant.ID) -> [[UInt8]] = {
+        Self.rotated.erasures(of: $0, tenant: $1)
+    }
+
+    private static let key = "k1:\(String(repeating: "A", count: 43))="
+    private static let hashing = LogHash(try! SigningKeys(parsing: Self.key))
+    private static let rotated = LogHash(
+        try! SigningKeys(parsing: "k2:\(String(repeating: "A", count: 42))E=,\(Self.key)")
     )
 
     /// The first column of every row.
@@ -107,6 +114,7 @@ func withClient<Result: Sendable>(
     timeZone: String = "UTC",
     connections: Int = 2,
     acquireTimeout: Duration = .seconds(60),
+    statementTimeout: Duration = .seconds(60),
     _ body: (PostgresClient) async throws -> Result
 ) async throws -> Result {
     var configuration = try PostgresConfiguration(
@@ -115,7 +123,7 @@ func withClient<Result: Sendable>(
     configuration.applicationName = name
     configuration.poolSize = connections
     configuration.connectTimeout = .seconds(30)
-    configuration.statementTimeout = .seconds(60)
+    configuration.statementTimeout = statementTimeout
     configuration.acquireTimeout = acquireTimeout
     let client = PostgresClient(configuration: configuration, logger: .silent)
     return try await withThrowingTaskGroup(of: Void.self) { group in
