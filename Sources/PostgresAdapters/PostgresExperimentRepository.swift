@@ -89,7 +89,15 @@ package struct PostgresExperimentRepository: ExperimentRepository {
                 throw RepositoryError.conflict("the weights add to more than 100 percent")
             }
             experiment.variants = variants
-            experiment.isComparable = experiment.isComparable && slots.isGivenAlike(since: experiment.slots)
+            // Of users who were given out later fewer were seen: nor may those go from one variant to another.
+            let change = slots.change(since: experiment.slots)
+            let isEven =
+                switch experiment.allocation {
+                case .fixed: !change.hasMoved || experiment.weighedAt == experiment.startedAt
+                case .thompson: !change.hasGrown
+                }
+            experiment.isComparable =
+                experiment.isComparable && isEven && slots.isGivenAlike(since: experiment.slots)
             experiment.slots = slots
             var bindings: PostgresBindings = [number, id]
             Self.bind(variants, to: &bindings)

@@ -237,6 +237,32 @@ struct ExperimentTests {
         }
     }
 
+    @Test("ratios are compared as long as every variant has users of the same past", arguments: [true, false])
+    func comparable(_ isFixed: Bool) async throws {
+        try await withDatabase { database in
+            let experiments = Self.repository(database)
+            func after(_ name: String, _ first: [Int], _ changes: [Int]...) async throws -> Bool {
+                var order = Self.order(name, surface: name, weights: first)
+                if !isFixed { order.allocation = .thompson }
+                var experiment = try await experiments.start(order, tenant: .default).experiment
+                for weights in changes {
+                    for (index, weight) in weights.enumerated() { experiment.variants[index].weight = weight }
+                    experiment = try #require(
+                        try await experiments.setVariants(experiment.variants, of: name, tenant: .default)
+                    ).experiment
+                }
+                return experiment.isComparable
+            }
+            // Half of each is new to all, and then all that is new goes to one.
+            let late = try await after("e1", [2_500, 2_500], [5_000, 5_000], [7_500, 2_500])
+            let grown = try await after("e2", [2_500, 2_500], [5_000, 5_000])
+            let moved = try await after("e3", [5_000, 5_000], [7_500, 2_500])
+            let again = try await after("e4", [5_000, 5_000], [7_500, 2_500], [1_000, 9_000])
+            let apart = try await after("e5", [2_500, 2_500], [5_000, 2_500])
+            #expect([late, grown, moved, again, apart] == [false, isFixed, true, !isFixed, false])
+        }
+    }
+
     @Test("counting may take longer than a statement of a request")
     func longCounts() async throws {
         try await withDatabase { database in

@@ -96,6 +96,20 @@ public struct Buckets: Sendable, Equatable {
         return (parts.max() ?? 0) - (parts.min() ?? 0) < 0.01
     }
 
+    /// Whether some were nobody's before, and whether some were another's.
+    public func change(since before: Buckets) -> (hasGrown: Bool, hasMoved: Bool) {
+        var (hasGrown, hasMoved) = (false, false)
+        for bucket in 0..<Self.count {
+            guard let place = self.place(of: bucket) else { continue }
+            switch before.place(of: bucket) {
+            case nil: hasGrown = true
+            case place: break
+            default: hasMoved = true
+            }
+        }
+        return (hasGrown, hasMoved)
+    }
+
     private init(owners: [Int?]) {
         var ranges: [Range] = []
         for (bucket, owner) in owners.enumerated() {
