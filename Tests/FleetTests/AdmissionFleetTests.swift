@@ -10,6 +10,8 @@ import Testing
 struct AdmissionFleetTests {
     private static let limit = 3
     private static let callers = 12
+    /// Exactly those who are not let in.
+    private static let others = Self.callers - Self.limit...Self.callers - Self.limit
 
     @Test("as many as may compute do, and the others get the policy's lists in its order, filtered")
     func limited() async throws { try await Self.check(withoutRedis: false) }
@@ -34,7 +36,7 @@ struct AdmissionFleetTests {
             let without = withoutRedis ? ["overloaded", "redis"] : ["overloaded"]
             let head = try #require(try await fleet.app(0).list("/v1/lists/popular?limit=1").ids.first)
             try await fleet.tombstone(head)
-            var outcome = try await Self.overload(fleet, users: 1...Self.callers, meanwhile: Self.callers - Self.limit)
+            var outcome = try await Self.overload(fleet, users: 1...Self.callers, meanwhile: Self.others)
             try Self.expectComputed(outcome.after)
             for slate in try outcome.meanwhile.map({ try $0.json(as: Slate.self) }) {
                 #expect(slate.served_from.tier == "fallback" && slate.fallback == "popular")
@@ -49,7 +51,7 @@ struct AdmissionFleetTests {
                 #"{"fallback":["static","popular"],"static_items":["i000011","i000012","i000013"]}"#
             )
             try await fleet.tombstone("i000012")
-            outcome = try await Self.overload(fleet, users: 41...52, meanwhile: Self.callers - Self.limit)
+            outcome = try await Self.overload(fleet, users: 41...52, meanwhile: Self.others)
             try Self.expectComputed(outcome.after)
             for slate in try outcome.meanwhile.map({ try $0.json(as: Slate.self) }) {
                 #expect(slate.fallback == "static" && slate.ids == ["i000011", "i000013"])
@@ -65,10 +67,11 @@ struct AdmissionFleetTests {
             try await Task.sleep(for: .milliseconds(1_300))
             let denied = try #require(try await fleet.slate(0, user: Self.name(1)).ids.first)
             try await fleet.tombstone(denied)
-            // With Redis a refresh goes on in the background, and keeps nobody waiting; without, who is let in waits for it.
-            let waiting = withoutRedis ? Self.limit : 0
-            outcome = try await Self.overload(fleet, users: 81...92, meanwhile: Self.callers - waiting)
-            try Self.expectComputed(outcome.after, count: waiting)
+            // With Redis a refresh goes on in the background, and keeps nobody waiting. Without, it does so where the journal
+            // covers a list at the moment; of one that has to be verified first, who is let in waits for it.
+            let least = withoutRedis ? Self.callers - Self.limit : Self.callers
+            outcome = try await Self.overload(fleet, users: 81...92, meanwhile: least...Self.callers)
+            try Self.expectComputed(outcome.after, count: Self.callers - outcome.meanwhile.count)
             for slate in try outcome.meanwhile.map({ try $0.json(as: Slate.self) }) {
                 #expect(slate.served_from.tier == "stale" && slate.fallback == "stale" && slate.served_from.stale)
                 #expect(slate.items.count == 20 && !slate.ids.contains(denied))
@@ -76,7 +79,7 @@ struct AdmissionFleetTests {
 
             // Nobody is served what was not verified, where the policy says so.
             try await Self.activate(fleet, "p3", #"{"on_unverified":"refuse"}"#)
-            outcome = try await Self.overload(fleet, users: 121...132, meanwhile: Self.callers - Self.limit)
+            outcome = try await Self.overload(fleet, users: 121...132, meanwhile: Self.others)
             try Self.expectComputed(outcome.after)
             for answer in outcome.meanwhile {
                 #expect(answer.status == 503 && answer.body.contains("urn:vireo:problem:unverified"), "\(answer.body)")
@@ -110,7 +113,7 @@ struct AdmissionFleetTests {
     private static func overload(
         _ fleet: Fleet,
         users: ClosedRange<Int>,
-        meanwhile expected: Int
+        meanwhile expected: ClosedRange<Int>
     ) async throws -> (meanwhile: [RawHTTP.Response], after: [RawHTTP.Response]) {
         let answers = Answers()
         return try await withThrowingTaskGroup(of: Void.self) { group in
@@ -131,7 +134,7 @@ struct AdmissionFleetTests {
             var most: [Int] = []
             try await eventually("\(expected) are answered", within: 10) {
                 most.append(try await Self.statements(fleet))
-                return answers.all.count >= expected
+                return answers.all.count >= expected.lowerBound
             }
             // The others are not.
             for _ in 0..<3 {
@@ -139,7 +142,7 @@ struct AdmissionFleetTests {
                 most.append(try await Self.statements(fleet))
             }
             let meanwhile = answers.all
-            #expect(meanwhile.count == expected)
+            #expect(expected.contains(meanwhile.count))
             #expect((1...Self.limit).contains(most.max() ?? 0), "statements at once: \(most)")
             _ = try await fleet.postgres.query("SELECT pg_terminate_backend(pid) FROM (\(Self.locker)) AS locker")
             try await group.waitForAll()
